@@ -1,0 +1,181 @@
+"""Run folders: ``checkpoints/<run>/`` with the policy, the resolved config, the manifest and the metrics.
+
+============== ===================================================================================================
+policy.zip     SB3's format: parameters, optimiser, hyperparameters
+config.yaml    the resolved config
+manifest.json  commit, schemas and their digests, data digests, seeds, versions, steps, date, how the run ended
+metrics.jsonl  one object an update
+metrics.csv    the same as a table
+============== ===================================================================================================
+
+A folder is created once and belongs to one run. Each file is written under another name and then renamed, so that a
+reader finds the old or the new file and never half of one; the metrics grow by whole lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:  # inference reads run folders without SB3
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+VERSION = 1  # of the manifest
+LIBRARIES = ("numpy", "numba", "gymnasium", "torch", "stable-baselines3")
+STATUSES = ("running", "finished", "failed", "interrupted")
+
+
+class RunFolder:
+    """A run's folder. Make one with `create`."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def create(cls, root: str | Path, name: str, *, config_yaml: str, manifest: Mapping[str, Any]) -> RunFolder:
+        """Make ``root/name`` and write the config and the manifest, with status ``running``, into it.
+
+        Raises FileExistsError where the folder exists, ValueError where ``name`` is not a plain folder name.
+        """
+        if not name or Path(name).name != name or name.startswith("."):
+            raise ValueError(f"run_name = {name!r}: expected a plain folder name, without slashes or a leading dot")
+        path = Path(root) / name
+        Path(root).mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            raise FileExistsError(
+                f"{path} exists, and a run never writes into another run's folder; choose another name with "
+                f"run_name=NAME, or leave run_name out for one with the time in it"
+            ) from None
+        folder = cls(path, {"version": VERSION, "run": name, **manifest})
+        write_atomically(path / "config.yaml", config_yaml.encode())
+        folder.record("running")
+        return folder
+
+    @property
+    def policy_path(self) -> Path:
+        """Where the policy is saved."""
+        return self.path / "policy.zip"
+
+    def record(self, status: str, **facts: Any) -> None:
+        """Rewrite the manifest with ``status`` and more ``facts``."""
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r}: expected one of {', '.join(STATUSES)}")
+        self.manifest = {**self.manifest, **facts, "status": status}
+        write_atomically(self.path / "manifest.json", (json.dumps(self.manifest, indent=2) + "\n").encode())
+
+
+def make_manifest(
+    *,
+    date: str,
+    sheet: Mapping[str, Any],
+    network: Mapping[str, Any],
+    data: Mapping[str, Mapping[str, str]],
+    seed: int,
+    total_steps: int,
+    repository: Path,
+) -> dict[str, Any]:
+    """What a run must remember to be understood and repeated.
+
+    ``sheet`` is the environment's spec sheet; ``network`` says what the parameters alone do not (the activation);
+    ``data`` maps each use (training, ...) to the digests of its tapes by name; ``date`` is the start of the
+    run as the entry point says it, since nothing here reads the clock.
+    """
+    return {
+        "date": date,
+        "git": git_state(repository),
+        "seed": seed,
+        "total_steps": total_steps,
+        "sheet": dict(sheet),
+        "network": dict(network),
+        "data": dict(data),
+        "versions": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def read_manifest(run: str | Path) -> dict[str, Any]:
+    """The manifest of a run folder. Raises FileNotFoundError or ValueError that say what was expected."""
+    path = Path(run) / "manifest.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{run}: not a run folder (no manifest.json); expected one that train.py wrote")
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); the file is torn or edited") from None
+    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
+        found = manifest.get("version") if isinstance(manifest, dict) else type(manifest).__name__
+        raise ValueError(f"{path}: manifest version {found}, this program reads version {VERSION}")
+    return manifest
+
+
+def git_state(repository: Path) -> dict[str, Any]:
+    """The commit and whether the tree differs from it; both None outside a git checkout."""
+    commit = _git(repository, "rev-parse", "HEAD")
+    changes = _git(repository, "status", "--porcelain")
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _git(repository: Path, *arguments: str) -> str | None:
+    """Output of a git command, None where there is no git, no repository or no commit."""
+    try:
+        done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` so that ``path`` holds the old bytes or the new ones at any moment."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_policy(model: BaseAlgorithm, path: Path) -> None:
+    """Save ``model`` in SB3's format; equal models give equal bytes (the archive holds no times)."""
+    stamped, plain = io.BytesIO(), io.BytesIO()
+    model.save(stamped)
+    with zipfile.ZipFile(stamped) as source, zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            target.writestr(zipfile.ZipInfo(name), source.read(name))
+    write_atomically(path, plain.getvalue())
+
+
+def parameters_digest(model: BaseAlgorithm) -> str:
+    """SHA-256 over names and bytes of the policy's parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in model.policy.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_parameters(run: str | Path) -> dict[str, torch.Tensor]:
+    """Parameters and buffers of a run's policy by name. Reads tensors only: a policy file cannot run code here."""
+    path = Path(run) / "policy.zip"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no policy; the run stopped before its first checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read("policy.pth")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ValueError(f"{path}: not a policy that SB3 saved ({error}); the file is torn or another kind") from None
+    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")

@@ -1,0 +1,46 @@
+"""One training run: learn, write metrics and checkpoints into its folder, and say in the manifest how it ended."""
+
+from __future__ import annotations
+
+import time
+
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+
+from agents.callbacks import Checkpoints, ProgressBar
+from agents.checkpoint import RunFolder, parameters_digest, save_policy
+from agents.metrics import MetricsWriter
+from agents.ppo import BatchPPO
+
+
+def train(model: BatchPPO, total_steps: int, run: RunFolder, *, save_every: int, tensorboard: bool = False) -> None:
+    """Train ``model`` for ``total_steps`` environment steps, rounded up to whole rollouts.
+
+    The folder gets metrics after every update, a checkpoint after every ``save_every`` updates and at the end. A run
+    that is interrupted saves where it is; one that fails leaves its last checkpoint, and its error in the manifest.
+    The exception goes on to the caller in both cases.
+    """
+    writers: list[KVWriter] = [MetricsWriter(run.path)]
+    if tensorboard:
+        writers.append(TensorBoardOutputFormat(str(run.path / "tensorboard")))
+    model.set_logger(Logger(str(run.path), writers))
+    started = time.perf_counter()
+    bar = ProgressBar(total_steps)
+    try:
+        model.learn(total_steps, callback=[bar, Checkpoints(run.policy_path, save_every)])
+    except KeyboardInterrupt:
+        save_policy(model, run.policy_path)
+        run.record("interrupted", steps=model.num_timesteps, policy_digest=parameters_digest(model))
+        raise
+    except Exception as error:
+        run.record("failed", steps=model.num_timesteps, error=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        bar.close()
+        model.logger.close()
+    save_policy(model, run.policy_path)
+    run.record(
+        "finished",
+        steps=model.num_timesteps,
+        seconds=round(time.perf_counter() - started, 3),
+        policy_digest=parameters_digest(model),
+    )

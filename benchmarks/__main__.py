@@ -1,0 +1,29 @@
+"""``python -m benchmarks env | replay | train | laws | learning | resolvedkit``: see ``--help`` of each."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {
+    "env": "environment steps a second on one core, features and strategy included",
+    "replay": "events a second from an in-memory tape, and from file to book",
+    "train": "PPO end to end beside the bound of its own networks on random data",
+    "laws": "the market's laws with intervals: no free lunch, resolution, fills",
+    "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
+    "resolvedkit": "its published late_favorite result beside ours",
+}
+
+
+def main() -> int:
+    """Run one benchmark; returns the exit status."""
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        print("usage: python -m benchmarks COMMAND [--help]\n")
+        print("\n".join(f"  {name:12s} {what}" for name, what in COMMANDS.items()))
+        return 0 if len(sys.argv) == 2 and sys.argv[1] in ("-h", "--help") else 2
+    module = importlib.import_module(f"benchmarks.{sys.argv[1]}")
+    return module.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

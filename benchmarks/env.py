@@ -1,0 +1,55 @@
+"""Environment steps a second: synthetic market, 1,024 environments, random actions from the table, all features."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.machine import describe, print_result
+from envs.vector import TradingVectorEnv
+
+
+def measure(num_envs: int, seconds: float, seed: int = 0) -> dict:
+    """Best of the rounds that fit into ``seconds``; a round is 300 steps, one whole episode, resets included."""
+    env = TradingVectorEnv(num_envs, seed=seed)
+    env.reset(seed=seed)
+    rows = env.single_action_space.n
+    actions = np.random.default_rng(seed).integers(0, rows, (300, num_envs))
+    account = env.engine.state.account
+    env.step(actions[0])
+    rates, events, steps = [], 0, 0
+    start = time.perf_counter()
+    with tqdm(total=seconds, unit="s", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
+        while time.perf_counter() - start < seconds:
+            begin = time.perf_counter()
+            for row in actions:
+                before = account["events"].sum()
+                env.step(row)
+                grown = account["events"].sum() - before
+                if grown > 0:  # a reset starts the count again
+                    events += grown
+                    steps += num_envs
+            rates.append(len(actions) * num_envs / (time.perf_counter() - begin))
+            bar.update(min(seconds, time.perf_counter() - start) - bar.n)
+    return {
+        "benchmark": "env",
+        "steps_per_s": round(max(rates)),
+        "median_steps_per_s": round(float(np.median(rates))),
+        "features": len(env.spec_sheet["observation"]),
+        "events_per_step": round(events / steps, 2),
+        "num_envs": num_envs,
+        "what": "reset, decode, submit, advance 1 s, reward, cost, observe; uniform random actions",
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Command line of ``python -m benchmarks env``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks env", description=__doc__)
+    parser.add_argument("--num-envs", type=int, default=1024)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    options = parser.parse_args(arguments)
+    print_result({**measure(options.num_envs, options.seconds), **describe()})
+    return 0

@@ -1,0 +1,1 @@
+"""Hydra groups, their schemas, and what a config builds."""

@@ -1,0 +1,111 @@
+"""What a config builds: the scenarios of training and of judging, and environments that play them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from gymnasium.vector import AutoresetMode
+
+from configs.schema import Config, DirectionalConfig, EvaluationConfig, MixConfig, ReplayConfig, SyntheticConfig
+from configs.tapes import split_tapes
+from curricula.phase import draw
+from envs.vector import TradingVectorEnv
+from sim.scenarios import Scenario, mix, replay, synthetic
+
+
+class Trial(NamedTuple):
+    """What a policy is judged on."""
+
+    title: str  # "held-out markets", for tables and reports
+    scenario: Scenario
+    episodes: int
+    num_envs: int
+
+
+def training_scenario(config: Config) -> Scenario:
+    """Where training episodes come from: rows drawn with the run's seed, and of recorded markets the earlier ones."""
+    wanted = config.scenario
+    rows = draw(wanted.rows, config.curriculum, wanted.row_count, config.seed)
+    if isinstance(wanted, SyntheticConfig):
+        return synthetic(rows, venue=wanted.venue)
+    assert isinstance(wanted, ReplayConfig)  # the schema knows no fourth kind
+    train = split_tapes(wanted.tapes, wanted.held_out).train
+    share = wanted.replay_share if isinstance(wanted, MixConfig) else 1.0
+    return mix(train, rows, replay_share=share)
+
+
+def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
+    """What training did not see: later recorded markets, each played once, or synthetic episodes of other rows.
+
+    A curriculum changes training only: the rows are drawn from the scenario's own ranges, with the evaluation's seed.
+    """
+    wanted = config.scenario
+    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed)
+    if isinstance(wanted, SyntheticConfig):
+        count = evaluation.synthetic_episodes
+        return Trial("unseen synthetic episodes", synthetic(rows, venue=wanted.venue), count, min(count, 64))
+    assert isinstance(wanted, ReplayConfig)
+    split = split_tapes(wanted.tapes, wanted.held_out)
+    title, tapes = ("held-out markets", split.held_out) if split.held_out else ("the training markets", split.train)
+    return Trial(title, replay(tapes, rows, sequential=True), len(tapes), len(tapes))
+
+
+def recorded_trial(tapes: str, config: Config, evaluation: EvaluationConfig) -> Trial:
+    """Every market in a folder of tapes, each played once."""
+    rows = draw(config.scenario.rows, None, config.scenario.row_count, evaluation.seed)
+    files = split_tapes(tapes, 0.0).train
+    return Trial(f"markets of {tapes}", replay(files, rows, sequential=True), len(files), len(files))
+
+
+def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> TradingVectorEnv:
+    """The environment a config describes; ``settings`` are the other arguments of `TradingVectorEnv`."""
+    clock: dict[str, Any] = (
+        {"dt_s": env.dt_s} if env.events_per_step is None else {"events_per_step": env.events_per_step}
+    )
+    return TradingVectorEnv(
+        scenario=scenario,
+        actions=env.actions,
+        features=env.features,
+        reward=env.reward,
+        costs=env.costs,
+        window_s=env.window_s,
+        cash=env.cash,
+        kill_drawdown=env.kill_drawdown,
+        cross_ticks=env.cross_ticks,
+        **clock,
+        **{"fill_model": env.fill_model, **settings},
+    )
+
+
+def training_env(config: Config) -> TradingVectorEnv:
+    """The batch that trains: it resets in the step that ends an episode, as SB3 wants."""
+    return make_env(
+        config.env,
+        training_scenario(config),
+        num_envs=config.num_envs,
+        seed=config.seed,
+        threads=config.threads,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+
+
+def trial_env(env: DirectionalConfig, what: Trial, evaluation: EvaluationConfig) -> Callable[..., TradingVectorEnv]:
+    """``make(fill_model=...)`` for `evaluation.evaluate`: fresh environments that all meet the same worlds."""
+
+    def make(fill_model: str) -> TradingVectorEnv:
+        return make_env(
+            env,
+            what.scenario,
+            num_envs=what.num_envs,
+            seed=evaluation.seed,
+            fill_model=fill_model,
+            autoreset_mode=AutoresetMode.DISABLED,
+        )
+
+    return make
+
+
+def data_digests(scenario: Scenario) -> dict[str, str]:
+    """Digest of each tape that the scenario may show, by name."""
+    return {name: tape.header.digest for name, tape in zip(scenario.names, scenario.tapes, strict=True)}

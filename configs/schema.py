@@ -1,0 +1,189 @@
+"""What may stand in a config, and of which type. A misspelt key is an error that names the path.
+
+The classes are not frozen: Hydra refuses to override a frozen one. Hyperparameters live beside the code they belong to
+(`agents.ppo.PPOConfig`, `curricula.phase.Phase`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from agents.ppo import PPOConfig
+from curricula.phase import Phase, RowRanges
+
+
+@dataclass
+class DirectionalConfig:
+    """One market, one account, orders from an action table; see `envs.vector.TradingVectorEnv`."""
+
+    actions: str = "taker21"
+    features: list[str] = field(default_factory=lambda: ["book", "time", "portfolio", "orders", "signal"])
+    reward: dict[str, float] = field(default_factory=lambda: {"pnl": 1.0})  # weight by name of the term
+    costs: list[str] = field(default_factory=lambda: ["drawdown", "kill", "inventory", "order_rate"])
+    dt_s: float | None = 1.0  # market seconds a step, or:
+    events_per_step: int | None = None  # market events a step
+    window_s: float = float("inf")  # an episode is truncated here; inf = at the end of its market
+    cash: float = 10_000.0  # dollars
+    fill_model: str = "queue"
+    kill_drawdown: float = 0.05  # share of the cash; a larger drawdown is charged as the kill cost
+    cross_ticks: int = 2  # ticks past the best opposite quote that a crossing order may pay
+
+
+@dataclass
+class ScenarioConfig:
+    """What all scenarios have in common."""
+
+    kind: str = MISSING
+    rows: RowRanges = field(default_factory=RowRanges)  # a number, or [low, high] to draw from
+    row_count: int = 256  # rows drawn; each episode takes one of them
+
+
+@dataclass
+class SyntheticConfig(ScenarioConfig):
+    """Generated markets only."""
+
+    kind: str = "synthetic"
+    venue: str = "polymarket"  # whose ticks, fees and rules; recorded markets bring their own
+
+
+@dataclass
+class ReplayConfig(ScenarioConfig):
+    """Recorded markets only. Training takes the earlier markets, the evaluation the later ones."""
+
+    kind: str = "replay"
+    tapes: str = MISSING  # a folder of tapes, or "resolvedkit": the 18 markets of that package
+    held_out: float = 1 / 3  # share of the markets, the last by time, that training never sees
+
+
+@dataclass
+class MixConfig(ReplayConfig):
+    """Each episode is recorded with probability ``replay_share``, else generated."""
+
+    kind: str = "mix"
+    tapes: str = "resolvedkit"
+    replay_share: float = 0.5
+
+
+_SCENARIOS = {node.kind: node for node in (SyntheticConfig, ReplayConfig, MixConfig)}
+
+
+@dataclass
+class EvaluationConfig:
+    """What a run or a checkpoint is judged by."""
+
+    synthetic_episodes: int = 512  # of the synthetic scenario; recorded markets are played once each
+    seed: int = 1_000_000  # of the rows and worlds that policies are judged on; give training other numbers
+    baselines: list[str] = field(default_factory=lambda: ["noop", "random", "imbalance", "signal", "quoter"])
+    fill_models: list[str] = field(default_factory=lambda: ["pessimistic", "probabilistic", "optimistic"])
+
+
+@dataclass
+class Config:
+    """Of train.py."""
+
+    agent: PPOConfig = MISSING
+    env: DirectionalConfig = MISSING
+    scenario: ScenarioConfig = MISSING
+    curriculum: Phase | None = None  # not in the defaults list: +curriculum=phase1
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    total_steps: float = 2e6  # a whole number; rounded up to whole rollouts
+    num_envs: int = 512
+    seed: int = 0
+    threads: int = 1  # of torch and of the engine
+    run_name: str | None = None  # default: <task>-<agent>-seed<seed>-<time>
+    checkpoints: str = "checkpoints"  # folder of the run folders
+    save_every: int = 10  # updates between checkpoints
+    tensorboard: bool = False  # also write event files into the run folder
+
+
+@dataclass
+class EvaluateConfig:
+    """Of evaluate.py."""
+
+    checkpoint: str = MISSING  # a run folder
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tapes: str | None = None  # judge on these tapes instead of the run's own evaluation scenario
+    out: str | None = None  # folder of the report; default outputs/<run>-<time>
+
+
+def register() -> None:
+    """Make the schemas known to Hydra; the YAML files of each group name theirs in their defaults list."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=Config)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(group="agent", name="ppo_schema", node=PPOConfig)
+    store.store(group="env", name="directional_schema", node=DirectionalConfig)
+    store.store(group="curriculum", name="phase_schema", node=Phase)
+    for kind, node in _SCENARIOS.items():
+        store.store(group="scenario", name=f"{kind}_schema", node=node)
+
+
+def to_config(composed: DictConfig) -> Any:
+    """The dataclass instance of a composed config, checked as far as one field allows. Raises ValueError, or Hydra's
+    error for a value that is missing."""
+    config = OmegaConf.to_object(composed)
+    _check_keys("", config)
+    if isinstance(config, Config):
+        _check(config)
+    return config
+
+
+def read_run_config(run: Path) -> Config:
+    """The config a run was made with. Raises ValueError naming the file where it is not one of this program's."""
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected the resolved config of a run")
+    try:
+        stored = OmegaConf.load(path)
+        kind = OmegaConf.select(stored, "scenario.kind")
+        if kind not in _SCENARIOS:
+            raise ValueError(f"scenario.kind = {kind!r}: expected one of {', '.join(_SCENARIOS)}")
+        schema = Config(agent=PPOConfig(), env=DirectionalConfig(), scenario=_SCENARIOS[kind]())
+        return to_config(OmegaConf.merge(OmegaConf.structured(schema), stored))  # type: ignore[arg-type]
+    except (ValueError, OmegaConfBaseException, YAMLError) as error:
+        raise ValueError(f"{path}: not a config that this version can read: {error}") from None
+
+
+def whole_steps(config: Config) -> int:
+    """``total_steps`` as an integer, so that 2e6 may be written."""
+    return int(config.total_steps)
+
+
+def _check_keys(path: str, value: object) -> None:
+    """Raise ValueError for a key that no schema has: +key=value gets past Hydra."""
+    if not is_dataclass(value):
+        return
+    known = [entry.name for entry in fields(value)]
+    for key, entry in vars(value).items():
+        if key not in known:
+            raise ValueError(f"no key {path}{key}; {path.rstrip('.') or 'the config'} has {', '.join(known)}")
+        _check_keys(f"{path}{key}.", entry)
+
+
+def _check(config: Config) -> None:
+    if not config.total_steps.is_integer() or config.total_steps < 1:
+        raise ValueError(f"total_steps = {config.total_steps}: expected a whole number of at least 1, such as 2e6")
+    for path, value, least in (
+        ("num_envs", config.num_envs, 1),
+        ("threads", config.threads, 1),
+        ("save_every", config.save_every, 1),
+        ("seed", config.seed, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{path} = {value}: expected at least {least}")
+    if config.seed == config.evaluation.seed:
+        raise ValueError(
+            f"evaluation.seed = seed = {config.seed}: judging on the worlds of training; change one of them"
+        )
+    if (config.env.dt_s is None) == (config.env.events_per_step is None):
+        raise ValueError(
+            f"env.dt_s = {config.env.dt_s}, env.events_per_step = {config.env.events_per_step}: a step is one or the "
+            f"other; set one of them to null"
+        )

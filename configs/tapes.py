@@ -1,0 +1,79 @@
+"""Which recorded markets a run trains on, and which it never sees."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from sim import importers
+from sim.tape import SCHEMA_VERSION, SUFFIX, read_header, write
+
+SAMPLE = "resolvedkit"  # the word that stands for the sample data of that package
+
+
+class Split(NamedTuple):
+    """Tape files by the scheduled close of their market; training knows nothing later than its own part."""
+
+    train: list[Path]
+    held_out: list[Path]
+
+
+def split_tapes(tapes: str, held_out: float) -> Split:
+    """Files of ``tapes`` (a folder, or `SAMPLE`), the last share ``held_out`` of the markets apart.
+
+    At least one market stays in training. Raises ValueError for a share outside [0, 1), FileNotFoundError for a folder
+    without tapes.
+    """
+    if not 0.0 <= held_out < 1.0:
+        raise ValueError(f"scenario.held_out = {held_out}: expected a share in [0, 1)")
+    files = sorted(tape_files(tapes), key=_close)
+    count = min(round(held_out * len(files)), len(files) - 1)
+    return Split(files[: len(files) - count], files[len(files) - count :])
+
+
+def tape_files(tapes: str) -> list[Path]:
+    """The tape files in a folder, by name; `SAMPLE` is imported into the cache on first use."""
+    folder = sample_tapes() if tapes == SAMPLE else Path(tapes)
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    if not files:
+        raise FileNotFoundError(
+            f"scenario.tapes = {tapes}: no tape (*{SUFFIX}) there; expected a folder that "
+            f"`python -m sim.tape import SOURCE {tapes}` wrote, or {SAMPLE!r}"
+        )
+    return files
+
+
+def sample_tapes() -> Path:
+    """Folder with the sample's tapes in the cache, imported if it is not there: whole or not at all."""
+    base = os.environ.get("SHADOWBOOK_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = Path(base) / "shadowbook"
+    folder = root / f"tapes-{SAMPLE}-{version(SAMPLE)}-v{SCHEMA_VERSION}-{_importer_digest()}"
+    if folder.is_dir():
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
+    try:
+        for name, tape in importers.convert(SAMPLE).tapes:
+            write(unfinished / f"{name}{SUFFIX}", tape)
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was first, and its tapes are the same
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _importer_digest() -> str:
+    """Changes with the importers' sources, so that an older importer's tapes are not taken for today's."""
+    sources = sorted(Path(importers.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
+
+
+def _close(file: Path) -> tuple[int, str]:
+    return max(market.close_ns for market in read_header(file).markets), file.name

@@ -1,0 +1,1 @@
+"""Which scenario next: a phase is a distribution over scenario rows."""

@@ -1,0 +1,112 @@
+"""Action tables as data. ``envs.decode`` says what can be done of them and turns a choice into intents.
+
+A row says a wanted state: ``[verb, leg, contracts, style]``. In YES space
+
+* ``buy YES`` and ``sell NO`` are orders on the bid side, ``buy NO`` and ``sell YES`` on the ask side;
+* ``cross`` is an immediate-or-cancel order with a limit of the best opposite quote plus ``cross_ticks`` ticks, or as many
+  as the tick table has; ``passive`` joins the touch of its own side, post-only, and rests;
+* an order replaces whatever we have on its side; the same price and size keeps its place in the queue (the engine's rule);
+* ``sell`` only reduces: its size is the smaller of the row's and of what is held and not promised elsewhere;
+* ``cancel`` takes back the order that gains from a leg: YES the one on the bid side, NO on the ask side, BOTH both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.strategies.decision import CROSS, Decision, rows_from_table, table_from_rows
+from sim.types import LOTS_PER_CONTRACT
+
+VERSION = 1
+SIZES = (5, 10, 25, 50, 100)
+_HOLD = ("hold", "YES", 0, "cross")
+
+
+def _trades(style: str) -> list[tuple]:
+    return [(verb, leg, size, style) for verb in ("buy", "sell") for leg in ("YES", "NO") for size in SIZES]
+
+
+TABLES: dict[str, list[tuple]] = {
+    "taker21": [_HOLD, *_trades("cross")],
+    "maker21": [_HOLD, *_trades("passive")],
+    "full": [
+        _HOLD,
+        *_trades("cross"),
+        *_trades("passive"),
+        *(("cancel", leg, 0, "passive") for leg in ("YES", "NO", "BOTH")),
+    ],
+}
+
+
+class Rows(NamedTuple):
+    """The rows of a table as kernels want them, A entries each."""
+
+    verb: np.ndarray  # int64
+    leg: np.ndarray  # int64
+    qty: np.ndarray  # int64 lots
+    cross: np.ndarray  # int64: 1 = takes, 0 = joins the touch
+    kind: np.ndarray  # int64: rows of one kind differ in size only
+    smallest: np.ndarray  # (kinds,) int64: the row of a kind with the smallest size
+    largest: np.ndarray  # (kinds,) int64
+
+
+class ActionTable(NamedTuple):
+    """A checked action table."""
+
+    listed: list[list]  # [verb, leg, contracts, style]
+    rows: Rows
+    cross_ticks: int
+    digest: str  # SHA-256 over version, rows and cross_ticks
+
+
+def make_table(table: str | Sequence[Sequence], *, cross_ticks: int = 2) -> ActionTable:
+    """The table of a name in ``TABLES``, or of rows ``[verb, leg, contracts, style]``.
+
+    Raises ValueError for an unknown name, a bad row (see ``table_from_rows``), a size that is not a whole number of 0.01
+    contract, or ``cross_ticks`` below 0.
+    """
+    if isinstance(table, str):
+        if table not in TABLES:
+            raise ValueError(f"no action table {table!r}; the tables are {', '.join(TABLES)}")
+        table = TABLES[table]
+    if cross_ticks < 0:
+        raise ValueError(f"action table: cross_ticks must be 0 or more, got {cross_ticks}")
+    checked = table_from_rows(table)
+    qty = np.rint(checked.contracts * LOTS_PER_CONTRACT).astype(np.int64)
+    odd = np.abs(qty - checked.contracts * LOTS_PER_CONTRACT) > 1e-6
+    if odd.any():
+        row = int(np.argmax(odd))
+        raise ValueError(f"action table, row {row}: {checked.contracts[row]} contracts is not a whole number of 0.01")
+    listed = rows_from_table(checked)
+    text = json.dumps({"version": VERSION, "rows": listed, "cross_ticks": cross_ticks})
+    return ActionTable(listed, _code(checked, qty), cross_ticks, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _code(table: Decision, qty: np.ndarray) -> Rows:
+    keys = np.stack([table.verb, table.leg, table.style], axis=1)
+    kinds, kind = np.unique(keys, axis=0, return_inverse=True)
+    members = [np.flatnonzero(kind == index) for index in range(len(kinds))]
+    smallest = np.array([rows[np.argmin(qty[rows])] for rows in members])
+    largest = np.array([rows[np.argmax(qty[rows])] for rows in members])
+    cross = (table.style == CROSS).astype(np.int64)
+    return Rows(table.verb, table.leg, qty, cross, kind.astype(np.int64), smallest, largest)
+
+
+def check_actions(actions: object, num_envs: int, num_rows: int) -> np.ndarray:
+    """``actions`` as a contiguous int64 array ``(num_envs,)``.
+
+    Raises ValueError for another shape or type, or naming the first environment whose action is outside the table.
+    """
+    given = np.asarray(actions)
+    if given.shape != (num_envs,) or given.dtype.kind not in "iu":
+        raise ValueError(f"actions: expected {num_envs} integers, shape ({num_envs},), got {given.dtype} {given.shape}")
+    outside = (given < 0) | (given >= num_rows)
+    if outside.any():
+        env = int(np.argmax(outside))
+        raise ValueError(f"actions: environment {env} chose {given[env]}; the table has rows 0 to {num_rows - 1}")
+    return np.ascontiguousarray(given, np.int64)

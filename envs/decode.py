@@ -1,0 +1,239 @@
+"""What of an action table can be done now, and the intents of a choice: one rule serves mask and decoder.
+
+A row that cannot be done is masked. If it is chosen all the same nothing is sent, and its reason comes back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sim.kernel import inner, kernel
+from sim.state import ORDER_SLOTS
+from sim.strategies.decision import BUY, CANCEL, HOLD, SELL
+from sim.types import (
+    ASK,
+    BID,
+    DO_CANCEL,
+    DO_NOTHING,
+    DO_PLACE,
+    GTC,
+    IOC,
+    NO,
+    OPEN,
+    PX_ONE,
+    REJECT_CASH,
+    REJECT_MARKET_CLOSED,
+    REJECT_NO_QUOTE,
+    REJECT_NONE,
+    REJECT_NOTHING_TO_REDUCE,
+    REJECT_SIZE,
+    YES,
+)
+from sim.venues.fees import fee_bound
+
+
+class Offer(NamedTuple):
+    """What one environment's book and account allow now; every row is judged by it. Integers."""
+
+    open: int
+    fee: int  # fee schedule in force
+    min_qty: int  # smallest order, lots
+    cross_bid: int  # limit prices of orders on that side; -1 = none
+    cross_ask: int
+    join_bid: int
+    join_ask: int
+    cash_bid: int  # micro-dollars an opening order on that side may lock
+    cash_ask: int
+    yes: int  # lots a reducing order may sell
+    no: int
+    quoted_bid: int  # 1 where an order of ours rests and is not being cancelled
+    quoted_ask: int
+
+
+@inner
+def order_side(verb, leg):
+    """Side of the book an order goes to: BID for ``buy YES`` and ``sell NO``."""
+    return BID if (verb == BUY) == (leg == YES) else ASK
+
+
+@inner
+def _prices(px_of, up, down, reach_up, reach_down, market, levels):
+    """Limits: crossing on BID and ASK, joining on BID and ASK."""
+    grid = market["tick_grid"]
+    cross_bid = cross_ask = join_bid = join_ask = -1
+    if market["best_ask"] < levels:
+        best = px_of[market["best_ask"]]
+        cross_bid = int(reach_up[grid, best])
+        join_ask = int(up[grid, best])
+    if market["best_bid"] >= 0:
+        best = px_of[market["best_bid"]]
+        cross_ask = int(reach_down[grid, best])
+        join_bid = int(down[grid, best])
+    return cross_bid, cross_ask, join_bid, join_ask
+
+
+@inner
+def _means(account, position, orders, cancels_first):
+    """Cash for BID and ASK, YES and NO lots, and whether BID and ASK are quoted.
+
+    What a new order on a side replaces counts as free, unless its cancel may arrive later than the order.
+    """
+    cash_bid = cash_ask = account["cash_uusd"] - account["reserved_uusd"]
+    yes = position["yes_qty"] - position["yes_held_qty"]
+    no = position["no_qty"] - position["no_held_qty"]
+    quoted_bid = quoted_ask = 0
+    for index in range(ORDER_SLOTS):
+        order = orders[index]
+        if order["id"] == 0:
+            continue
+        stays = 1 - order["leaving"]
+        frees = order["reserved_uusd"] if cancels_first else 0
+        if order["side"] == BID:
+            quoted_bid |= stays
+            cash_bid += frees
+        else:
+            quoted_ask |= stays
+            cash_ask += frees
+        if cancels_first and order["reduce"] == 1:
+            if order["leg"] == YES:
+                yes += order["qty"]
+            else:
+                no += order["qty"]
+    return cash_bid, cash_ask, yes, no, quoted_bid, quoted_ask
+
+
+@inner
+def _affordable(fees, fee, price, qty, cross, cash):
+    """Whether ``cash`` covers the most that an opening order can cost: the engine asks for no more when it arrives."""
+    if 2 * qty * PX_ONE + PX_ONE <= cash:
+        return True  # a contract costs below $1, and its fee below $1 in any rounding: no need to look closer
+    if cross:
+        return price * qty + fee_bound(fees, fee, 0, price, qty, 0) <= cash
+    return price * qty + fee_bound(fees, fee, price, price, qty, 1) <= cash
+
+
+@inner
+def _limit_px(offer, side, cross):
+    if side == BID:
+        return offer.cross_bid if cross else offer.join_bid
+    return offer.cross_ask if cross else offer.join_ask
+
+
+@inner
+def _reason_at_any_size(offer, verb, leg, cross):
+    """Why no size of a kind of row can be done; 0 where the size decides."""
+    if verb == HOLD:
+        return REJECT_NONE
+    if verb == CANCEL:
+        bid = leg != NO and offer.quoted_bid == 1
+        ask = leg != YES and offer.quoted_ask == 1
+        return REJECT_NONE if bid or ask else REJECT_NOTHING_TO_REDUCE
+    if offer.open == 0:
+        return REJECT_MARKET_CLOSED
+    if verb == SELL and (offer.yes if leg == YES else offer.no) <= 0:
+        return REJECT_NOTHING_TO_REDUCE
+    return REJECT_NO_QUOTE if _limit_px(offer, order_side(verb, leg), cross) < 0 else REJECT_NONE
+
+
+@inner
+def _reason_of_size(offer, fees, verb, leg, qty, cross):
+    """Why a row of a kind that can be done cannot be done in its size; 0 where it can."""
+    if verb == SELL:
+        held = offer.yes if leg == YES else offer.no
+        return REJECT_SIZE if min(qty, held) < offer.min_qty else REJECT_NONE
+    if verb != BUY:
+        return REJECT_NONE
+    if qty < offer.min_qty:
+        return REJECT_SIZE
+    px = _limit_px(offer, order_side(verb, leg), cross)
+    cash = offer.cash_bid if leg == YES else offer.cash_ask
+    price = px if leg == YES else PX_ONE - px
+    return REJECT_NONE if _affordable(fees, offer.fee, price, qty, cross, cash) else REJECT_CASH
+
+
+@kernel
+def write_masks(rules, accounts, markets, rows, first, last, verdicts, out):
+    """``out`` bool ``(N, A)``: which rows can be done now. ``verdicts`` int64 ``(A,)`` is scratch.
+
+    Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between: cost
+    grows with size, and every other reason but a size below the venue's smallest does not look at it.
+    """
+    px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
+    reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
+    levels = len(px_of)
+    verb, leg, qty, cross = rows.verb, rows.leg, rows.qty, rows.cross
+    kind, smallest, largest = rows.kind, rows.smallest, rows.largest
+    for env in range(first, last):
+        slot = env  # one market an environment
+        account, market = accounts[env], markets[slot]
+        prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
+        means = _means(account, market["position"], market["orders"], cancels_first[account["row"]])
+        offer = Offer(int(market["status"] == OPEN), market["fee"], account["min_qty"], *prices, *means)
+        mixed = False
+        for k in range(len(smallest)):
+            row = smallest[k]
+            reason = _reason_at_any_size(offer, verb[row], leg[row], cross[row])
+            if reason == REJECT_NONE:
+                reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+                row = largest[k]
+                if reason != _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row]):
+                    reason = -1
+                    mixed = True
+            verdicts[k] = reason
+        for row in range(len(verb)):
+            out[env, row] = verdicts[kind[row]] == REJECT_NONE
+        if mixed:
+            for row in range(len(verb)):
+                if verdicts[kind[row]] < 0:
+                    reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+                    out[env, row] = reason == REJECT_NONE
+
+
+@kernel
+def decode(rules, accounts, markets, rows, first, last, actions, intents, rejects):
+    """Turn ``actions`` int64 ``(N,)`` into ``intents`` INTENT ``(N, 2)``; ``rejects`` int32 ``(N,)``: why not, 0 = sent.
+
+    Finished episodes send nothing and are refused nothing.
+    """
+    px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
+    reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
+    levels = len(px_of)
+    for env in range(first, last):
+        intents[env, BID]["do"] = DO_NOTHING
+        intents[env, ASK]["do"] = DO_NOTHING
+        rejects[env] = REJECT_NONE
+        row = actions[env]
+        verb, leg, qty, cross = rows.verb[row], rows.leg[row], rows.qty[row], rows.cross[row]
+        slot = env  # one market an environment
+        account, market = accounts[env], markets[slot]
+        if account["done"] == 1 or verb == HOLD:
+            continue
+        prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
+        means = _means(account, market["position"], market["orders"], cancels_first[account["row"]])
+        offer = Offer(int(market["status"] == OPEN), market["fee"], account["min_qty"], *prices, *means)
+        reason = _reason_at_any_size(offer, verb, leg, cross)
+        if reason == REJECT_NONE:
+            reason = _reason_of_size(offer, fees, verb, leg, qty, cross)
+        rejects[env] = reason
+        if reason != REJECT_NONE:
+            continue
+        if verb == CANCEL:
+            if leg != NO:
+                intents[env, BID]["do"] = DO_CANCEL
+            if leg != YES:
+                intents[env, ASK]["do"] = DO_CANCEL
+        else:
+            side = order_side(verb, leg)
+            _place(intents[env, side], offer, side, verb, leg, qty, cross)
+
+
+@inner
+def _place(intent, offer, side, verb, leg, qty, cross):
+    intent["do"] = DO_PLACE
+    intent["px"] = _limit_px(offer, side, cross)
+    intent["qty"] = qty if verb == BUY else min(qty, offer.yes if leg == YES else offer.no)
+    intent["budget_uusd"] = 0
+    intent["leg"] = leg
+    intent["reduce"] = verb == SELL
+    intent["tif"] = IOC if cross else GTC
+    intent["post_only"] = 1 - cross

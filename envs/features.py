@@ -1,0 +1,160 @@
+"""The schema of the observation: named features in groups, versioned and hashed. ``envs.observe`` computes them.
+
+Scalings are fixed (``sim.scales``): ``part(x, h) = x / (x + h)``, ``soft(x, h) = x / (abs(x) + h)``. Every feature lies
+in [-1, 1] by construction; nothing is clipped. Book features never contain our own orders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sim import scales as s
+
+VERSION = 1
+DEPTH = 5  # quoted levels a side
+SCAN = 64  # ladder levels searched a side for them
+
+
+class Feature(NamedTuple):
+    """One column of an observation."""
+
+    name: str
+    group: str
+    formula: str
+    low: float = 0.0
+    high: float = 1.0
+
+
+def _sizes(side: str) -> list[Feature]:
+    ordinal = ("best", "2nd", "3rd", "4th", "5th")
+    return [
+        Feature(
+            f"{side}_size_{i + 1}",
+            "book",
+            f"part(contracts at the {ordinal[i]} {side} level, {s.SIZE_HALF:g}); 0 = none",
+        )
+        for i in range(DEPTH)
+    ]
+
+
+def _orders(side: str) -> list[Feature]:
+    behind = "best bid - price" if side == "bid" else "price - best ask"
+    return [
+        Feature(f"own_{side}_live", "orders", f"1 where an order of ours rests on the {side} side; the newest counts"),
+        Feature(
+            f"own_{side}_distance", "orders", f"soft(({behind}) / tick, {s.DISTANCE_HALF:g}); 0 = at the touch", -1.0
+        ),
+        Feature(f"own_{side}_size", "orders", f"part(contracts left of it, {s.SIZE_HALF:g})"),
+        Feature(f"own_{side}_queue", "orders", "queue ahead / (queue ahead + left)"),
+        Feature(f"own_{side}_age", "orders", f"part(seconds it has rested, {s.AGE_HALF:g})"),
+    ]
+
+
+_MOVE = f"{s.MOVE_HALF:g}"
+_MONEY = f"{s.MONEY_HALF:g}"
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("bid", "book", "2 x best bid - 1; -1 = nobody bids", -1.0),
+    Feature("ask", "book", "2 x best ask - 1; 1 = nobody asks", -1.0),
+    Feature("mid", "book", "2 x mid - 1, of the last two-sided book", -1.0),
+    Feature("spread", "book", f"soft(best ask - best bid, {s.SPREAD_HALF:g}); 1 = a side is empty", -1.0),
+    Feature("tick", "book", f"part(tick at the mid, {s.TICK_HALF:g})"),
+    *_sizes("bid"),
+    *_sizes("ask"),
+    Feature("imbalance", "book", "(b - a) / (b + a), sizes at the touch; 0 = both empty", -1.0),
+    Feature("depth_imbalance", "book", f"the same over {DEPTH} levels", -1.0),
+    Feature("micro", "book", f"soft(microprice - mid, {_MOVE}); microprice = (b x ask + a x bid) / (b + a)", -1.0),
+    Feature("return_1", "book", f"soft(mid - mid 1 observation ago, {_MOVE}); early on: the episode's first", -1.0),
+    Feature("return_5", "book", f"soft(mid - mid 5 observations ago, {_MOVE})", -1.0),
+    Feature("return_30", "book", f"soft(mid - mid 30 observations ago, {_MOVE})", -1.0),
+    Feature("volatility", "book", f"part(sqrt(v), {_MOVE}); v <- 0.9 v + 0.1 x (mid move between observations) squared"),
+    Feature("flow", "book", f"soft(contracts bought - sold by takers since the last observation, {s.SIZE_HALF:g})", -1.0),
+    Feature(
+        "order_flow", "book",
+        f"soft(bids added - removed - asks added + removed since the last observation, contracts, {s.SIZE_HALF:g})", -1.0,
+    ),
+    Feature("prints", "book", f"part(prints since the last observation, {s.PRINTS_HALF:g})"),
+    Feature("close_minute", "time", f"part(seconds to the close, {s.MINUTE_HALF:g})"),
+    Feature("close_hour", "time", f"part(seconds to the close, {s.HOUR_HALF:g})"),
+    Feature("window_used", "time", "elapsed / (elapsed + left) of the episode's window"),
+    Feature("since_trade", "time", f"part(seconds since the last print, {s.TRADE_HALF:g}); 1 = none yet"),
+    Feature("since_book", "time", f"part(seconds since the book changed, {s.BOOK_HALF:g}); 1 = not yet"),
+    Feature("market_open", "time", "1 while the market takes orders"),
+    Feature("position_yes", "portfolio", f"part(YES contracts held, {s.SIZE_HALF:g})"),
+    Feature("position_no", "portfolio", f"part(NO contracts held, {s.SIZE_HALF:g})"),
+    Feature("cost_yes", "portfolio", "dollars paid per YES contract held, fees left out; 0 = none"),
+    Feature("cost_no", "portfolio", "dollars paid per NO contract held, fees left out; 0 = none"),
+    Feature("unrealised", "portfolio", f"soft((marked value - cost of what is held) / start cash, {_MONEY})", -1.0),
+    Feature("realised", "portfolio", f"soft(closed results before fees / start cash, {_MONEY})", -1.0),
+    Feature("equity_change", "portfolio", f"soft((equity - start cash) / start cash, {_MONEY})", -1.0),
+    Feature("drawdown", "portfolio", f"part((peak equity - equity) / start cash, {_MONEY})"),
+    Feature("cash_free", "portfolio", "part(cash not reserved, start cash)"),
+    Feature("exposure", "portfolio", "marked value / (marked value + cash)"),
+    Feature("fee", "portfolio", f"part(dollars a taker pays per contract at the mid, before rounding, {s.FEE_HALF:g})"),
+    *_orders("bid"),
+    *_orders("ask"),
+    Feature("signal_live", "signal", "1 where there is a forecast; else all four are 0"),
+    Feature("signal_edge", "signal", f"soft(forecast - mid, {s.EDGE_HALF:g})", -1.0),
+    Feature("signal_error", "signal", f"part(stated standard error, {s.ERROR_HALF:g})"),
+    Feature(
+        "signal_value", "signal",
+        f"soft(max(forecast - best ask, best bid - forecast) - fee, {s.EDGE_HALF:g}); 0 = no quotes", -1.0,
+    ),
+)  # fmt: skip
+
+GROUPS: tuple[str, ...] = tuple(dict.fromkeys(feature.group for feature in FEATURES))
+
+
+class Schema(NamedTuple):
+    """The features of chosen groups, in the order of the table."""
+
+    features: tuple[Feature, ...]
+    columns: tuple[int, ...]  # first column of each group of GROUPS; -1 = left out
+    digest: str  # SHA-256 over version, names, formulas and ranges
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [feature.name for feature in self.features]
+
+
+def make_schema(groups: Sequence[str] = GROUPS) -> Schema:
+    """Schema of ``groups``. Their order does not matter; ValueError for none, an unknown one or one named twice."""
+    unknown = [group for group in groups if group not in GROUPS]
+    if unknown or not groups or len(set(groups)) != len(groups):
+        raise ValueError(f"feature groups: expected some of {', '.join(GROUPS)}, each once, got {list(groups)}")
+    features = tuple(feature for feature in FEATURES if feature.group in groups)
+    order = [feature.group for feature in features]
+    columns = tuple(order.index(group) if group in order else -1 for group in GROUPS)
+    text = json.dumps({"version": VERSION, "features": features}, sort_keys=True)
+    return Schema(features, columns, hashlib.sha256(text.encode()).hexdigest())
+
+
+def feature_page() -> str:
+    """The text of docs/features.md, which a test holds against the file."""
+    lines = [
+        "# Features",
+        "",
+        f"Schema version {VERSION}, {len(FEATURES)} features, digest `{make_schema().digest}`.",
+        "Written by `python -m envs.features`; a test fails where this page and the code differ.",
+        "",
+        "`part(x, h) = x / (x + h)` and `soft(x, h) = x / (abs(x) + h)`. Prices are in dollars of the YES contract, sizes in",
+        "contracts. Our own orders are in no book feature and in no mark. A market's levels are the next quoted ones:",
+        f"up to {DEPTH}, searched over {SCAN} ladder levels from the touch.",
+        "",
+        "A policy is tied to the digest of its schema: names, order, formulas and ranges. A runner refuses another one.",
+    ]
+    for group in GROUPS:
+        members = [feature for feature in FEATURES if feature.group == group]
+        lines += ["", f"## {group} ({len(members)})", "", "| feature | formula | range |", "|---|---|---|"]
+        lines += [f"| `{f.name}` | {f.formula} | [{f.low:g}, {f.high:g}] |" for f in members]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    (Path(__file__).resolve().parent.parent / "docs" / "features.md").write_text(feature_page(), encoding="utf-8")

@@ -1,0 +1,65 @@
+"""What an environment remembers beside the simulator's state: past mids for the features, last equity for the reward.
+
+Plain arrays with the environment as the leading axis, like ``sim.state``: saved, restored and hashed with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+MIDS = 32  # past mids kept; a return may look back MIDS - 1 observations
+
+PAST = np.dtype(
+    [
+        ("seen", "<i8"),  # observations of this episode
+        ("variance", "<f8"),  # exponentially weighted mean of the mid's squared moves, dollars squared
+        ("equity_uusd", "<i8"),  # at the last step
+        ("drawdown_uusd", "<i8"),  # largest of the episode
+        ("now_ns", "<i8"),  # at the last step
+        ("killed", "<i8"),  # 1 once the drawdown has passed the limit
+    ]
+)
+
+
+class Memory(NamedTuple):
+    """Memory of N environments."""
+
+    past: np.ndarray  # (N,) PAST
+    mids: np.ndarray  # (N, MIDS) int32: bid + ask at observation n, at n % MIDS
+
+
+def allocate(num_envs: int) -> Memory:
+    """Zeroed memory."""
+    return Memory(np.zeros(num_envs, PAST), np.zeros((num_envs, MIDS), np.int32))
+
+
+def begin(memory: Memory, account: np.ndarray, mask: np.ndarray) -> None:
+    """Forget the last episode of the environments in ``mask`` and take up the first equity of the new one."""
+    memory.mids[mask] = 0
+    memory.past[mask] = 0
+    memory.past["equity_uusd"][mask] = account["equity_uusd"][mask]
+    memory.past["now_ns"][mask] = account["now_ns"][mask]
+
+
+def snapshot(memory: Memory) -> Memory:
+    """A deep copy."""
+    return Memory(*(array.copy() for array in memory))
+
+
+def restore(memory: Memory, saved: Memory) -> None:
+    """Copy ``saved`` back into ``memory``. Raises ValueError where shapes differ."""
+    for name, array, other in zip(Memory._fields, memory, saved, strict=True):
+        if array.shape != other.shape:
+            raise ValueError(f"memory.{name}: cannot restore shape {other.shape} into {array.shape}")
+        array[...] = other
+
+
+def digest(memory: Memory, rows: slice, *others: str | np.ndarray) -> str:
+    """SHA-256 over the memory of the environments in ``rows`` and what else makes up their state: digests or arrays."""
+    result = hashlib.sha256()
+    for part in (*(array[rows] for array in memory), *others):
+        result.update(part.encode() if isinstance(part, str) else np.ascontiguousarray(part).tobytes())
+    return result.hexdigest()

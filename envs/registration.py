@@ -1,0 +1,17 @@
+"""Gymnasium ids of the environments. Found by ``import gymnasium`` once the project is installed (entry point in pyproject.toml).
+
+This module runs while Gymnasium is being imported: it names the classes and does not import them.
+"""
+
+from __future__ import annotations
+
+from gymnasium.envs.registration import register, registry
+
+IDS = ("shadowbook/Directional-v0",)
+
+
+def register_all() -> None:
+    """Register every environment that is not registered yet."""
+    for name in IDS:
+        if name not in registry:
+            register(id=name, entry_point="envs.single:TradingEnv", vector_entry_point="envs.vector:TradingVectorEnv")

@@ -1,0 +1,69 @@
+"""Reward terms: small named numbers, picked and weighted by config. The reward is their weighted sum.
+
+A term is positive where it is good: penalties are negative, and weights positive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sim.kernel import inner, kernel
+from sim.types import LOTS_PER_CONTRACT, SECOND_NS, UUSD
+
+INVENTORY_UNIT = 100.0 * LOTS_PER_CONTRACT * SECOND_NS  # 100 contracts held for one second
+
+TERMS: dict[str, str] = {
+    "pnl": "change of equity, dollars",
+    "inventory": "- |net contracts| x seconds / 100",
+    "drawdown": "- increase of the episode's largest drawdown, dollars",
+    "messages": "- orders and cancels sent",
+    "rejects": "- messages refused and actions that could not be sent",
+}
+_CODES = {name: code for code, name in enumerate(TERMS)}
+
+
+def pick_rewards(weights: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Codes int64 ``(R,)`` and weights float64 ``(R,)`` of the wanted terms.
+
+    Raises ValueError for none, for a name that is not in ``TERMS``, or a weight that is not finite.
+    """
+    unknown = [name for name in weights if name not in TERMS]
+    if unknown or not weights:
+        raise ValueError(f"reward: expected weights for some of {', '.join(TERMS)}, got {list(weights) or 'none'}")
+    for name, weight in weights.items():
+        if not np.isfinite(weight):
+            raise ValueError(f"reward: the weight of {name} is {weight}; expected a finite number")
+    return np.array([_CODES[name] for name in weights]), np.array(list(weights.values()), np.float64)
+
+
+@inner
+def inventory(change):
+    """|net contracts| x seconds / 100: one unit is 100 contracts held for a second."""
+    return abs(change["net_qty"]) * (change["dt_ns"] / INVENTORY_UNIT)
+
+
+@inner
+def _term(change, code):
+    if code == 0:
+        return change["pnl_uusd"] / UUSD
+    if code == 1:
+        return -inventory(change)
+    if code == 2:
+        return -change["drawdown_uusd"] / UUSD
+    if code == 3:
+        return -float(change["messages"])
+    return -float(change["rejects"])
+
+
+@kernel
+def write_rewards(changes, codes, weights, first, last, terms, reward):
+    """``terms`` float64 ``(N, R)``, unweighted, and ``reward`` float64 ``(N,)``, their weighted sum."""
+    for env in range(first, last):
+        total = 0.0
+        for column in range(len(codes)):
+            value = _term(changes[env], codes[column])
+            terms[env, column] = value
+            total += weights[column] * value
+        reward[env] = total

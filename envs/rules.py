@@ -1,0 +1,78 @@
+"""What the environment's kernels need of a market's rules: prices, ticks, fees.
+
+What depends on a price alone is looked up in tables over all 10,001 prices instead of searched for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.types import PX_ONE
+
+
+class Rules(NamedTuple):
+    """Read-only. L ladder levels, G tick tables, F fee schedules, R scenario rows. Prices in 1e-4 dollar."""
+
+    px_of: np.ndarray  # (L,) price of a ladder level
+    tick: np.ndarray  # (G, 10001) int16: distance between the legal prices around a price
+    up: np.ndarray  # (G, 10001) int16: lowest legal price at or above; -1 = none
+    down: np.ndarray  # (G, 10001) int16: highest legal price at or below; -1 = none
+    reach_up: np.ndarray  # (G, 10001) int16: limit of a taker that may pay some ticks more than a quote; -1 = none
+    reach_down: np.ndarray  # (G, 10001) int16: the same for a seller
+    fees: np.ndarray  # (F,) FEE
+    cancels_first: np.ndarray  # (R,) bool: a cancel reaches the venue no later than an order sent with it
+
+
+def make_rules(
+    px_of: np.ndarray,
+    tick_ok: np.ndarray,
+    fees: np.ndarray,
+    *,
+    cross_ticks: int,
+    cancels_first: np.ndarray,
+) -> Rules:
+    """Rules from a grid's ``px_of`` and ``tick_ok`` bool ``(G, 10001)``; takers reach ``cross_ticks`` past a quote."""
+    legal = tick_ok.copy()
+    legal[:, [0, PX_ONE]] = False  # never the price of an order
+    up, down = _neighbours(legal)
+    return Rules(
+        px_of=px_of,
+        tick=_distances(up, down).astype(np.int16),
+        up=up.astype(np.int16),
+        down=down.astype(np.int16),
+        reach_up=_reach(up, 1, cross_ticks).astype(np.int16),
+        reach_down=_reach(down, -1, cross_ticks).astype(np.int16),
+        fees=fees,
+        cancels_first=cancels_first,
+    )
+
+
+def _neighbours(legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest legal price at or above every price, highest at or below; -1 where there is none."""
+    prices = np.arange(PX_ONE + 1)
+    down = np.maximum.accumulate(np.where(legal, prices, -1), axis=1)
+    up = np.minimum.accumulate(np.where(legal, prices, PX_ONE + 1)[:, ::-1], axis=1)[:, ::-1]
+    return np.where(up > PX_ONE, -1, up), down
+
+
+def _beyond(table: np.ndarray, step: int, px: np.ndarray) -> np.ndarray:
+    """The next legal price after the legal prices ``px`` in a direction; -1 where ``px`` is -1 or the last."""
+    return np.where(px >= 0, np.take_along_axis(table, np.clip(px + step, 0, PX_ONE), axis=1), -1)
+
+
+def _reach(table: np.ndarray, step: int, ticks: int) -> np.ndarray:
+    px = table
+    for _ in range(ticks):
+        further = _beyond(table, step, px)
+        px = np.where(further >= 0, further, px)
+    return px
+
+
+def _distances(up: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Distance between the legal prices around every price; outside the table's ends, its first or last one."""
+    low = np.where(down >= 0, down, up)
+    high = _beyond(up, 1, low)
+    below = _beyond(down, -1, low)
+    return np.where(high >= 0, high - low, low - below)

@@ -1,0 +1,304 @@
+"""The batched environment: N traders, each alone on its own simulated venue, in lock step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from envs import memory as memories
+from envs.actions import ActionTable, check_actions, make_table
+from envs.autoreset import Autoreset
+from envs.buffers import Buffers, make_buffers
+from envs.costs import pick_costs, write_costs
+from envs.decode import decode, write_masks
+from envs.features import GROUPS, Schema, make_schema
+from envs.observe import observe
+from envs.rewards import pick_rewards, write_rewards
+from envs.rules import Rules, make_rules
+from envs.terminations import write_ends
+from envs.text import draw_market
+from envs.transition import CHANGE, measure
+from sim.engine import Engine
+from sim.scenarios import Scenario, synthetic
+from sim.state import State
+from sim.types import INTENT, UUSD
+
+
+class Snapshot(NamedTuple):
+    """Everything that decides how a batch goes on."""
+
+    state: State
+    memory: memories.Memory
+    resting: np.ndarray
+    obs: np.ndarray
+
+
+class TradingVectorEnv(VectorEnv):
+    """Native :class:`gymnasium.vector.VectorEnv` of one market an environment.
+
+    ``step`` takes ``(N,)`` integers, rows of the action table, and returns ``obs`` float32 ``(N, F)`` in [-1, 1], ``reward``
+    float64 ``(N,)``, ``terminated``, ``truncated`` bool ``(N,)`` and ``info``, a dictionary of arrays:
+
+    =================  ==================  =============================================================================
+    ``action_mask``    bool ``(N, A)``     rows that can be done from the returned observation
+    ``costs``          float32 ``(N, K)``  of this step, in the order of ``spec_sheet["costs"]``
+    ``reward_terms``   float64 ``(N, R)``  of this step, unweighted, in the order of ``spec_sheet["rewards"]``
+    ``reward_uusd``    int64 ``(N,)``      change of equity in this step; sums exactly to final equity less starting cash
+    ``equity_uusd``    int64 ``(N,)``      after this step
+    ``reject``         int32 ``(N,)``      why the action was not sent or a message refused: ``sim.types.REJECT_NAMES``
+    ``reason``         int8 ``(N,)``       why the episode ended in this step: ``envs.terminations.REASONS``
+    ``final_obs``      float32 ``(N, F)``  SAME_STEP, in steps that end an episode: last observations, where ``_final_obs``
+    ``final_info``     dictionary          SAME_STEP, likewise: the entries from ``costs`` on, where ``_final_info``
+    =================  ==================  =============================================================================
+
+    The arrays of a step stay as they are during the next step, and are written again in the one after it.
+
+    Args:
+        num_envs: N.
+        scenario: where episodes come from; default synthetic markets with default parameters.
+        actions: name of an action table, or its rows; see ``envs.actions``.
+        features: feature groups of the observation; see docs/features.md.
+        reward: weights by term; see ``envs.rewards.TERMS``.
+        costs: names; see ``envs.costs.TERMS``.
+        dt_s: market seconds a step takes.
+        events_per_step: market events a step takes instead, if given.
+        window_s: market seconds after which an episode is truncated.
+        cash: dollars an account starts with.
+        fill_model: pessimistic, queue, probabilistic or optimistic; see docs/fills.md.
+        kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost.
+        cross_ticks: ticks past the best opposite quote that a crossing order may pay.
+        seed: decides everything random, together with an environment's global number; 0 is a seed.
+        first_env: global number of the first environment: a batch may be cut into pieces without changing any result.
+        threads: slices of the batch the simulator runs at once; no result depends on it.
+        autoreset_mode: one of Gymnasium's three; see ``envs.autoreset``.
+        render_mode: None or "ansi".
+
+    Raises ValueError where an argument is not as described.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        scenario: Scenario | None = None,
+        actions: str | Sequence[Sequence] = "taker21",
+        features: Sequence[str] = GROUPS,
+        reward: Mapping[str, float] | None = None,
+        costs: Sequence[str] = ("drawdown", "kill", "inventory", "order_rate"),
+        dt_s: float = 1.0,
+        events_per_step: int | None = None,
+        window_s: float = 300.0,
+        cash: float = 10_000.0,
+        fill_model: str = "queue",
+        kill_drawdown: float = 0.05,
+        cross_ticks: int = 2,
+        seed: int = 0,
+        first_env: int = 0,
+        threads: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        _check_settings(dt_s, events_per_step, cash, kill_drawdown, render_mode)
+        weights = {"pnl": 1.0} if reward is None else dict(reward)
+        self.num_envs = num_envs
+        self.schema: Schema = make_schema(tuple(features))
+        self.table: ActionTable = make_table(actions, cross_ticks=cross_ticks)
+        self._reward_codes, self._weights = pick_rewards(weights)
+        self._cost_codes = pick_costs(costs)
+        self._dt_s, self._events, self._kill = float(dt_s), events_per_step, float(kill_drawdown)
+        self.engine = Engine(
+            scenario or synthetic(),
+            num_envs,
+            seed=seed,
+            first_env=first_env,
+            window_s=window_s,
+            cash_uusd=round(cash * UUSD),
+            fill_model=fill_model,
+            threads=threads,
+        )
+        self.rules: Rules = _rules_of(self.engine, cross_ticks)
+        self._memory = memories.allocate(num_envs)
+        self._autoreset = Autoreset(self, num_envs, AutoresetMode(autoreset_mode))
+        self._columns = np.array(self.schema.columns)
+        self._intents = np.zeros((num_envs, 2), INTENT)
+        self._changes = np.zeros(num_envs, CHANGE)
+        sizes = (num_envs, len(self.schema.features), len(self.table.listed), len(weights), len(costs))
+        self._verdicts = np.zeros(len(self.table.listed), np.int64)
+        self._buffers = (make_buffers(*sizes), make_buffers(*sizes))
+        self._begun = False
+        self.render_mode = render_mode
+        self.single_observation_space = gym.spaces.Box(-1.0, 1.0, (len(self.schema.features),), np.float32)
+        self.single_action_space = gym.spaces.Discrete(len(self.table.listed))
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.spec_sheet: dict[str, Any] = {
+            "observation": self.schema.names,
+            "observation_digest": self.schema.digest,
+            "actions": self.table.listed,
+            "action_digest": self.table.digest,
+            "costs": list(costs),
+            "rewards": list(weights),
+        }
+        self.metadata = {"autoreset_mode": self._autoreset.mode, "render_modes": ["ansi"], "spec_sheet": self.spec_sheet}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin the next episode everywhere, or in the rows of ``options["reset_mask"]``, a bool ``(N,)`` array.
+
+        With ``seed`` (0 to 2**63 - 1) episodes start over from that seed's first. Returns the observation and an info
+        with ``action_mask``. Raises ValueError for a mask that is not as described, or given together with a seed.
+        """
+        super().reset(seed=seed)
+        mask = _reset_mask(options, self.num_envs)
+        if seed is not None:
+            if mask is not None:
+                raise ValueError("reset: a seed starts every episode over; give it without a reset_mask")
+            self.engine.reseed(seed)
+        elif mask is not None and not self._begun:
+            raise ValueError("reset: the first reset is of all environments, without a reset_mask")
+        self._begun = True
+        now = self._turn()
+        self._autoreset.reset(mask, now.obs)
+        self._write_masks(now)
+        return now.obs, {"action_mask": now.action_mask}
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Decode, submit, advance, reward, cost, terminate, reset, observe: see the class.
+
+        Raises ValueError for an action outside the table, naming environment and value, and before the first reset.
+        """
+        chosen = self._check(actions)
+        now = self._turn()
+        self._decode(chosen, now)
+        self.engine.submit(self._intents)
+        self._advance()
+        self._measure(now)
+        write_rewards(self._changes, self._reward_codes, self._weights, 0, self.num_envs, now.reward_terms, now.reward)
+        write_costs(self._changes, self._cost_codes, 0, self.num_envs, now.costs)
+        self._terminate(now)
+        self._autoreset.finish(now.ended, now.obs, now.final_obs)
+        self._write_masks(now)
+        return now.obs, now.reward, now.terminated, now.truncated, self._info(now)
+
+    def _check(self, actions: object) -> np.ndarray:
+        if not self._begun:
+            raise ValueError("step: call reset first")
+        return check_actions(actions, self.num_envs, len(self.table.listed))
+
+    def _turn(self) -> Buffers:
+        """The buffers that the last call did not write."""
+        self._buffers = self._buffers[::-1]
+        return self._buffers[0]
+
+    def _decode(self, actions: np.ndarray, now: Buffers) -> None:
+        state, rows = self.engine.state, self.table.rows
+        decode(self.rules, state.account, state.market, rows, 0, self.num_envs, actions, self._intents, now.reject)
+
+    def _advance(self) -> None:
+        if self._events is None:
+            self.engine.advance(self._dt_s)
+        else:
+            self.engine.advance_events(self._events)
+
+    def _measure(self, now: Buffers) -> None:
+        state = self.engine.state
+        measure(state.account, state.market, self._memory, now.reject, self._kill, 0, self.num_envs, self._changes)
+        now.reward_uusd[:] = self._changes["pnl_uusd"]
+        now.equity_uusd[:] = state.account["equity_uusd"]
+
+    def _terminate(self, now: Buffers) -> None:
+        engine, resting = self.engine, self._autoreset.resting
+        write_ends(
+            engine.state.account, engine.state.market, engine.terminated, engine.truncated, resting, 0,
+            self.num_envs, now.terminated, now.truncated, now.reason,
+        )  # fmt: skip
+        np.logical_or(now.terminated, now.truncated, out=now.ended)
+
+    def begin(self, mask: np.ndarray) -> None:
+        """Part of the autoreset: begin the next episode of the rows in ``mask``. Users call ``reset``."""
+        self.engine.reset(mask)
+        memories.begin(self._memory, self.engine.state.account, mask)
+
+    def observe(self, mask: np.ndarray, out: np.ndarray) -> None:
+        """Part of the autoreset: write the observations of the rows in ``mask``."""
+        state = self.engine.state
+        observe(
+            self.rules, state.account, state.market, state.book, self._memory, self._columns, mask, 0, self.num_envs, out,
+        )  # fmt: skip
+
+    def _write_masks(self, now: Buffers) -> None:
+        state, rows = self.engine.state, self.table.rows
+        write_masks(self.rules, state.account, state.market, rows, 0, self.num_envs, self._verdicts, now.action_mask)
+
+    def _info(self, now: Buffers) -> dict[str, Any]:
+        info = now.step_info()
+        if self._autoreset.mode is AutoresetMode.SAME_STEP and now.ended.any():
+            info |= {"final_obs": now.final_obs, "_final_obs": now.ended}
+            info |= {"final_info": now.step_info(), "_final_info": now.ended}
+        info["action_mask"] = now.action_mask
+        return info
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all that decides how the batch goes on, between two steps."""
+        last_obs = self._buffers[0].obs.copy()
+        return Snapshot(self.engine.snapshot(), memories.snapshot(self._memory), self._autoreset.resting.copy(), last_obs)
+
+    def restore(self, saved: Snapshot) -> None:
+        """Go back to a snapshot of an environment with the same settings. Raises ValueError where shapes differ."""
+        if saved.obs.shape != self._buffers[0].obs.shape:
+            raise ValueError(f"restore: expected observations {self._buffers[0].obs.shape}, got {saved.obs.shape}")
+        self.engine.restore(saved.state)
+        memories.restore(self._memory, saved.memory)
+        self._autoreset.recall(saved.resting, saved.obs.copy())
+        self._begun = True
+
+    def digest(self, first: int = 0, count: int | None = None) -> str:
+        """Hash of the state of ``count`` environments from ``first`` on; equal digests mean equal futures."""
+        rows = slice(first, None if count is None else first + count)
+        return memories.digest(self._memory, rows, self.engine.digest(first, count), self._autoreset.resting[rows])
+
+    def render(self) -> tuple[str, ...] | None:
+        """With ``render_mode="ansi"``: book, own orders, position and equity of every environment as text."""
+        if self.render_mode is None:
+            gym.logger.warn('render: no render_mode was given; "ansi" draws the market as text')
+            return None
+        return tuple(draw_market(self.rules.px_of, self.engine.state, env) for env in range(self.num_envs))
+
+
+def _check_settings(
+    dt_s: float, events_per_step: int | None, cash: float, kill_drawdown: float, render_mode: str | None
+) -> None:
+    if not dt_s > 0:
+        raise ValueError(f"environment: dt_s must be positive, got {dt_s}")
+    if events_per_step is not None and events_per_step < 1:
+        raise ValueError(f"environment: events_per_step must be at least 1, got {events_per_step}")
+    if not cash > 0:
+        raise ValueError(f"environment: cash must be positive, got {cash} dollars")
+    if not 0 < kill_drawdown <= 1:
+        raise ValueError(f"environment: kill_drawdown is a share of the cash in (0, 1], got {kill_drawdown}")
+    if render_mode not in (None, "ansi"):
+        raise ValueError(f'environment: render_mode must be None or "ansi", got {render_mode!r}')
+
+
+def _rules_of(engine: Engine, cross_ticks: int) -> Rules:
+    world = engine.world
+    cancels_first = world.rows["cancel_delay_ns"] <= world.rows["order_delay_ns"]
+    return make_rules(world.px_of, world.tick_ok, world.fees, cross_ticks=cross_ticks, cancels_first=cancels_first)
+
+
+def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> np.ndarray | None:
+    unknown = set(options or ()) - {"reset_mask"}
+    if unknown:
+        raise ValueError(f"reset: unknown options {', '.join(sorted(unknown))}; the only one is reset_mask")
+    mask = (options or {}).get("reset_mask")
+    if mask is None:
+        return None
+    if not isinstance(mask, np.ndarray) or mask.shape != (num_envs,) or mask.dtype != np.bool_ or not mask.any():
+        raise ValueError(f"reset: reset_mask must be a bool array of shape ({num_envs},) with a True in it, got {mask!r}")
+    return mask

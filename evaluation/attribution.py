@@ -1,0 +1,86 @@
+"""Where the money came from, to the micro-dollar.
+
+A fill of q lots (signed, YES space) at price p changes the result by q (V - p) - fee, V what a contract is worth at
+the end. With the mid just before the fill m0, the mid 5 seconds later m5 and the last mid mT,
+
+    V - p = (m0 - p)   spread: earned by resting, paid by crossing
+          + (m5 - m0)  adverse selection: where the market went at once
+          + (mT - m5)  inventory: what holding the position then did
+          + (V - mT)   settlement: from the last mid to the payout; 0 where the episode ended before
+
+and the five parts, fees among them, add up to final less starting equity exactly. Mids are kept doubled (bid + ask),
+so the sums are integers in half micro-dollars; the running sum is rounded down after each part, as the account's own
+mark is, which leaves the total exact.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluation.episodes import Episodes, column_at
+from sim.types import SECOND_NS
+
+ADVERSE_S = 5
+PARTS = ("spread", "adverse_selection", "inventory", "fees", "settlement")
+
+
+class Attribution(NamedTuple):
+    """``(E,)`` int64 micro-dollars each; their sum is the episode's result."""
+
+    spread_uusd: np.ndarray
+    adverse_selection_uusd: np.ndarray
+    inventory_uusd: np.ndarray
+    fees_uusd: np.ndarray  # a cost is negative
+    settlement_uusd: np.ndarray
+
+    def total_uusd(self) -> np.ndarray:
+        """``(E,)`` int64: the sum of the parts."""
+        return np.sum(self, axis=0)
+
+
+def attribute(episodes: Episodes) -> Attribution:
+    """The five parts of every episode's result.
+
+    Raises ValueError where they do not add up to the result: then fills are missing or the account is wrong, and no
+    figure of the report could be trusted.
+    """
+    doubled = _doubled_parts(episodes)
+    running = np.cumsum([_per_episode(episodes, part) for part in doubled], axis=0) // 2
+    spread, adverse, inventory, settlement = np.diff(running, axis=0, prepend=0)
+    fees = -_per_episode(episodes, episodes.fill["fee_uusd"])
+    result = Attribution(spread, adverse, inventory, fees, settlement)
+    _check(episodes, result)
+    return result
+
+
+def _doubled_parts(episodes: Episodes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Spread, adverse selection, inventory and settlement of each fill in half micro-dollars, ``(F,)`` int64."""
+    fill, episode = episodes.fill, episodes.fill_episode
+    last = episodes.steps[episode]
+    since = fill["ns"] - episodes.start_ns[episode]
+    soon = np.minimum(column_at(episodes, episode, since + ADVERSE_S * SECOND_NS), last)
+    price2 = 2 * fill["px"].astype(np.int64)
+    mid2 = fill["mid2_px"].astype(np.int64)
+    soon2 = episodes.mid2_px[episode, soon].astype(np.int64)
+    last2 = episodes.mid2_px[episode, last].astype(np.int64)
+    end2 = np.where(episodes.settled[episode], 2 * episodes.payout_px[episode], last2)
+    qty = fill["qty"]
+    return qty * (mid2 - price2), qty * (soon2 - mid2), qty * (last2 - soon2), qty * (end2 - last2)
+
+
+def _per_episode(episodes: Episodes, values: np.ndarray) -> np.ndarray:
+    total = np.zeros(len(episodes), np.int64)
+    np.add.at(total, episodes.fill_episode, values)
+    return total
+
+
+def _check(episodes: Episodes, result: Attribution) -> None:
+    missing = episodes.result_uusd - result.total_uusd()
+    if missing.any():
+        index = int(np.argmax(missing != 0))
+        raise ValueError(
+            f"attribution: the parts of episode {index} add up to {result.total_uusd()[index]} micro-dollars, its "
+            f"result is {episodes.result_uusd[index]}; a fill was lost or the account is wrong"
+        )

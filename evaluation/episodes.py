@@ -1,0 +1,167 @@
+"""What a policy's episodes left behind, as arrays. Everything else in this package is a function of these.
+
+E episodes, T steps of the longest one, K costs, F fills. Paths have T + 1 columns: column 0 is the reset, column
+t + 1 what action t led to. Behind an episode's end the last value is repeated, and actions are -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.types import SECOND_NS
+
+DAY_NS = 86_400 * SECOND_NS
+SYNTHETIC_EPISODES_PER_DAY = 24  # a synthetic market has no calendar: one episode an hour, see `market_days`
+
+
+PER_EPISODE = (
+    "slot", "number", "episode", "row", "tape", "start_ns", "steps", "start_uusd", "final_uusd", "cash_uusd",
+    "unrealised_uusd", "reward_uusd", "fees_uusd", "messages", "rejects", "sent_qty", "filled_qty", "settled", "ruined",
+    "payout_px",
+)  # fmt: skip
+PATHS = ("elapsed_ns", "equity_uusd", "mid2_px", "net_qty", "signal_ppm", "latent_ppm")
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Finished episodes of one policy, in a fixed order: round k of every environment before round k + 1."""
+
+    # one value per episode, (E,)
+    slot: np.ndarray  # int64, position of the environment in its batch
+    number: np.ndarray  # int64, the environment's global number
+    episode: np.ndarray  # int64, the environment's count of episodes
+    row: np.ndarray  # int64, index into the scenario's rows
+    tape: np.ndarray  # int64, index into the tape pool; -1 in the synthetic market
+    start_ns: np.ndarray  # int64
+    steps: np.ndarray  # int64
+    start_uusd: np.ndarray  # int64, equity after the reset
+    final_uusd: np.ndarray  # int64, equity at the end
+    cash_uusd: np.ndarray  # int64, cash at the end
+    unrealised_uusd: np.ndarray  # int64, mark less cost of what is still held at the end
+    reward_uusd: np.ndarray  # int64, sum of the rewards
+    fees_uusd: np.ndarray  # int64, paid to the venue, rebates taken off
+    messages: np.ndarray  # int64, orders and cancels sent
+    rejects: np.ndarray  # int64
+    sent_qty: np.ndarray  # int64 lots asked for by orders that were sent
+    filled_qty: np.ndarray  # int64 lots filled, both sides together
+    settled: np.ndarray  # bool
+    ruined: np.ndarray  # bool
+    payout_px: np.ndarray  # int64, of one YES contract; -1 where the episode ended before the settlement
+    costs: np.ndarray  # (E, K) float64, sums over the episode
+    # paths, (E, T + 1)
+    elapsed_ns: np.ndarray  # int64 since the start
+    equity_uusd: np.ndarray  # int64
+    mid2_px: np.ndarray  # int32, bid + ask
+    net_qty: np.ndarray  # int64 lots, YES less NO
+    signal_ppm: np.ndarray  # int32, the forecast seen; -1 = none
+    latent_ppm: np.ndarray  # int32, the synthetic market's truth; -1 in recordings
+    action: np.ndarray  # (E, T) int16
+    # fills, in the order of episodes and steps, (F,)
+    fill: np.ndarray  # FILL
+    fill_episode: np.ndarray  # int64, index of the episode here
+    fill_step: np.ndarray  # int64, the step it happened in
+    # names
+    cost_names: tuple[str, ...]
+    action_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_shapes(self)
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+    @property
+    def result_uusd(self) -> np.ndarray:
+        """``(E,)`` int64: final less starting equity."""
+        return self.final_uusd - self.start_uusd
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps played, all episodes together."""
+        return int(self.steps.sum())
+
+
+def _check_shapes(episodes: Episodes) -> None:
+    """Raise ValueError naming the field whose shape does not fit the others."""
+    count, columns = episodes.equity_uusd.shape
+    wanted: dict[str, tuple[int, ...]] = dict.fromkeys(PER_EPISODE, (count,))
+    wanted |= dict.fromkeys(PATHS, (count, columns))
+    wanted["action"] = (count, columns - 1)
+    wanted["costs"] = (count, len(episodes.cost_names))
+    wanted["fill_episode"] = wanted["fill_step"] = episodes.fill.shape
+    for name, shape in wanted.items():
+        if getattr(episodes, name).shape != shape:
+            raise ValueError(f"Episodes.{name}: expected shape {shape}, got {getattr(episodes, name).shape}")
+
+
+def clusters(episodes: Episodes) -> np.ndarray:
+    """``(E,)`` int64, 0 to C - 1: what a bootstrap draws.
+
+    Episodes of one recorded market share its news, so the market (its tape) is drawn as a whole. Synthetic episodes
+    are independent: each is a cluster of its own.
+    """
+    own = -1 - np.arange(len(episodes))
+    return np.unique(np.where(episodes.tape >= 0, episodes.tape, own), return_inverse=True)[1].astype(np.int64)
+
+
+def market_days(episodes: Episodes) -> np.ndarray:
+    """``(E,)`` int64, 0 to D - 1: the day an episode's result counts for.
+
+    A recorded episode belongs to the UTC day it starts on. A synthetic one has no date: synthetic episodes, in order,
+    are cut into floor(count / 24) days of equal size, as if one were played an hour.
+    """
+    recorded = episodes.tape >= 0
+    day = episodes.start_ns // DAY_NS
+    synthetic = int((~recorded).sum())
+    days = max(1, synthetic // SYNTHETIC_EPISODES_PER_DAY)
+    order = np.cumsum(~recorded) - 1
+    day = np.where(recorded, day, -1 - order * days // max(1, synthetic))
+    return np.unique(day, return_inverse=True)[1].astype(np.int64)
+
+
+def check_pairs(one: Episodes, other: Episodes) -> None:
+    """Check that two policies played the same episodes, so that differences may be paired.
+
+    Raises ValueError naming the first episode that differs.
+    """
+    if len(one) != len(other):
+        raise ValueError(f"paired episodes: expected as many on both sides, got {len(one)} and {len(other)}")
+    for name in ("number", "episode", "row", "tape", "start_ns"):
+        differs = getattr(one, name) != getattr(other, name)
+        if differs.any():
+            index = int(np.argmax(differs))
+            raise ValueError(
+                f"paired episodes: number {index} has {name} {getattr(one, name)[index]} on one side and "
+                f"{getattr(other, name)[index]} on the other; play both with the same seed and number of environments"
+            )
+
+
+def column_at(episodes: Episodes, episode: np.ndarray, elapsed_ns: np.ndarray) -> np.ndarray:
+    """First path column at or after ``elapsed_ns``; ``steps + 1`` where the episode ended before.
+
+    ``episode`` and ``elapsed_ns`` are int64 of one shape; so is the result. Bisection, all rows at once.
+    """
+    low = np.zeros_like(episode)
+    high = episodes.steps[episode] + 1
+    while (low < high).any():
+        middle = (low + high) // 2
+        inside = np.minimum(middle, episodes.steps[episode])
+        late = episodes.elapsed_ns[episode, inside] >= elapsed_ns
+        searching = low < high
+        high = np.where(searching & late, middle, high)
+        low = np.where(searching & ~late, middle + 1, low)
+    return low
+
+
+def value2_at(episodes: Episodes, episode: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Twice the value of a YES contract at a path column (price units), and whether it is known.
+
+    The mid while the market trades, the payout from its settlement on. Unknown behind the end of an episode that
+    did not settle.
+    """
+    last = episodes.steps[episode]
+    settled = episodes.settled[episode] & (column >= last)
+    mid2 = episodes.mid2_px[episode, np.minimum(column, last)].astype(np.int64)
+    return np.where(settled, 2 * episodes.payout_px[episode], mid2), settled | (column <= last)

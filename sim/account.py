@@ -1,0 +1,277 @@
+"""Cash, positions, reservations, netting and settlement, in exact integers.
+
+A contract is fully collateralised: a long locks its price, a short one dollar less it. Everyone who is not the agent
+is one counterparty. Whoever opens pays into escrow, which holds $1 per open pair, so that
+
+    agent cash + counterparty cash + venue fees + escrow
+
+never changes by a micro-dollar (docs/units.md). The counterparty holds the opposite of every contract of the agent.
+"""
+
+from __future__ import annotations
+
+from sim.kernel import hot, inner
+from sim.state import FILL_SLOTS, ORDER_SLOTS
+from sim.types import ASK, BID, NO, OPEN, PAIR_UUSD, PX_ONE, SETTLED, YES
+from sim.venues.fees import charge
+
+
+@hot
+def leg_price(leg, px):
+    """Price of the leg an order acts on, from the price in YES space."""
+    return px if leg == YES else PX_ONE - px
+
+
+@inner
+def free_cash(desk):
+    """Micro-dollars that no resting order has locked."""
+    return desk.account["cash_uusd"] - desk.account["reserved_uusd"]
+
+
+@inner
+def held_free(desk, leg):
+    """Lots of a leg that no resting order has promised."""
+    position = desk.market["position"]
+    if leg == YES:
+        return position["yes_qty"] - position["yes_held_qty"]
+    return position["no_qty"] - position["no_held_qty"]
+
+
+@inner
+def marked(market):
+    """Micro-dollars the position is worth at the mid, rounded down; mid2 is twice the mid."""
+    position = market["position"]
+    mid2 = market["mid2_px"]
+    twice = position["yes_qty"] * mid2 + position["no_qty"] * (2 * PX_ONE - mid2)
+    return twice // 2
+
+
+@inner
+def mark(account, markets):
+    """Write the account's equity over its ``markets``, an array of MARKET records, and its peak."""
+    equity = account["cash_uusd"]
+    for index in range(len(markets)):
+        if markets[index]["status"] != SETTLED:
+            equity += marked(markets[index])
+    account["equity_uusd"] = equity
+    if equity > account["peak_uusd"]:
+        account["peak_uusd"] = equity
+
+
+@inner
+def _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent_mid2, now):
+    """Add to the step's fills; one row per order and price."""
+    signed = qty if side == BID else -qty
+    count = desk.account["n_fills"]
+    for row in range(min(count, FILL_SLOTS)):
+        fill = desk.account["fills"][row]
+        if fill["order_id"] == order_id and fill["px"] == px:
+            desk.account["fills"][row]["qty"] += signed
+            desk.account["fills"][row]["fee_uusd"] += fee
+            return
+    desk.account["n_fills"] = count + 1
+    if count >= FILL_SLOTS:
+        return  # the engine raises: the account is right, the journal is not whole
+    desk.account["fills"][count]["ns"] = now
+    desk.account["fills"][count]["qty"] = signed
+    desk.account["fills"][count]["fee_uusd"] = fee
+    desk.account["fills"][count]["order_id"] = order_id
+    desk.account["fills"][count]["latent_ppm"] = desk.market["latent_ppm"]
+    desk.account["fills"][count]["px"] = px
+    desk.account["fills"][count]["mid2_px"] = mid2
+    desk.account["fills"][count]["sent_mid2_px"] = sent_mid2
+    desk.account["fills"][count]["market"] = desk.market["index"]
+    desk.account["fills"][count]["maker"] = maker
+    desk.account["fills"][count]["leg"] = leg
+
+
+@inner
+def _open(desk, leg, qty, cost):
+    if leg == YES:
+        desk.market["position"]["yes_qty"] += qty
+        desk.market["position"]["yes_cost_uusd"] += cost
+    else:
+        desk.market["position"]["no_qty"] += qty
+        desk.market["position"]["no_cost_uusd"] += cost
+
+
+@inner
+def _close(desk, leg, qty):
+    """Take ``qty`` lots out of a leg; returns their share of its cost, rounded down unless the leg is emptied."""
+    position = desk.market["position"]
+    if leg == YES:
+        cost = position["yes_cost_uusd"] * qty // position["yes_qty"]
+        position["yes_qty"] -= qty
+        position["yes_cost_uusd"] -= cost
+    else:
+        cost = position["no_cost_uusd"] * qty // position["no_qty"]
+        position["no_qty"] -= qty
+        position["no_cost_uusd"] -= cost
+    return cost
+
+
+@inner
+def execute(desk, order_id, side, leg, reduce, px, qty, maker, overshoot, mid2, sent, now):
+    """Book one fill of ours: cash, escrow, position, netting, journal. Returns (cash paid, new overshoot).
+
+    ``px`` is in YES space, ``qty`` > 0 in lots. Cash paid is negative where the fill brought money in.
+    """
+    account = desk.account
+    price = leg_price(leg, px)
+    fee, overshoot = charge(
+        desk.fees, desk.market["fee"], price, qty, reduce == 0, maker == 1, overshoot
+    )
+    value = price * qty
+    other = qty * PAIR_UUSD - value
+    if reduce == 1:
+        paid = fee - value
+        account["counterparty_uusd"] += other
+        account["escrow_uusd"] -= qty * PAIR_UUSD
+        desk.market["position"]["realised_uusd"] += value - _close(desk, leg, qty)
+    else:
+        paid = fee + value
+        account["counterparty_uusd"] -= other
+        account["escrow_uusd"] += qty * PAIR_UUSD
+        _open(desk, leg, qty, value)
+    account["cash_uusd"] -= paid
+    account["fees_uusd"] += fee
+    _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent, now)
+    if desk.account["netting"] == 1:
+        merge_pairs(desk)
+    return paid, overshoot
+
+
+@inner
+def merge_pairs(desk):
+    """Turn every YES + NO pair into $1, on both sides of the trade. Promised lots are taken back from reducing orders."""
+    position = desk.market["position"]
+    pairs = min(position["yes_qty"], position["no_qty"])
+    if pairs == 0:
+        return
+    cost = _close(desk, YES, pairs) + _close(desk, NO, pairs)
+    position["realised_uusd"] += pairs * PAIR_UUSD - cost
+    desk.account["cash_uusd"] += pairs * PAIR_UUSD
+    desk.account["counterparty_uusd"] += pairs * PAIR_UUSD
+    desk.account["escrow_uusd"] -= 2 * pairs * PAIR_UUSD
+    _trim(desk, YES)
+    _trim(desk, NO)
+
+
+@inner
+def _trim(desk, leg):
+    """Shrink reducing orders, the youngest first, until they promise no more than is held."""
+    for _ in range(ORDER_SLOTS):
+        excess = -held_free(desk, leg)
+        if excess <= 0:
+            return
+        youngest = -1
+        for index in range(ORDER_SLOTS):
+            order = desk.market["orders"][index]
+            if order["id"] > 0 and order["reduce"] == 1 and order["leg"] == leg:
+                if youngest < 0 or order["id"] > desk.market["orders"][youngest]["id"]:
+                    youngest = index
+        cut = min(excess, desk.market["orders"][youngest]["qty"])
+        desk.market["orders"][youngest]["qty"] -= cut
+        _promise(desk, leg, -cut)
+        if desk.market["orders"][youngest]["qty"] == 0:
+            drop_order(desk, youngest)
+
+
+@inner
+def _promise(desk, leg, qty):
+    if leg == YES:
+        desk.market["position"]["yes_held_qty"] += qty
+    else:
+        desk.market["position"]["no_held_qty"] += qty
+
+
+@inner
+def reserve(desk, index, amount):
+    """Lock what resting order ``index`` may need: cash if it opens, lots if it reduces."""
+    order = desk.market["orders"][index]
+    if order["reduce"] == 1:
+        _promise(desk, order["leg"], order["qty"])
+    else:
+        desk.market["orders"][index]["reserved_uusd"] = amount
+        desk.account["reserved_uusd"] += amount
+
+
+@inner
+def fill_resting(desk, index, qty, now):
+    """A print reaches resting order ``index`` for ``qty`` lots: pay from its reservation, free the rest when done."""
+    order = desk.market["orders"][index]
+    order_id = order["id"]
+    leg = order["leg"]
+    reduce = order["reduce"]
+    if reduce == 1:
+        _promise(desk, leg, -qty)
+    # the order shrinks first: netting may have to shrink it further
+    desk.market["orders"][index]["qty"] -= qty
+    desk.market["orders"][index]["filled_qty"] += qty
+    paid, overshoot = execute(
+        desk, order_id, order["side"], leg, reduce, order["px"], qty, 1,
+        order["overshoot_uusd"], desk.market["mid2_px"], order["sent_mid2_px"], now,
+    )  # fmt: skip
+    desk.market["orders"][index]["overshoot_uusd"] = overshoot
+    if reduce == 0:
+        release = min(paid, desk.market["orders"][index]["reserved_uusd"])
+        desk.market["orders"][index]["reserved_uusd"] -= release
+        desk.account["reserved_uusd"] -= release
+    if desk.market["orders"][index]["qty"] == 0:
+        drop_order(desk, index)
+
+
+@inner
+def drop_order(desk, index):
+    """Free an order's slot and whatever it had locked."""
+    order = desk.market["orders"][index]
+    if order["reduce"] == 1:
+        _promise(desk, order["leg"], -order["qty"])
+    else:
+        desk.account["reserved_uusd"] -= order["reserved_uusd"]
+    desk.market["live_orders"] -= 1
+    desk.market["orders"][index]["id"] = 0
+    desk.market["orders"][index]["qty"] = 0
+    desk.market["orders"][index]["reserved_uusd"] = 0
+
+
+@inner
+def drop_orders(desk):
+    """The venue cancels everything we have in a market."""
+    for index in range(ORDER_SLOTS):
+        if desk.market["orders"][index]["id"] > 0:
+            drop_order(desk, index)
+
+
+@inner
+def settle(desk, payout):
+    """Pay ``payout`` (price units, 0 to 10000) per YES lot and the rest of the dollar per NO lot; close the market."""
+    drop_orders(desk)
+    position = desk.market["position"]
+    yes = position["yes_qty"]
+    no = position["no_qty"]
+    value = yes * payout + no * (PX_ONE - payout)
+    position["realised_uusd"] += value - position["yes_cost_uusd"] - position["no_cost_uusd"]
+    position["yes_qty"] = 0
+    position["no_qty"] = 0
+    position["yes_cost_uusd"] = 0
+    position["no_cost_uusd"] = 0
+    desk.account["cash_uusd"] += value
+    desk.account["counterparty_uusd"] += (yes + no) * PAIR_UUSD - value
+    desk.account["escrow_uusd"] -= (yes + no) * PAIR_UUSD
+    desk.market["payout_px"] = payout
+    desk.market["status"] = SETTLED
+
+
+@inner
+def tradable(desk):
+    """Whether the market takes orders now."""
+    return desk.market["status"] == OPEN
+
+
+@inner
+def opposite(side):
+    """The other side of the book."""
+    return ASK if side == BID else BID
+
+

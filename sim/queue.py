@@ -1,0 +1,223 @@
+"""Passive fills: only a print at or through our price fills us, and never for more than the print.
+
+The models differ in what they believe of the queue ahead (docs/fills.md):
+
+* ``pessimistic``: we are last; only a print through our price fills us.
+* ``queue``: we stand behind the size shown at entry. Prints eat it; cancels take from ahead of us in proportion
+  (``cancel_ahead`` = 1) or never (0); own orders queue behind each other.
+* ``probabilistic``: at each print at our price a coin says whether it reached us. The chance is the hazard of a stated
+  probability p of a fill within a life h: ``1 - (1 - p) ** (dt / h)``, dt since the last coin.
+* ``optimistic``: nobody is ahead.
+
+A print through our price fills us under all four, so on one stream of prints the fills are ordered
+pessimistic <= queue, probabilistic <= optimistic.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sim.account import fill_resting
+from sim.book import set_level
+from sim.kernel import hot, inner, kernel
+from sim.mathematics import exp, log
+from sim.rng import FILL as FILL_PURPOSE
+from sim.rng import philox, uniform
+from sim.state import ORDER_SLOTS
+from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPTIMISTIC, PESSIMISTIC, PX_ONE, QUEUE
+
+
+@kernel
+def fill_probability(row, ahead, qty, spread_ticks, prints, seconds_left):
+    """Probability of a fill within the row's life, in [0.01, 0.99]: a logistic in five features (docs/fills.md)."""
+    logit = (
+        row["fill_base"]
+        + row["fill_queue"] * log(1.0 + ahead / qty)
+        + row["fill_spread"] * max(0.0, spread_ticks - 1.0)
+        + row["fill_activity"] * log(1.0 + prints)
+        + row["fill_time"] * log(1.0 + seconds_left)
+        + row["fill_size"] * log(1.0 + qty / LOTS_PER_CONTRACT)
+    )
+    return min(0.99, max(0.01, 1.0 / (1.0 + exp(-logit))))
+
+
+@kernel
+def hazard(probability, elapsed_ns, life_ns):
+    """Chance of the event within ``elapsed``, when its chance within ``life`` is ``probability``."""
+    return 1.0 - exp(log(1.0 - probability) * (elapsed_ns / life_ns))
+
+
+@inner
+def _coin(desk, index, now):
+    """Whether a print at our price reached us, under the probabilistic model."""
+    order = desk.market["orders"][index]
+    account = desk.account
+    life = desk.row["fill_life_ns"]
+    chance = hazard(order["hazard"], now - order["drawn_ns"], life)
+    word, _, _, _ = philox(
+        desk.account["seed"], account["episode"], order["id"], FILL_PURPOSE, account["number"], order["draws"]
+    )
+    desk.market["orders"][index]["drawn_ns"] = now
+    desk.market["orders"][index]["draws"] += 1
+    return uniform(word) < chance
+
+
+@inner
+def _next_in_line(desk, side, px, served):
+    """Own order that a print at ``px`` meets next: best price first, then the oldest. -1 when there is none."""
+    best = -1
+    for index in range(ORDER_SLOTS):
+        order = desk.market["orders"][index]
+        if order["id"] == 0 or order["side"] != side or served & (1 << index):
+            continue
+        if (order["px"] < px) if side == BID else (order["px"] > px):
+            continue
+        if best >= 0:
+            other = desk.market["orders"][best]
+            better = order["px"] > other["px"] if side == BID else order["px"] < other["px"]
+            if not better and not (order["px"] == other["px"] and order["id"] < other["id"]):
+                continue
+        best = index
+    return best
+
+
+@inner
+def _reach(desk, index, left, now):
+    """Lots of a print at our price that get past the queue ahead of order ``index``."""
+    if desk.account["fill_model"] == PESSIMISTIC:
+        return 0
+    if desk.account["fill_model"] == OPTIMISTIC:
+        return left
+    if desk.account["fill_model"] == QUEUE:
+        ahead = desk.market["orders"][index]["ahead_qty"]
+        eaten = min(ahead, left)
+        desk.market["orders"][index]["ahead_qty"] = ahead - eaten
+        return left - eaten
+    return left if _coin(desk, index, now) else 0
+
+
+@inner
+def _fill_side(desk, side, px, qty, through_only, now):
+    """Share a print of ``qty`` lots at ``px`` among our resting orders on ``side``."""
+    left = qty
+    served = 0
+    while left > 0:
+        index = _next_in_line(desk, side, px, served)
+        if index < 0:
+            return
+        served |= 1 << index
+        order = desk.market["orders"][index]
+        if order["px"] != px:
+            reach = left
+        elif through_only:
+            reach = 0
+        else:
+            desk.market["orders"][index]["credit_qty"] += qty
+            reach = _reach(desk, index, left, now)
+        fill = min(reach, order["qty"])
+        if fill > 0:
+            fill_resting(desk, index, fill, now)
+            left -= fill
+
+
+@hot
+def on_print(desk, taker_side, px, qty, now):
+    """A trade of others: remember it, and let it fill our resting orders.
+
+    ``taker_side`` -1 means the venue did not say: then only orders the print went through are filled.
+    """
+    market = desk.market
+    market["trade_ns"] = now
+    market["last_px"] = px
+    market["last_side"] = taker_side
+    market["last_qty"] = qty
+    market["n_prints"] += 1
+    market["n_events"] += 1
+    desk.account["events"] += 1
+    if taker_side == BID:
+        market["bought_qty"] += qty
+    elif taker_side == ASK:
+        market["sold_qty"] += qty
+    if market["live_orders"] == 0:
+        return
+    if taker_side != ASK:
+        _fill_side(desk, ASK, px, qty, taker_side < 0, now)
+    if taker_side != BID:
+        _fill_side(desk, BID, px, qty, taker_side < 0, now)
+
+
+@inner
+def _cancel_ahead(desk, side, level, old, new, share):
+    """Part of a level's drop was not printed: it was cancelled, some of it ahead of us."""
+    for index in range(ORDER_SLOTS):
+        order = desk.market["orders"][index]
+        if order["id"] == 0 or order["side"] != side or order["level"] != level:
+            continue
+        printed = min(order["credit_qty"], old - new)
+        desk.market["orders"][index]["credit_qty"] -= printed
+        cancelled = old - new - printed
+        ahead = order["ahead_qty"]
+        if cancelled > 0 and share > 0.0:
+            ahead -= int(math.floor(share * (cancelled * ahead / (old - printed))))
+        desk.market["orders"][index]["ahead_qty"] = min(ahead, new)
+
+
+@hot
+def on_level(desk, side, level, qty, now):
+    """Others change a level's size to ``qty`` lots: the book follows, then our place in its queue."""
+    old = desk.book[side, level]
+    if qty == old:
+        return
+    market = desk.market
+    market["book_ns"] = now
+    market["n_events"] += 1
+    desk.account["events"] += 1
+    set_level(desk.market, desk.book, desk.px_of, side, level, qty)
+    if qty > old:
+        if side == BID:
+            market["bid_added_qty"] += qty - old
+        else:
+            market["ask_added_qty"] += qty - old
+        return
+    if side == BID:
+        market["bid_removed_qty"] += old - qty
+    else:
+        market["ask_removed_qty"] += old - qty
+    if market["live_orders"] > 0:
+        _cancel_ahead(desk, side, level, old, qty, desk.row["cancel_ahead"])
+
+
+@hot
+def on_drop(desk, side, level, qty, now):
+    """As :func:`on_level`, for a feed without trades: a stated share of a drop at the touch counts as a print."""
+    old = desk.book[side, level]
+    touch = desk.market["best_bid"] if side == BID else desk.market["best_ask"]
+    if qty < old and level == touch:
+        row = desk.row
+        traded = int(math.floor(row["trade_share"] * (old - qty)))
+        if traded > 0:
+            taker = ASK if side == BID else BID
+            on_print(desk, taker, desk.px_of[level], traded, now)
+    on_level(desk, side, level, qty, now)
+
+
+@inner
+def join_queue(desk, index, now):
+    """A new resting order takes its place: behind the size shown at its level, with its hazard frozen."""
+    order = desk.market["orders"][index]
+    side = order["side"]
+    ahead = desk.book[side, order["level"]]
+    market = desk.market
+    spread = 1.0
+    if market["best_bid"] >= 0 and market["best_ask"] < desk.book.shape[1]:
+        spread = (desk.px_of[market["best_ask"]] - desk.px_of[market["best_bid"]]) / (PX_ONE // 100)
+    seconds = max(0.0, (market["close_ns"] - now) * 1e-9)
+    row = desk.row
+    desk.market["orders"][index]["ahead_qty"] = ahead
+    desk.market["orders"][index]["credit_qty"] = 0
+    desk.market["orders"][index]["entry_ns"] = now
+    desk.market["orders"][index]["drawn_ns"] = now
+    desk.market["orders"][index]["draws"] = 0
+    desk.market["orders"][index]["hazard"] = fill_probability(
+        row, ahead, order["qty"], spread, market["n_prints"], seconds
+    )

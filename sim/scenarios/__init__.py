@@ -1,0 +1,147 @@
+"""Where episodes come from: synthetic flow, replayed tapes, or a mix of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from sim.book import Grid, make_grid
+from sim.scenarios.compiled import compile_rows
+from sim.scenarios.flow import TICK_PX
+from sim.scenarios.pool import TapePool, build_pool, empty_pool
+from sim.scenarios.row import check_rows, default_rows
+from sim.tape import FeeRates, Tape, read
+from sim.venues import VENUES, FeeSchedule, VenueRules, fee_table
+from sim.venues.fees import KALSHI, POLYMARKET
+from sim.venues.kalshi import DIRECT_MEMBER_UUSD
+from sim.venues.rules import whole
+from sim.world import World
+
+_SYNTHETIC_TICKS = whole(TICK_PX)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a batch of environments may be shown. Build one with :func:`synthetic`, :func:`replay` or :func:`mix`."""
+
+    rows: np.ndarray  # (R,) ROW; an episode plays one of them
+    venue: str = "kalshi"  # rules of every market in the batch
+    fees: str = ""  # the synthetic market's fee schedule, by the venue's name for it; "" = the venue's default
+    tapes: tuple[Tape, ...] = ()
+    names: tuple[str, ...] = ()  # of the tapes, for messages and reports
+    replay_share: float = 0.0  # probability that an episode is a replay
+    sequential: bool = False  # environment i plays tape i, then i + 1 ..., each from its start
+
+    def __post_init__(self) -> None:
+        check_rows(self.rows)
+        if self.venue not in VENUES:
+            raise ValueError(f"scenario: no venue {self.venue!r}; the venues are {', '.join(VENUES)}")
+        if not 0.0 <= self.replay_share <= 1.0:
+            raise ValueError(f"scenario: replay_share is a probability, got {self.replay_share}")
+        if self.replay_share > 0.0 and not self.tapes:
+            raise ValueError(f"scenario: replay_share is {self.replay_share} but there are no tapes")
+
+    @property
+    def rules(self) -> VenueRules:
+        """The venue's rules."""
+        return VENUES[self.venue]
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The ladder: the union of the tick tables of the synthetic market and of every tape."""
+        return self._tables[0]
+
+    @cached_property
+    def _tables(self) -> tuple[Grid, np.ndarray, list[int], list[int]]:
+        """Grid, fee table, and where each tape's tick tables and fee schedules begin in them."""
+        rules = self.rules
+        tick_tables: list = [_SYNTHETIC_TICKS]
+        schedules = [rules.fee_schedule(self.fees or rules.default_fee)]
+        tick_offsets, fee_offsets = [], []
+        for tape in self.tapes:
+            tick_offsets.append(len(tick_tables))
+            fee_offsets.append(len(schedules))
+            tick_tables.extend(tape.header.tick_tables)
+            schedules.extend(_schedule(rates) for rates in tape.header.fee_schedules)
+        return make_grid(tick_tables), fee_table(schedules), tick_offsets, fee_offsets
+
+    @cached_property
+    def pool(self) -> TapePool:
+        """The tapes as kernels want them; built once, shared by every engine on this scenario."""
+        grid, _, tick_offsets, fee_offsets = self._tables
+        if not self.tapes:
+            return empty_pool(len(grid.px_of))
+        return build_pool(self.tapes, self.names, self._world(empty_pool(len(grid.px_of))), grid, tick_offsets, fee_offsets)
+
+    def _world(self, pool: TapePool) -> World:
+        grid, fees, _, _ = self._tables
+        return World(
+            px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, fees=fees, rows=compile_rows(self.rows),
+            events=pool.events, tape_first=pool.tape_first, tape_last=pool.tape_last, tape_prints=pool.tape_prints,
+            key_first=pool.key_first, key_last=pool.key_last, key_cursor=pool.key_cursor, key_ns=pool.key_ns,
+            key_market=pool.key_market, key_book=pool.key_book,
+            replay_share_ppm=round(self.replay_share * 1e6), sequential=int(self.sequential),
+        )  # fmt: skip
+
+    def world(self) -> World:
+        """Read-only arrays of this scenario."""
+        return self._world(self.pool)
+
+
+def _schedule(rates: FeeRates) -> FeeSchedule:
+    """A tape's fee rates as the venue rounds them; Kalshi's for direct members."""
+    if rates.kind == "kalshi":
+        return FeeSchedule(KALSHI, rates.rate_ppm, rates.maker_ppm, DIRECT_MEMBER_UUSD)
+    return FeeSchedule(POLYMARKET, rates.rate_ppm, rates.maker_ppm)
+
+
+def synthetic(rows: np.ndarray | None = None, *, venue: str = "kalshi") -> Scenario:
+    """Synthetic markets with the parameters of ``rows`` (default: one row of defaults)."""
+    return Scenario(rows=default_rows() if rows is None else rows, venue=venue)
+
+
+def load_tapes(paths: Sequence[str | Path]) -> tuple[tuple[Tape, ...], tuple[str, ...]]:
+    """Read tape files; a folder stands for the ``*.parquet`` files in it, by name. Raises FileNotFoundError when none is there."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        files.extend(sorted(path.glob("*.parquet")) if path.is_dir() else [path])
+    if not files:
+        raise FileNotFoundError(f"no tape (*.parquet) in {', '.join(map(str, paths)) or 'an empty list of paths'}")
+    return tuple(read(path) for path in files), tuple(path.stem for path in files)
+
+
+def replay(
+    paths: Sequence[str | Path], rows: np.ndarray | None = None, *, venue: str | None = None, sequential: bool = False
+) -> Scenario:
+    """Recorded markets. ``rows`` still say delays and fill parameters. The venue is the tapes' own.
+
+    Raises ValueError where the tapes come from different venues.
+    """
+    return mix(paths, rows, replay_share=1.0, venue=venue, sequential=sequential)
+
+
+def mix(
+    paths: Sequence[str | Path],
+    rows: np.ndarray | None = None,
+    *,
+    replay_share: float,
+    venue: str | None = None,
+    sequential: bool = False,
+) -> Scenario:
+    """Episodes that are replays with probability ``replay_share`` and synthetic otherwise, under one venue's rules."""
+    tapes, names = load_tapes(paths)
+    venues = {tape.header.venue for tape in tapes}
+    if venue is None and len(venues) != 1:
+        raise ValueError(f"scenario: the tapes come from several venues, {', '.join(sorted(venues))}: name one, or split them")
+    return Scenario(
+        rows=default_rows() if rows is None else rows,
+        venue=venue or venues.pop(),
+        tapes=tapes,
+        names=names,
+        replay_share=replay_share,
+        sequential=sequential,
+    )

@@ -1,0 +1,148 @@
+"""Recorded tapes as scenarios: the events as they came, in row order, on the recorder's clock."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.account import drop_orders, settle
+from sim.book import clear_book, reset_counters, set_level
+from sim.kernel import hot, inner, kernel
+from sim.queue import on_drop, on_level, on_print
+from sim.state import ORDER_SLOTS, USED_NS, USED_QTY
+from sim.types import (
+    ASK,
+    BID,
+
+    CLEAR,
+    DELTA,
+    END_OF_BATCH,
+    FEES,
+    GAP,
+    LEVEL,
+    OPEN,
+    SETTLE,
+    SIGNAL,
+    STATUS,
+    TICKS,
+    TRADE,
+)
+
+_PPM_PER_PX = 100  # a stated error comes in 1e-4, the state keeps 1e-6
+
+
+@inner
+def _end_snapshot(desk):
+    """A snapshot is whole: nobody ahead of us can be more than what it shows."""
+    desk.market["in_snapshot"] = 0
+    for index in range(ORDER_SLOTS):
+        order = desk.market["orders"][index]
+        if order["id"] > 0:
+            shown = desk.book[order["side"], order["level"]]
+            desk.market["orders"][index]["ahead_qty"] = min(order["ahead_qty"], shown)
+
+
+@hot
+def _level_event(desk, event, now):
+    side = np.int64(event["side"])
+    level = desk.level_of[event["px"]]
+    qty = event["qty"]
+    if event["kind"] == DELTA:
+        qty += desk.book[side, level]
+    if qty == 0:
+        desk.book[USED_QTY + side, level] = 0  # a level that vanishes forgets what we took from it
+    if desk.market["in_snapshot"]:
+        set_level(desk.market, desk.book, desk.px_of, side, level, qty)
+    elif desk.account["has_prints"] == 1:
+        on_level(desk, side, level, qty, now)
+    else:
+        on_drop(desk, side, level, qty, now)
+
+
+@inner
+def _rare_event(desk, event, now):
+    """Everything but levels and trades."""
+    kind = event["kind"]
+    market = desk.market
+    if kind == CLEAR:
+        clear_book(desk.market, desk.book)
+        market["in_snapshot"] = 1
+        market["book_ns"] = now
+    elif kind == STATUS:
+        market["status"] = event["qty"]
+        if event["qty"] != OPEN:
+            drop_orders(desk)
+    elif kind == TICKS:
+        market["tick_grid"] = event["qty"]
+    elif kind == FEES:
+        market["fee"] = event["qty"]
+    elif kind == SETTLE:
+        settle(desk, event["px"])
+    elif kind == SIGNAL:
+        market["signal_ppm"] = event["qty"]
+        market["signal_err_ppm"] = event["px"] * _PPM_PER_PX
+        market["signal_ns"] = now
+    elif kind == GAP:
+        desk.account["gap"] = 1
+
+
+@hot
+def tape_event(desk, event, now):
+    """Apply one row of a tape, an EVENT with its size in lots."""
+    kind = event["kind"]
+    if kind == DELTA or kind == LEVEL:
+        _level_event(desk, event, now)
+    elif kind == TRADE:
+        on_print(desk, np.int64(event["side"]), np.int64(event["px"]), event["qty"], now)
+    else:
+        _rare_event(desk, event, now)
+    if event["flags"] & END_OF_BATCH and desk.market["in_snapshot"] == 1:
+        _end_snapshot(desk)
+
+
+@inner
+def start_tape(desk, world, tape, key):
+    """A new episode on ``tape``, from keyframe ``key``; the market record has been copied from it already."""
+    account = desk.account
+    account["tape"] = tape
+    account["has_prints"] = world.tape_prints[tape]
+    account["cursor"] = world.key_cursor[key]
+    account["cursor_end"] = world.tape_last[tape]
+    account["start_ns"] = world.key_ns[key]
+    account["now_ns"] = world.key_ns[key]
+    for level in range(desk.book.shape[1]):
+        for side in range(2):
+            desk.book[side, level] = world.key_book[key, side, level]
+            desk.book[USED_QTY + side, level] = 0
+            desk.book[USED_NS + side, level] = 0
+
+
+@kernel
+def find_keyframes(desk, events, first, every_ns, ns, cursors, markets, books):
+    """Replay the ``events`` of a tape and keep the book at its first whole batch and every ``every_ns`` after it.
+
+    ``first`` is the row in the pool of the tape's first event. Returns the number of keyframes, which may exceed the
+    arrays' length: then allocate and call again. A change that makes a level's size negative ends it: then
+    minus (its row + 1) is returned.
+    """
+    count = 0
+    due = 0
+    now = 0
+    for row in range(len(events)):
+        event = events[row]
+        now = max(now, event["local_ns"])
+        if event["kind"] == DELTA:
+            if desk.book[event["side"], desk.level_of[event["px"]]] + event["qty"] < 0:
+                return -1 - row
+        tape_event(desk, event, now)
+        if event["flags"] & END_OF_BATCH and now >= due and desk.market["status"] == OPEN:
+            if count < len(ns):
+                reset_counters(desk.market)
+                ns[count] = now
+                cursors[count] = first + row + 1
+                markets[count] = desk.market
+                for level in range(desk.book.shape[1]):
+                    books[count, BID, level] = desk.book[BID, level]
+                    books[count, ASK, level] = desk.book[ASK, level]
+            count += 1
+            due = now + every_ns
+    return count

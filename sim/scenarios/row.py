@@ -1,0 +1,127 @@
+"""A scenario is a row: every parameter of a market as a named field with a default, bounds and a unit.
+
+Domain randomisation draws rows, a library is a table of rows, Monte Carlo runs many rows. A row is checked once,
+here, and is trusted by the kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Field(NamedTuple):
+    """One parameter of a scenario."""
+
+    default: float
+    low: float
+    high: float
+    unit: str
+    meaning: str
+
+
+FIELDS: dict[str, Field] = {
+    # the belief: a martingale of symmetric jumps that ends at the outcome
+    "belief_low": Field(0.2, 0.02, 0.98, "probability", "lowest belief an episode starts from"),
+    "belief_high": Field(0.8, 0.02, 0.98, "probability", "highest belief an episode starts from"),
+    "life_s": Field(300.0, 1.0, 1e7, "s", "time from the start of an episode to the close of its market"),
+    "news_rate": Field(0.25, 0.0, 100.0, "1/s", "arrivals of news: jumps of the belief"),
+    "news_size": Field(0.02, 0.0, 0.25, "probability", "size of a jump at belief 1/2; it scales with 4 p (1 - p)"),
+    # the makers
+    "maker_rate": Field(2.0, 0.001, 100.0, "1/s", "how often the makers' estimate catches up with the belief"),
+    "half_spread": Field(0.006, 0.0, 0.2, "dollar", "distance the makers keep from their estimate, before rounding out"),
+    "depth": Field(150.0, 1.0, 1e5, "contracts", "mean size a new level is quoted with"),
+    "levels": Field(6.0, 1.0, 20.0, "ticks", "how deep behind the touch limit orders and cancels arrive"),
+    "add_rate": Field(3.0, 0.0, 1000.0, "1/s", "arrivals of limit orders, both sides together"),
+    "add_size": Field(40.0, 0.01, 1e5, "contracts", "mean size of a limit order"),
+    "cancel_rate": Field(3.0, 0.0, 1000.0, "1/s", "arrivals of cancels, both sides together"),
+    "cancel_share": Field(0.5, 0.0, 1.0, "1", "largest share of a level that one cancel takes; uniform from 0"),
+    # the takers
+    "noise_rate": Field(2.0, 0.0, 1000.0, "1/s", "arrivals of takers who know nothing"),
+    "noise_size": Field(20.0, 0.01, 1e5, "contracts", "mean size of their orders"),
+    "informed_rate": Field(0.3, 0.0, 1000.0, "1/s", "arrivals of takers who know the belief"),
+    "informed_size": Field(60.0, 0.01, 1e5, "contracts", "mean size of their orders"),
+    "informed_edge": Field(0.01, 0.0, 0.5, "dollar", "edge over the touch below which they stay away"),
+    # the forecast
+    "signal_rate": Field(0.0, 0.0, 100.0, "1/s", "arrivals of a forecast; 0 = none"),
+    "signal_err_low": Field(0.0, 0.0, 0.2, "probability", "smallest stated standard error of a forecast"),
+    "signal_err_high": Field(0.02, 0.0, 0.2, "probability", "largest stated standard error of a forecast"),
+    # our own orders
+    "order_delay_ms": Field(50.0, 0.0, 60_000.0, "ms", "from our decision to the book, feed delay included"),
+    "cancel_delay_ms": Field(50.0, 0.0, 60_000.0, "ms", "the same for a cancel"),
+    "used_life_s": Field(5.0, 0.0, 3600.0, "s", "how long liquidity taken from a recorded book stays taken"),
+    "trade_share": Field(0.455, 0.0, 1.0, "1", "share of a touch's drop that is a trade where a feed has no trades"),
+    "cancel_ahead": Field(1.0, 0.0, 1.0, "1", "1 = cancels come from ahead of us in proportion; 0 = never from ahead"),
+    # the probabilistic fill model: logit of the probability of a fill within `life`, see docs/fills.md
+    "fill_life_s": Field(5.0, 0.1, 3600.0, "s", "the life that the fill probability is stated for"),
+    "fill_base": Field(0.0, -20.0, 20.0, "logit", "intercept"),
+    "fill_queue": Field(-0.25, -20.0, 20.0, "logit", "per unit of log(1 + queue ahead / own size)"),
+    "fill_spread": Field(0.1, -20.0, 20.0, "logit", "per tick of spread beyond the first"),
+    "fill_activity": Field(0.3, -20.0, 20.0, "logit", "per unit of log(1 + prints in the last step)"),
+    "fill_time": Field(0.0, -20.0, 20.0, "logit", "per unit of log(1 + seconds to the close)"),
+    "fill_size": Field(-0.1, -20.0, 20.0, "logit", "per unit of log(1 + own size in contracts)"),
+}
+
+ROW = np.dtype([(name, "<f8") for name in FIELDS])
+
+
+def default_rows(count: int = 1) -> np.ndarray:
+    """``(count,)`` ROW array of defaults."""
+    rows = np.zeros(count, ROW)
+    for name, field in FIELDS.items():
+        rows[name] = field.default
+    return rows
+
+
+def make_rows(count: int = 1, **values: float | np.ndarray) -> np.ndarray:
+    """``(count,)`` ROW array: defaults with ``values`` put in, checked.
+
+    Raises ValueError for an unknown field, a value that is not finite or out of bounds, or fields that contradict.
+    """
+    rows = default_rows(count)
+    for name, value in values.items():
+        if name not in FIELDS:
+            raise ValueError(f"scenario row: no field {name!r}; the fields are {', '.join(FIELDS)}")
+        rows[name] = value
+    check_rows(rows)
+    return rows
+
+
+def check_rows(rows: np.ndarray) -> None:
+    """Raise ValueError naming the row, the field, the value and the bounds of the first thing that is wrong."""
+    if rows.dtype != ROW or rows.ndim != 1 or len(rows) == 0:
+        raise ValueError(f"scenario table: expected a non-empty one-dimensional array of ROW, got {rows.dtype}, {rows.shape}")
+    for name, field in FIELDS.items():
+        column = rows[name]
+        bad = ~((column >= field.low) & (column <= field.high))  # NaN fails both
+        if bad.any():
+            index = int(np.argmax(bad))
+            raise ValueError(
+                f"scenario row {index}: {name} = {column[index]} {field.unit} lies outside [{field.low}, {field.high}]"
+            )
+    for low, high in (("belief_low", "belief_high"), ("signal_err_low", "signal_err_high")):
+        bad = rows[low] > rows[high]
+        if bad.any():
+            index = int(np.argmax(bad))
+            raise ValueError(f"scenario row {index}: {low} = {rows[low][index]} exceeds {high} = {rows[high][index]}")
+
+
+def draw_rows(count: int, ranges: Mapping[str, float | tuple[float, float]], seed: int) -> np.ndarray:
+    """``(count,)`` rows, each field of ``ranges`` fixed or drawn uniformly from its (low, high), checked.
+
+    Seed 0 is a seed. The draw of a field depends on the seed and on the field's name, not on the other fields.
+    """
+    values: dict[str, float | np.ndarray] = {}
+    for name, wanted in ranges.items():
+        if name not in FIELDS:
+            raise ValueError(f"scenario ranges: no field {name!r}; the fields are {', '.join(FIELDS)}")
+        if isinstance(wanted, (int, float)):
+            values[name] = float(wanted)
+            continue
+        low, high = wanted
+        index = list(FIELDS).index(name)
+        uniform = np.random.Generator(np.random.Philox(key=[seed, index])).random(count)
+        values[name] = low + (high - low) * uniform
+    return make_rows(count, **values)

@@ -1,0 +1,223 @@
+"""All mutable state of a batch of environments, as plain arrays with the environment as the leading axis.
+
+A snapshot is a copy, a restore is a copy back, a digest is a hash of the bytes. Nothing else in the simulator
+holds state: what is not here does not survive a snapshot.
+
+Two record arrays and the books hold everything. ``account`` has one record per environment, with its messages in flight and
+the step's fills inside; ``market`` has one record per market slot (``env * markets + market``), with our position and our
+orders inside. A kernel gets records by pointer, which is why they are records: a tuple of thirty arrays would be copied at
+every call. All integers have 64 bits, so that a kernel is compiled once and not once per width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.types import FILL
+
+ORDER_SLOTS = 4  # own orders per market: one wanted a side, and as many whose cancel is still in flight
+MESSAGE_SLOTS = 8  # own messages in flight per environment
+FILL_SLOTS = 32  # fills journalled per environment and step
+
+POSITION = np.dtype(
+    [
+        ("yes_qty", "<i8"),
+        ("no_qty", "<i8"),
+        ("yes_held_qty", "<i8"),  # promised to resting orders that reduce
+        ("no_held_qty", "<i8"),
+        ("yes_cost_uusd", "<i8"),  # what the YES held cost, fees left out
+        ("no_cost_uusd", "<i8"),
+        ("realised_uusd", "<i8"),  # closed results, before fees
+    ]
+)
+
+ORDER = np.dtype(
+    [
+        ("id", "<i8"),  # 0 = free slot
+        ("qty", "<i8"),  # remaining lots
+        ("filled_qty", "<i8"),
+        ("ahead_qty", "<i8"),  # queue in front of us at our level
+        ("credit_qty", "<i8"),  # printed at our level, its level change still to come
+        ("reserved_uusd", "<i8"),
+        ("overshoot_uusd", "<i8"),  # rounding paid so far and not yet rebated
+        ("entry_ns", "<i8"),
+        ("drawn_ns", "<i8"),  # last time the probabilistic model drew
+        ("hazard", "<f8"),  # probability of a fill within a life, frozen at entry
+        ("sent_mid2_px", "<i8"),
+        ("px", "<i8"),
+        ("level", "<i8"),
+        ("draws", "<i8"),  # times the probabilistic model has drawn
+        ("side", "<i8"),
+        ("leg", "<i8"),
+        ("reduce", "<i8"),
+        ("leaving", "<i8"),  # our cancel is on its way
+    ]
+)
+
+MESSAGE = np.dtype(
+    [
+        ("due_ns", "<i8"),  # 0 = free slot
+        ("sent", "<i8"),  # running number: of two messages due at once the earlier one arrives first
+        ("id", "<i8"),  # the order's number
+        ("qty", "<i8"),
+        ("budget_uusd", "<i8"),
+        ("market", "<i8"),  # its index within the environment
+        ("px", "<i8"),
+        ("sent_mid2_px", "<i8"),
+        ("cancel", "<i8"),  # 1 = cancels order `id`
+        ("side", "<i8"),
+        ("leg", "<i8"),
+        ("reduce", "<i8"),
+        ("tif", "<i8"),
+        ("post_only", "<i8"),
+        ("leaving", "<i8"),  # its cancel is on its way too
+    ]
+)
+
+ACCOUNT = np.dtype(
+    [
+        ("cash_uusd", "<i8"),  # owned, reservations included
+        ("reserved_uusd", "<i8"),  # locked by resting orders that may open a position
+        ("counterparty_uusd", "<i8"),  # cash of everyone else, starting at 0
+        ("fees_uusd", "<i8"),  # paid to the venue, net of rebates
+        ("escrow_uusd", "<i8"),  # $1 per open pair
+        ("start_uusd", "<i8"),  # cash an episode starts with
+        ("equity_uusd", "<i8"),  # at the last step's mark
+        ("peak_uusd", "<i8"),  # highest equity of the episode
+        ("now_ns", "<i8"),
+        ("start_ns", "<i8"),
+        ("end_ns", "<i8"),  # end of the window: the episode is truncated here
+        ("step", "<i8"),
+        ("episode", "<i8"),
+        ("window_ns", "<i8"),  # how long an episode may last
+        ("ruin_uusd", "<i8"),  # equity below which it ends
+        ("seed", "<i8"),
+        ("fill_model", "<i8"),
+        ("netting", "<i8"),  # 1: YES and NO of one market offset at once
+        ("min_qty", "<i8"),  # the venue's smallest order, lots
+        ("number", "<i8"),  # the environment's global number: part of every random counter
+        ("next_id", "<i8"),  # next number of an order or a message
+        ("next_due_ns", "<i8"),  # when our next message arrives at the venue
+        ("cursor", "<i8"),  # next row of the tape; -1 in the synthetic market
+        ("cursor_end", "<i8"),
+        ("draws", "<i8"),  # random blocks the synthetic market has used this episode
+        ("next_flow_ns", "<i8"),  # when the synthetic market's next event happens
+        ("events", "<i8"),  # market events applied, ever
+        ("sent_qty", "<i8"),  # lots of all orders sent this episode
+        ("row", "<i8"),  # index into the scenario table
+        ("tape", "<i8"),  # index into the tape pool; -1 in the synthetic market
+        ("n_fills", "<i8"),  # rows of `fills` written in this step
+        ("n_messages", "<i8"),  # orders and cancels sent in this step
+        ("n_rejects", "<i8"),  # in this step
+        ("last_reject", "<i8"),
+        ("has_prints", "<i8"),  # the tape shows trades
+        ("gap", "<i8"),  # the feed broke: truncated
+        ("ruined", "<i8"),
+        ("done", "<i8"),  # waiting for a reset
+        ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight
+        ("fills", FILL, (FILL_SLOTS,)),  # what was filled in this step
+    ]
+)
+
+MARKET = np.dtype(
+    [
+        ("index", "<i8"),  # 0 to markets - 1
+        ("open_ns", "<i8"),
+        ("close_ns", "<i8"),  # when trading is expected to end
+        ("book_ns", "<i8"),  # last change of the book
+        ("trade_ns", "<i8"),  # last print
+        ("signal_ns", "<i8"),  # last forecast
+        ("signal_ppm", "<i8"),  # forecast probability; -1 = none
+        ("signal_err_ppm", "<i8"),  # its stated standard error
+        ("latent_ppm", "<i8"),  # the synthetic market's belief; -1 in recordings
+        ("fair_ppm", "<i8"),  # the synthetic makers' estimate
+        ("last_qty", "<i8"),  # size of the last print
+        ("bought_qty", "<i8"),  # taken from the asks since the last observation
+        ("sold_qty", "<i8"),  # taken from the bids since the last observation
+        ("bid_added_qty", "<i8"),  # size added to the bids since the last observation, by others
+        ("ask_added_qty", "<i8"),
+        ("bid_removed_qty", "<i8"),  # cancelled or traded since the last observation, by others
+        ("ask_removed_qty", "<i8"),
+        ("bid_total_qty", "<i8"),  # size resting over all levels
+        ("ask_total_qty", "<i8"),
+        ("best_bid", "<i8"),  # level; -1 = none
+        ("best_ask", "<i8"),  # level; the ladder's length = none
+        ("mid2_px", "<i8"),  # bid + ask of the last two-sided book
+        ("last_px", "<i8"),  # price of the last print; -1 = none yet
+        ("last_side", "<i8"),  # its taker's side
+        ("n_events", "<i8"),  # since the last observation
+        ("n_prints", "<i8"),  # since the last observation
+        ("status", "<i8"),
+        ("payout_px", "<i8"),  # -1 until settled
+        ("tick_grid", "<i8"),  # the tick table orders must obey now
+        ("fee", "<i8"),  # the fee schedule in force
+        ("low", "<i8"),  # the lowest and the highest level quoted since the reset: the bounds of every scan
+        ("high", "<i8"),
+        ("in_snapshot", "<i8"),  # a CLEAR has come and its levels are still coming
+        ("live_orders", "<i8"),  # how many of `orders` rest in the book
+        ("position", POSITION),
+        ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting
+    ]
+)
+
+# Rows of a book: sizes shown by others, and in replay what we took from a recorded book and when.
+USED_QTY = 2  # + side
+USED_NS = 4  # + side
+
+
+class State(NamedTuple):
+    """Shapes: N environments, K = N x markets slots, L ladder levels."""
+
+    account: np.ndarray  # (N,) ACCOUNT
+    messages: np.ndarray  # (N, MESSAGE_SLOTS) MESSAGE: a view into `account`
+    fills: np.ndarray  # (N, FILL_SLOTS) FILL: a view into `account`
+    market: np.ndarray  # (K,) MARKET
+    position: np.ndarray  # (K,) POSITION: a view into `market`
+    orders: np.ndarray  # (K, ORDER_SLOTS) ORDER: a view into `market`
+    book: np.ndarray  # (K, 2, L) int64 lots shown by others, never ours; (K, 6, L) in replay, see USED_QTY and USED_NS
+
+
+def allocate(num_envs: int, num_levels: int, *, num_markets: int = 1, replay: bool = False) -> State:
+    """Zeroed state of ``num_envs`` environments on a ladder of ``num_levels`` levels.
+
+    ``replay`` adds the rows that remember liquidity taken from a recorded book.
+    """
+    slots = num_envs * num_markets
+    account = np.zeros(num_envs, ACCOUNT)
+    market = np.zeros(slots, MARKET)
+    book = np.zeros((slots, 6 if replay else 2, num_levels), np.int64)
+    account["number"] = np.arange(num_envs)
+    market["index"] = np.arange(slots) % num_markets
+    return _with_views(account, market, book)
+
+
+def _with_views(account: np.ndarray, market: np.ndarray, book: np.ndarray) -> State:
+    return State(account, account["messages"], account["fills"], market, market["position"], market["orders"], book)
+
+
+def snapshot(state: State) -> State:
+    """A deep copy."""
+    return _with_views(state.account.copy(), state.market.copy(), state.book.copy())
+
+
+def restore(state: State, saved: State) -> None:
+    """Copy ``saved`` back into ``state``. Raises ValueError where shapes differ."""
+    for name in ("account", "market", "book"):
+        array, other = getattr(state, name), getattr(saved, name)
+        if array.shape != other.shape:
+            raise ValueError(f"state.{name}: cannot restore shape {other.shape} into {array.shape}")
+        array[...] = other
+
+
+def digest(state: State, first: int = 0, count: int | None = None) -> str:
+    """SHA-256 over the bytes of environments ``first`` to ``first + count``; equal digests mean equal futures."""
+    envs = len(state.account)
+    last = envs if count is None else first + count
+    markets = len(state.market) // envs
+    result = hashlib.sha256(state.account[first:last].tobytes())
+    result.update(state.market[first * markets : last * markets].tobytes())
+    result.update(np.ascontiguousarray(state.book[first * markets : last * markets]).tobytes())
+    return result.hexdigest()

@@ -1,0 +1,29 @@
+"""What does not change while a batch runs: grid, rules, fees, scenario rows and recordings, as kernels see them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class World(NamedTuple):
+    """Read-only companion of :class:`sim.state.State`. R rows, T tapes, E events, Q keyframes, L levels."""
+
+    px_of: np.ndarray  # (L,) int64
+    level_of: np.ndarray  # (10001,) int64
+    tick_ok: np.ndarray  # (G, 10001) bool
+    fees: np.ndarray  # (F,) FEE
+    rows: np.ndarray  # (R,) COMPILED_ROW
+    events: np.ndarray  # (E,) EVENT, sizes in lots
+    tape_first: np.ndarray  # (T,) int64: first event
+    tape_last: np.ndarray  # (T,) int64: one past the last event
+    tape_prints: np.ndarray  # (T,) bool: the feed shows trades
+    key_first: np.ndarray  # (T,) int64: first keyframe
+    key_last: np.ndarray  # (T,) int64: one past the last keyframe
+    key_cursor: np.ndarray  # (Q,) int64: the event a keyframe goes on with
+    key_ns: np.ndarray  # (Q,) int64
+    key_market: np.ndarray  # (Q,) MARKET
+    key_book: np.ndarray  # (Q, 2, L) int64
+    replay_share_ppm: int  # probability that an episode is a replay
+    sequential: int  # 1: environment i plays tape i from its start; 0: a random tape from a random keyframe

@@ -1,0 +1,30 @@
+"""Fixtures that tests of every package may use, and what the marker ``compiled`` does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numba
+import pytest
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With the compiler off, tests marked ``compiled`` are skipped."""
+    if not numba.config.DISABLE_JIT:
+        return
+    skip = pytest.mark.skip(reason="too slow with interpreted kernels (NUMBA_DISABLE_JIT=1)")
+    for item in items:
+        if item.get_closest_marker("compiled"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Folder of third-party recordings: $SHADOWBOOK_DATA, else ``../shared/data``; skips where there is none."""
+    folder = Path(os.environ.get("SHADOWBOOK_DATA") or _REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {folder}; set SHADOWBOOK_DATA to their folder")
+    return folder

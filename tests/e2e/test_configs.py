@@ -1,0 +1,180 @@
+"""Every shipped config composes, a key that does not exist is refused by its path, a run's config can be read back."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from configs.schema import read_run_config, register, to_config, whole_steps
+from curricula.phase import draw, ranges_of
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+register()
+
+
+def composed(*overrides, name="config", folder=CONFIGS):
+    with initialize_config_dir(str(folder), version_base=None):
+        return compose(name, list(overrides))
+
+
+def config(*overrides, **options):
+    return to_config(composed(*overrides, **options))
+
+
+def choices(group):
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("group", ["agent", "env", "scenario"])
+def test_every_choice_of_every_group_composes(group):
+    for choice in choices(group):
+        needed = ["scenario.tapes=DIR"] if choice == "replay" else []
+        assert config(f"{group}={choice}", *needed)
+
+
+@pytest.mark.parametrize("phase", choices("curriculum"))
+def test_every_phase_composes_and_draws_rows(phase):
+    made = config(f"+curriculum={phase}")
+    assert made.curriculum.name == phase
+    rows = draw(made.scenario.rows, made.curriculum, 64, seed=0)
+    assert len(rows) == 64
+    for name, wanted in ranges_of(made.curriculum.rows).items():
+        low, high = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+        assert rows[name].min() >= low and rows[name].max() <= high
+    assert len(set(rows["life_s"])) > 1  # the scenario's own range is still there
+
+
+def test_there_is_no_curriculum_unless_asked_for():
+    assert config().curriculum is None
+
+
+def test_the_evaluation_composes():
+    made = config("checkpoint=checkpoints/x", "evaluation.baselines=[noop]", name="evaluate")
+    assert made.checkpoint == "checkpoints/x" and made.evaluation.baselines == ["noop"]
+
+
+def test_the_documented_command_line():
+    made = config("scenario=replay", "scenario.tapes=DIR", "total_steps=2e6", "seed=3")
+    assert (made.scenario.kind, made.scenario.tapes, whole_steps(made), made.seed) == ("replay", "DIR", 2_000_000, 3)
+
+
+def test_seed_0_is_a_seed():
+    first, second = config("seed=0"), config("seed=1")
+    assert first.seed == 0
+    rows = [draw(made.scenario.rows, None, 8, made.seed) for made in (first, config("seed=0"), second)]
+    assert (rows[0] == rows[1]).all() and (rows[0] != rows[2]).any()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "totl_steps", "agent.learning_rat", "env.num_envss", "env.window", "scenario.rows.news_rat", "scenario.tape",
+        "evaluation.episode", "env.reward.pnll",
+    ],
+)  # fmt: skip
+def test_a_misspelt_override_is_refused_by_its_path(path):
+    with pytest.raises(ConfigCompositionException, match=f"Could not override '{path}'"):
+        config(f"{path}=1")
+
+
+def test_a_key_of_another_scenario_is_refused():
+    with pytest.raises(HydraException, match=r"scenario\.tapes"):
+        config("scenario=synthetic", "scenario.tapes=DIR")
+
+
+@pytest.mark.parametrize("path", ["scenario.tapes", "agent.gama", "total_step", "scenario.rows.new", "evaluation.x"])
+def test_a_plus_does_not_make_a_key(path):
+    with pytest.raises(ValueError, match=f"no key {path}; "):
+        config("scenario=synthetic", f"+{path}=1")
+
+
+@pytest.mark.parametrize(
+    "group, key", [("agent", "gama"), ("env", "dt"), ("scenario", "rows.news"), ("curriculum", "row")]
+)
+def test_a_misspelt_key_inside_a_yaml_file_is_refused_by_its_path(tmp_path, group, key):
+    source = {"agent": "ppo", "env": "directional", "scenario": "mix", "curriculum": "phase1"}[group]
+    folder = tmp_path / "configs"
+    for file in CONFIGS.rglob("*.yaml"):
+        target = folder / file.relative_to(CONFIGS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(file.read_text())
+    content = OmegaConf.load(folder / group / f"{source}.yaml")
+    OmegaConf.update(content, key, 1)
+    OmegaConf.save(content, folder / group / f"{source}.yaml")
+    with pytest.raises((HydraException, OmegaConfBaseException)) as caught:
+        config(*(["+curriculum=phase1"] if group == "curriculum" else []), folder=folder)
+    text = f"{caught.value} {caught.value.__cause__}"
+    assert key.split(".")[-1] in text and f"{group}" in text
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("total_steps=2.5", "total_steps = 2.5: expected a whole number of at least 1, such as 2e6"),
+        ("total_steps=0", "total_steps = 0.0: expected a whole number"),
+        ("num_envs=0", "num_envs = 0: expected at least 1"),
+        ("seed=-1", "seed = -1: expected at least 0"),
+        ("seed=1000000", "judging on the worlds of training"),
+        ("env.events_per_step=10", "a step is one or the other; set one of them to null"),
+        ("env.dt_s=null", "a step is one or the other; set one of them to null"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(override, message):
+    with pytest.raises(ValueError, match=message):
+        config(override)
+
+
+@pytest.mark.parametrize("value", ["[1,2,3]", "[2,1]", "abc", "true"])
+def test_a_row_range_that_cannot_be_is_named(value):
+    made = config(f"scenario.rows.news_rate={value}")
+    with pytest.raises(ValueError, match=r"rows\.news_rate = .*: expected a number, or \[low, high\]"):
+        ranges_of(made.scenario.rows)
+
+
+def test_a_row_out_of_bounds_is_named():
+    made = config("scenario.rows.news_rate=[0,1000]")
+    with pytest.raises(ValueError, match=r"news_rate = .* lies outside"):
+        draw(made.scenario.rows, None, 100, seed=0)
+
+
+def test_hydra_leaves_nothing_behind():
+    hydra = composed("hydra.verbose=false").get("hydra")
+    assert hydra is None  # not part of the job's config
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        whole = compose("config", return_hydra_config=True)
+    assert whole.hydra.run.dir == "." and whole.hydra.output_subdir is None
+    assert "handlers" not in whole.hydra.job_logging
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["scenario=synthetic", "+curriculum=phase2", "env.window_s=300"],
+        ["scenario=replay", "scenario.tapes=DIR", "env.dt_s=null", "env.events_per_step=20"],
+    ],
+)
+def test_a_runs_config_comes_back_as_it_was(tmp_path, overrides):
+    made = composed(*overrides)
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(made))
+    assert read_run_config(tmp_path) == to_config(made)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"scenario.kind": "dream"}, "scenario.kind = 'dream': expected one of synthetic, replay, mix"),
+        ({"agent.gama": 1}, "gama"),
+        ({"num_envs": "many"}, "many"),
+    ],
+)
+def test_a_runs_config_that_cannot_be_read_is_named(tmp_path, change, message):
+    stored = OmegaConf.create(OmegaConf.to_container(composed()))
+    for key, value in change.items():
+        OmegaConf.update(stored, key, value)
+    OmegaConf.save(stored, tmp_path / "config.yaml")
+    with pytest.raises(ValueError, match=rf"config\.yaml: not a config that this version can read: (.|\n)*{message}"):
+        read_run_config(tmp_path)

@@ -1,0 +1,104 @@
+"""The HTML report: whole, self-contained, never overwritten."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from made_up import made_up
+
+from evaluation.compare import Evaluation
+from evaluation.report import write_report
+
+PLOTS = ["fill-models", "equity", "drawdown", "inventory", "fills", "actions", "markouts", "attribution"]
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Checker(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.loads = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self._note(attrs)
+
+    def handle_startendtag(self, tag, attrs):
+        self._note(attrs)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+    def _note(self, attrs):
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "xlink:href", "src", "srcset", "data"):
+                self.links.append(value)
+            self.loads += re.findall(r"url\(([^)]*)\)", value or "")
+
+
+def page_of(tmp_path, runs, manifest=None):
+    page = write_report(tmp_path / "report", Evaluation(runs, next(iter(runs))), manifest or {"seed": 0})
+    text = page.read_text(encoding="utf-8")
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    return text, checker
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("full")
+    runs = {
+        model: {
+            "ppo": made_up(48, 60, skill=0.9),
+            "noop": made_up(48, 60, rate=0.0),
+            "quoter": made_up(48, 60, maker=True),
+            "<script>": made_up(48, 60),
+        }
+        for model in ("probabilistic", "pessimistic", "optimistic")
+    }
+    return folder, *page_of(folder, runs, {"commit": "abc123", "versions": {"numpy": "2"}, "tapes": ["a", "b"]})
+
+
+def test_every_part_is_there(full):
+    folder, text, checker = full
+    for key in PLOTS:
+        assert key in checker.ids
+        assert (folder / "report" / "plots" / f"{key}.png").stat().st_size > 1000
+    assert text.count("<svg") == text.count("<figcaption>") == len(PLOTS)
+    for wanted in ("abc123", "versions.numpy", "a, b", "summary realised=", "Settlement", "Sharpe, yearly", "paired"):
+        assert wanted in text
+    assert len(text) < 3_000_000
+
+
+def test_it_loads_nothing_and_its_links_lead_somewhere(full):
+    _, text, checker = full
+    assert len(checker.ids) == len(set(checker.ids))
+    for target in [*checker.links, *checker.loads]:
+        assert target.startswith("#") and target[1:] in checker.ids, target
+    assert "<script" not in text and "@import" not in text and "&lt;script&gt;" in text
+
+
+def test_it_is_reproducible(full, tmp_path):
+    folder, text, _ = full
+    runs = {"probabilistic": {"ppo": made_up(30, 30, skill=0.9), "quoter": made_up(30, 30, maker=True)}}
+    assert page_of(tmp_path / "one", runs)[0] == page_of(tmp_path / "two", runs)[0]
+
+
+def test_a_policy_that_never_trades_and_a_single_episode_are_shown_too(tmp_path):
+    text, _ = page_of(tmp_path, {"queue": {"noop": made_up(1, 10, rate=0.0)}})
+    assert "noop made 0.00 dollars" in text
+
+
+def test_recorded_markets(tmp_path):
+    text, _ = page_of(tmp_path, {"queue": {"ppo": made_up(12, 20, tapes=4), "noop": made_up(12, 20, tapes=4, rate=0)}})
+    assert "over 4 markets" in text
+
+
+def test_an_existing_report_is_not_overwritten(full):
+    folder, _, _ = full
+    runs = {"queue": {"noop": made_up(2, 10)}}
+    with pytest.raises(FileExistsError, match="never overwritten"):
+        write_report(folder / "report", Evaluation(runs, "queue"), {})
