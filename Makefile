@@ -22,6 +22,7 @@ INSTALL := $(RUN) -m pip install --no-input --disable-pip-version-check -c const
 CHECKED := NUMBA_BOUNDSCHECK=1 SHADOWBOOK_CACHE=$(CURDIR)/.cache/bounds-checked
 INTERPRETED := NUMBA_DISABLE_JIT=1
 PYTEST := $(RUN) -m pytest
+SIM := tests/sim tests/reference
 WORKERS ?= 2
 say = @printf '\n== %s\n' "$(1)"
 
@@ -40,6 +41,7 @@ help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## make .venv with everything that development needs
+	@echo '$(VENV) is ready'
 
 train: $(BASE) ## install what is missing, then train, judge and report: python train.py [ARGS="seed=3 total_steps=1e6"]
 	$(RUN) train.py $(ARGS)
@@ -72,11 +74,11 @@ warm: $(DEV)
 
 checked: $(DEV) warm ## the simulator's tests with bounds-checked kernels
 	$(call say,sim with bounds-checked kernels)
-	$(CHECKED) $(PYTEST) -n $(WORKERS) tests/sim
+	$(CHECKED) $(PYTEST) -n $(WORKERS) $(SIM)
 
 interpreted: $(DEV) ## the simulator's tests without the compiler, with coverage
 	$(call say,sim interpreted with coverage)
-	$(INTERPRETED) $(PYTEST) -n $(WORKERS) --cov --cov-report=term:skip-covered tests/sim
+	$(INTERPRETED) $(PYTEST) -n $(WORKERS) --cov --cov-report=term:skip-covered $(SIM)
 
 compiled: $(DEV) warm ## all tests
 	$(call say,all tests)

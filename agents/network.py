@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "silu": torch.nn.SiLU}
+MASKED = -1e9  # logit of an action that cannot be done; its probability is exactly 0 in float32
 CLIP = 10.0  # standard deviations a normalised observation may lie from the mean
 
 

@@ -25,11 +25,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.torch_layers import FlattenExtractor
-from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.utils import LinearSchedule, explained_variance, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.network import find_activation
+from agents.buffer import MaskedRolloutBuffer, MaskedSamples
+from agents.network import MASKED, find_activation
 from agents.normaliser import RunningNorm
 
 
@@ -55,6 +55,7 @@ class PPOConfig:
     activation: str = "relu"  # tanh, relu or silu
     normalise_observations: bool = True
     reward_scale: float = 0.1  # the learner sees reward x this
+    masks: bool = True  # an action that cannot be done is never sampled
 
 
 def discount(gamma_per_s: float, dt_s: float | None) -> float:
@@ -103,7 +104,9 @@ def build(env: VecEnv, config: PPOConfig, *, gamma: float, seed: int, cost_names
         },
         seed=seed,
         device="cpu",  # networks this small are slower on a GPU
+        rollout_buffer_class=MaskedRolloutBuffer,
         reward_scale=config.reward_scale,
+        masked=config.masks,
         cost_names=tuple(cost_names),
     )
 
@@ -114,8 +117,11 @@ class BatchPPO(PPO):
     _last_obs: np.ndarray  # (N, F)
     _last_episode_starts: np.ndarray  # (N,) bool
 
-    def __init__(self, *args: Any, reward_scale: float = 1.0, cost_names: tuple[str, ...] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, reward_scale: float = 1.0, masked: bool = False, cost_names: tuple[str, ...] = (), **kwargs: Any
+    ) -> None:
         self.reward_scale = reward_scale
+        self.masked = masked
         self.cost_names = cost_names
         super().__init__(*args, **kwargs)
 
@@ -128,7 +134,9 @@ class BatchPPO(PPO):
         self._start_clock(env.num_envs * n_rollout_steps)
         callback.on_rollout_start()
         for _ in range(n_rollout_steps):
-            actions, values, log_probs = self._sample(self._last_obs)
+            masks = self._masks(env)
+            actions, values, log_probs = self._sample(self._last_obs, masks)
+            rollout_buffer.masks[rollout_buffer.pos] = masks  # type: ignore[attr-defined]
             new_obs, rewards, dones, infos = self._step_env(env, actions)
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -147,17 +155,24 @@ class BatchPPO(PPO):
         callback.on_rollout_end()
         return True
 
-    def _forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _masks(self, env: VecEnv) -> np.ndarray:
+        """Which actions can be taken now, ``(N, A)`` bool; all of them where the environment is not asked."""
+        if self.masked:
+            return env.action_masks()  # type: ignore[attr-defined]
+        return np.ones((env.num_envs, int(self.action_space.n)), np.bool_)  # type: ignore[attr-defined]
+
+    def _forward(self, obs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities of the actions ``(N, A)`` and values ``(N,)``; SB3's networks without its distributions,
         which check their arguments at every call."""
         latent_pi, latent_vf = self.policy.mlp_extractor(self.policy.extract_features(obs))
-        log_probs = torch.log_softmax(self.policy.action_net(latent_pi), 1)
+        logits = self.policy.action_net(latent_pi).masked_fill(~masks, MASKED)
+        log_probs = torch.log_softmax(logits, 1)
         return log_probs, self.policy.value_net(latent_vf).flatten()
 
     @torch.no_grad()
-    def _sample(self, obs: np.ndarray) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
+    def _sample(self, obs: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
         """Actions ``(N,)`` int64, values ``(N,)`` and log-probabilities ``(N,)`` of the policy at ``obs``."""
-        log_probs, values = self._forward(torch.from_numpy(obs))
+        log_probs, values = self._forward(torch.from_numpy(obs), torch.from_numpy(masks))
         if not torch.isfinite(log_probs.sum() + values.sum()):
             self._refuse_policy_output(obs, values, log_probs)
         actions = torch.multinomial(log_probs.exp(), 1)
@@ -204,9 +219,9 @@ class BatchPPO(PPO):
         if isinstance(self.policy.features_extractor, RunningNorm):
             self.policy.features_extractor.observe(torch.from_numpy(self.rollout_buffer.observations))
 
-    def _loss(self, batch: RolloutBufferSamples, clip: float) -> tuple[torch.Tensor, dict[str, float]]:
+    def _loss(self, batch: MaskedSamples, clip: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The clipped surrogate, value and entropy loss of a minibatch, and its parts by name."""
-        log_probs, values = self._forward(batch.observations)
+        log_probs, values = self._forward(batch.observations, batch.masks)
         log_prob = log_probs.gather(1, batch.actions.long()).flatten()
         advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
         log_ratio = log_prob - batch.old_log_prob

@@ -1,4 +1,4 @@
-"""``python -m benchmarks env | replay | train | laws | learning | resolvedkit``: see ``--help`` of each."""
+"""``python -m benchmarks COMMAND``: see ``--help`` of each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ COMMANDS = {
     "env": "environment steps a second on one core, features and strategy included",
     "replay": "events a second from an in-memory tape, and from file to book",
     "train": "PPO end to end beside the bound of its own networks on random data",
+    "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
     "resolvedkit": "its published late_favorite result beside ours",

@@ -5,9 +5,9 @@ the row with the largest expected profit, computed exactly (the walk through the
 margin; of several margins the best counts. The belief being a martingale, a contract bought at a profit keeps its profit
 in expectation. No agent that sees the forecast can do better at the margin; how near PPO comes is the share reported.
 
-Every policy plays the same unseen episodes, with rows drawn from the same ranges by another seed, all to settlement. Results are
-in expectation over the outcome: the settlement's payout is replaced by the belief just before it, which leaves every
-mean as it is (the belief is the outcome's probability) and takes the coin's noise out.
+Every policy plays the same unseen episodes: one minute of a market, with rows drawn from the same ranges by another seed.
+What is held at the end is valued at the belief, which is what it will pay on average: so nobody gains by moving the mid, and
+the outcome's coin adds no noise.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from sim.scenarios import synthetic
 from sim.scenarios.row import draw_rows
 from sim.types import PX_ONE, UUSD
 
-LIFE_S = 60.0
+WINDOW_S = 60.0
 RANGES: dict[str, float | tuple[float, float]] = {
-    "life_s": LIFE_S,
+    "life_s": 10 * WINDOW_S,
     "news_rate": (0.2, 0.6),
     "news_size": (0.02, 0.05),
-    "maker_rate": (0.1, 0.6),
+    "maker_rate": (0.1, 0.4),
     "half_spread": (0.004, 0.012),
     "depth": (50.0, 200.0),
     "informed_rate": (0.0, 0.2),
     "signal_rate": 2.0,
-    "signal_err_low": 0.002,
-    "signal_err_high": 0.04,
+    "signal_err_low": 0.0,
+    "signal_err_high": 0.005,
 }
 ROWS = 256
 TRAIN_SEED, TEST_SEED = 1, 2
@@ -55,9 +55,12 @@ TEST_ENVS = 500
 
 
 def make_env(num_envs: int, rows_seed: int, seed: int, mode: AutoresetMode) -> TradingVectorEnv:
-    """The task: one-minute markets to settlement, rows drawn with ``rows_seed``."""
-    scenario = synthetic(draw_rows(ROWS, RANGES, rows_seed))
-    return TradingVectorEnv(num_envs, scenario=scenario, window_s=2 * LIFE_S, seed=seed, autoreset_mode=mode)
+    """The task: one minute of a ten-minute market without fees, rows drawn with ``rows_seed``."""
+    scenario = synthetic(draw_rows(ROWS, RANGES, rows_seed), venue="polymarket", fees="geopolitics")
+    reward = {"pnl": 1.0, "forecast": 1.0}
+    return TradingVectorEnv(
+        num_envs, scenario=scenario, window_s=WINDOW_S, reward=reward, seed=seed, autoreset_mode=mode
+    )
 
 
 def test_env(num_envs: int = TEST_ENVS) -> TradingVectorEnv:
@@ -66,10 +69,12 @@ def test_env(num_envs: int = TEST_ENVS) -> TradingVectorEnv:
 
 
 def expected_uusd(episodes: Episodes) -> np.ndarray:
-    """``(E,)`` results with the payout replaced by the belief before the settlement: same mean, less noise."""
+    """``(E,)`` results with what is held at the end valued at the belief: what it will pay on average."""
     net = np.bincount(episodes.fill_episode, episodes.fill["qty"], len(episodes))  # an episode starts flat
-    belief_px = episodes.latent_ppm[np.arange(len(episodes)), episodes.steps] * (PX_ONE / 1e6)
-    return episodes.result_uusd + np.where(episodes.settled, net * (belief_px - episodes.payout_px), 0.0)
+    at_end = np.arange(len(episodes)), episodes.steps
+    belief_px = episodes.latent_ppm[at_end] * (PX_ONE / 1e6)
+    mid_px = episodes.mid2_px[at_end] / 2
+    return episodes.result_uusd + net * (belief_px - mid_px)
 
 
 def train(seed: int, steps: int, config: ppo.PPOConfig, num_envs: int) -> ppo.BatchPPO:
@@ -93,7 +98,8 @@ class Greedy:
     @torch.no_grad()
     def act(self, obs: np.ndarray) -> np.ndarray:
         """Actions ``(N,)``."""
-        return self.model._forward(torch.from_numpy(obs))[0].argmax(1).numpy()
+        anything = torch.ones((len(obs), self.model.action_space.n), dtype=torch.bool)
+        return self.model._forward(torch.from_numpy(obs), anything)[0].argmax(1).numpy()
 
 
 def run(seeds: int, steps: int, episodes: int, num_envs: int) -> dict:

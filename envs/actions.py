@@ -3,9 +3,9 @@
 A row says a wanted state: ``[verb, leg, contracts, style]``. In YES space
 
 * ``buy YES`` and ``sell NO`` are orders on the bid side, ``buy NO`` and ``sell YES`` on the ask side;
-* ``cross`` is an immediate-or-cancel order with a limit of the best opposite quote plus ``cross_ticks`` ticks, or as many
-  as the tick table has; ``passive`` joins the touch of its own side, post-only, and rests;
-* an order replaces whatever we have on its side; the same price and size keeps its place in the queue (the engine's rule);
+* ``cross`` is an immediate-or-cancel order with a limit of the best opposite quote plus ``cross_ticks`` ticks, or as
+  many as the tick table has; ``passive`` joins the touch of its own side, post-only, and rests;
+* an order replaces whatever we have on its side; the engine keeps one of the same price and size in its queue;
 * ``sell`` only reduces: its size is the smaller of the row's and of what is held and not promised elsewhere;
 * ``cancel`` takes back the order that gains from a leg: YES the one on the bid side, NO on the ask side, BOTH both.
 """
@@ -67,8 +67,8 @@ class ActionTable(NamedTuple):
 def make_table(table: str | Sequence[Sequence], *, cross_ticks: int = 2) -> ActionTable:
     """The table of a name in ``TABLES``, or of rows ``[verb, leg, contracts, style]``.
 
-    Raises ValueError for an unknown name, a bad row (see ``table_from_rows``), a size that is not a whole number of 0.01
-    contract, or ``cross_ticks`` below 0.
+    Raises ValueError for an unknown name, a bad row (see ``table_from_rows``), a size that is not a whole number of
+    0.01 contract, or ``cross_ticks`` below 0.
     """
     if isinstance(table, str):
         if table not in TABLES:

@@ -21,7 +21,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 
-class Core(Protocol):
+class Rows(Protocol):
     """What can be reset row by row."""
 
     def begin(self, mask: np.ndarray) -> None:
@@ -37,7 +37,7 @@ class Autoreset:
     ``resting`` bool ``(N,)``: the rows whose episode is over and whose next one has not begun.
     """
 
-    def __init__(self, core: Core, num_envs: int, mode: AutoresetMode) -> None:
+    def __init__(self, core: Rows, num_envs: int, mode: AutoresetMode) -> None:
         self.core = core
         self.mode = AutoresetMode(mode)
         self.resting = np.zeros(num_envs, np.bool_)
@@ -45,7 +45,7 @@ class Autoreset:
         self._last_obs: np.ndarray | None = None
 
     def reset(self, mask: np.ndarray | None, obs: np.ndarray) -> None:
-        """Begin the rows in ``mask`` (None = all) and write ``obs`` ``(N, F)``; the others keep their last observation."""
+        """Begin the rows in ``mask`` (None = all) and write ``obs`` ``(N, F)``; the others keep their last one."""
         chosen = self._everyone if mask is None else mask
         if not chosen.all() and self._last_obs is not None:
             np.copyto(obs, self._last_obs)

@@ -1,4 +1,4 @@
-"""What a step returns. An environment holds two sets and writes them in turn, so that no step overwrites the last one's."""
+"""What a step returns. An environment has two sets and writes them in turn: no step overwrites the last one's."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _CODES = {name: code for code, name in enumerate(TERMS)}
 
 
 def pick_costs(names: Sequence[str]) -> np.ndarray:
-    """Codes int64 ``(K,)`` of the wanted costs; K may be 0. Raises ValueError for an unknown name or one named twice."""
+    """Codes int64 ``(K,)`` of the wanted costs, K may be 0. Raises ValueError for a name unknown or given twice."""
     unknown = [name for name in names if name not in TERMS]
     if unknown or len(set(names)) != len(names):
         raise ValueError(f"costs: expected some of {', '.join(TERMS)}, each once, got {list(names)}")

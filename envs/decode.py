@@ -108,8 +108,8 @@ def _affordable(fees, fee, price, qty, cross, cash):
     if 2 * qty * PX_ONE + PX_ONE <= cash:
         return True  # a contract costs below $1, and its fee below $1 in any rounding: no need to look closer
     if cross:
-        return price * qty + fee_bound(fees, fee, 0, price, qty, 0) <= cash
-    return price * qty + fee_bound(fees, fee, price, price, qty, 1) <= cash
+        return price * qty + fee_bound(fees, fee, 0, price, qty, False) <= cash
+    return price * qty + fee_bound(fees, fee, price, price, qty, True) <= cash
 
 
 @inner
@@ -155,8 +155,8 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
 def write_masks(rules, accounts, markets, rows, first, last, verdicts, out):
     """``out`` bool ``(N, A)``: which rows can be done now. ``verdicts`` int64 ``(A,)`` is scratch.
 
-    Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between: cost
-    grows with size, and every other reason but a size below the venue's smallest does not look at it.
+    Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between:
+    cost grows with size, and every other reason but a size below the venue's smallest does not look at it.
     """
     px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
     reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
@@ -191,9 +191,10 @@ def write_masks(rules, accounts, markets, rows, first, last, verdicts, out):
 
 @kernel
 def decode(rules, accounts, markets, rows, first, last, actions, intents, rejects):
-    """Turn ``actions`` int64 ``(N,)`` into ``intents`` INTENT ``(N, 2)``; ``rejects`` int32 ``(N,)``: why not, 0 = sent.
+    """Turn ``actions`` int64 ``(N,)`` into ``intents`` INTENT ``(N, 2)``.
 
-    Finished episodes send nothing and are refused nothing.
+    ``rejects`` int32 ``(N,)`` says why an action was not sent; 0 = it was, or asked for nothing. Finished episodes send
+    nothing and are refused nothing.
     """
     px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
     reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
@@ -234,6 +235,5 @@ def _place(intent, offer, side, verb, leg, qty, cross):
     intent["qty"] = qty if verb == BUY else min(qty, offer.yes if leg == YES else offer.no)
     intent["budget_uusd"] = 0
     intent["leg"] = leg
-    intent["reduce"] = verb == SELL
     intent["tif"] = IOC if cross else GTC
     intent["post_only"] = 1 - cross

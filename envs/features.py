@@ -70,11 +70,11 @@ FEATURES: tuple[Feature, ...] = (
     Feature("return_1", "book", f"soft(mid - mid 1 observation ago, {_MOVE}); early on: the episode's first", -1.0),
     Feature("return_5", "book", f"soft(mid - mid 5 observations ago, {_MOVE})", -1.0),
     Feature("return_30", "book", f"soft(mid - mid 30 observations ago, {_MOVE})", -1.0),
-    Feature("volatility", "book", f"part(sqrt(v), {_MOVE}); v <- 0.9 v + 0.1 x (mid move between observations) squared"),
-    Feature("flow", "book", f"soft(contracts bought - sold by takers since the last observation, {s.SIZE_HALF:g})", -1.0),
+    Feature("volatility", "book", f"part(sqrt(v), {_MOVE}); v <- 0.9 v + 0.1 x (mid - last observed mid) squared"),
+    Feature("flow", "book", f"soft(contracts takers bought - sold since the last observation, {s.SIZE_HALF:g})", -1.0),
     Feature(
         "order_flow", "book",
-        f"soft(bids added - removed - asks added + removed since the last observation, contracts, {s.SIZE_HALF:g})", -1.0,
+        f"soft(contracts added - removed, bids less asks, since the last observation, {s.SIZE_HALF:g})", -1.0,
     ),
     Feature("prints", "book", f"part(prints since the last observation, {s.PRINTS_HALF:g})"),
     Feature("close_minute", "time", f"part(seconds to the close, {s.MINUTE_HALF:g})"),
@@ -99,10 +99,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("signal_live", "signal", "1 where there is a forecast; else all four are 0"),
     Feature("signal_edge", "signal", f"soft(forecast - mid, {s.EDGE_HALF:g})", -1.0),
     Feature("signal_error", "signal", f"part(stated standard error, {s.ERROR_HALF:g})"),
-    Feature(
-        "signal_value", "signal",
-        f"soft(max(forecast - best ask, best bid - forecast) - fee, {s.EDGE_HALF:g}); 0 = no quotes", -1.0,
-    ),
+    Feature("signal_age", "signal", f"part(seconds since the forecast came, {s.SIGNAL_HALF:g})"),
 )  # fmt: skip
 
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(feature.group for feature in FEATURES))
@@ -141,11 +138,11 @@ def feature_page() -> str:
         f"Schema version {VERSION}, {len(FEATURES)} features, digest `{make_schema().digest}`.",
         "Written by `python -m envs.features`; a test fails where this page and the code differ.",
         "",
-        "`part(x, h) = x / (x + h)` and `soft(x, h) = x / (abs(x) + h)`. Prices are in dollars of the YES contract, sizes in",
-        "contracts. Our own orders are in no book feature and in no mark. A market's levels are the next quoted ones:",
-        f"up to {DEPTH}, searched over {SCAN} ladder levels from the touch.",
+        "`part(x, h) = x / (x + h)` and `soft(x, h) = x / (abs(x) + h)`. Prices are in dollars of the YES contract,",
+        "sizes in contracts. Our own orders are in no book feature and in no mark. Levels are the next quoted ones:",
+        f"up to {DEPTH} a side, searched over {SCAN} ladder levels from the touch.",
         "",
-        "A policy is tied to the digest of its schema: names, order, formulas and ranges. A runner refuses another one.",
+        "A policy is tied to the digest of its schema: names, order, formulas, ranges. A runner refuses another one.",
     ]
     for group in GROUPS:
         members = [feature for feature in FEATURES if feature.group == group]

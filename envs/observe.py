@@ -1,7 +1,7 @@
 """Observations of a batch, one kernel call: no allocation, float32 out. The formulas stand in ``envs.features``.
 
-The kernels below ``observe`` take single arrays and records: a named tuple of arrays is passed by value, and a call that
-is not inlined then copies and counts references to all of them, which costs more than the work.
+The kernels below ``observe`` take single arrays and records: a named tuple of arrays is passed by value, and a call
+that is not inlined then copies and counts references to all of them, which costs more than the work.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sim.scales import (
     MONEY_HALF,
     MOVE_HALF,
     PRINTS_HALF,
+    SIGNAL_HALF,
     SIZE_HALF,
     SPREAD_HALF,
     TICK_HALF,
@@ -44,8 +45,9 @@ _DECAY = 0.9  # weight of the past in the variance of the mid's moves
 def observe(rules, accounts, markets, book, memory, columns, wanted, first, last, out):
     """Write rows ``first`` to ``last`` of ``out`` float32 ``(N, F)`` where ``wanted`` bool ``(N,)``; others stay.
 
-    ``accounts``, ``markets`` and ``book`` are those of the state. ``columns`` int64 ``(groups,)``: where a group of ``features.GROUPS`` starts, -1 = left out. Counts "since the last
-    observation" start again at 0, and the mid is remembered: an environment is observed once a step.
+    ``accounts``, ``markets`` and ``book`` are those of the state. ``columns`` int64 ``(groups,)``: where a group of
+    ``features.GROUPS`` starts, -1 = left out. Counts "since the last observation" start again at 0, and the mid is
+    remembered: an environment is observed once a step.
     """
     px_of, ticks, fees = rules.px_of, rules.tick, rules.fees
     past, mids = memory.past, memory.mids
@@ -58,7 +60,6 @@ def observe(rules, accounts, markets, book, memory, columns, wanted, first, last
         bid = px_of[market["best_bid"]] if market["best_bid"] >= 0 else 0
         ask = px_of[market["best_ask"]] if market["best_ask"] < levels else PX_ONE
         tick = ticks[market["tick_grid"], market["mid2_px"] // 2]
-        fee = _fee(fees[market["fee"]]["taker_ppm"], market["mid2_px"] * _HALF_DOLLAR)
         _remember(past[env], mids, env, market["mid2_px"])
         if columns[0] >= 0:
             _quotes(market, bid, ask, tick, out, env, columns[0])
@@ -67,18 +68,12 @@ def observe(rules, accounts, markets, book, memory, columns, wanted, first, last
         if columns[1] >= 0:
             _time(account, market, out, env, columns[1])
         if columns[2] >= 0:
-            _portfolio(account, market, market["position"], fee, out, env, columns[2])
+            _portfolio(account, market, market["position"], fees[market["fee"]]["taker_ppm"], out, env, columns[2])
         if columns[3] >= 0:
             _orders(market["orders"], account["now_ns"], bid, ask, tick, out, env, columns[3])
         if columns[4] >= 0:
-            _signal(market, bid, ask, fee, out, env, columns[4])
+            _signal(market, account["now_ns"], out, env, columns[4])
         _start_counts_again(market)
-
-
-@inner
-def _fee(rate_ppm, mid):
-    """Dollars a taker pays per contract at the mid, before rounding: rate x p x (1 - p)."""
-    return rate_ppm * 1e-6 * (mid * (1.0 - mid))
 
 
 @inner
@@ -115,7 +110,7 @@ def _quotes(market, bid_px, ask_px, tick, out, env, at):
 
 @inner
 def _levels(book, slot, side, level, end, step, out, env, at):
-    """Sizes of the next quoted levels from ``level`` to before ``end``; returns lots at the touch, lots over all of them."""
+    """Sizes of the next quoted levels from ``level`` to before ``end``; returns lots at the touch, lots in all."""
     touch = total = found = 0
     while level != end and found < DEPTH:
         qty = book[slot, side, level]
@@ -192,10 +187,10 @@ def _time(account, market, out, env, at):
 
 
 @inner
-def _portfolio(account, market, position, fee, out, env, at):
+def _portfolio(account, market, position, rate_ppm, out, env, at):
     yes, no = position["yes_qty"], position["no_qty"]
-    mid = market["mid2_px"] * 0.5
-    value = yes * mid + no * (PX_ONE - mid)
+    mid = market["mid2_px"] * _HALF_DOLLAR
+    value = (yes * mid + no * (1.0 - mid)) * PX_ONE
     cost = position["yes_cost_uusd"] + position["no_cost_uusd"]
     cash, equity = account["cash_uusd"], account["equity_uusd"]
     start = float(account["start_uusd"])
@@ -210,7 +205,7 @@ def _portfolio(account, market, position, fee, out, env, at):
     out[env, at + 7] = part(account["peak_uusd"] - equity, money)
     out[env, at + 8] = part(cash - account["reserved_uusd"], start)
     out[env, at + 9] = value / (value + cash) if value > 0.0 else 0.0
-    out[env, at + 10] = part(fee, FEE_HALF)
+    out[env, at + 10] = part(rate_ppm * 1e-6 * (mid * (1.0 - mid)), FEE_HALF)
 
 
 @inner
@@ -258,21 +253,12 @@ def _no_order(out, env, at):
 
 
 @inner
-def _signal(market, bid_px, ask_px, fee, out, env, at):
+def _signal(market, now, out, env, at):
     if market["signal_ppm"] < 0:
         for column in range(at, at + 4):
             out[env, column] = 0.0
         return
-    forecast = market["signal_ppm"] / UUSD
-    buy, sell = forecast - ask_px * _DOLLAR, bid_px * _DOLLAR - forecast
-    value = 0.0
-    if bid_px > 0 and ask_px < PX_ONE:
-        value = max(buy, sell) - fee
-    elif bid_px > 0:
-        value = sell - fee
-    elif ask_px < PX_ONE:
-        value = buy - fee
     out[env, at] = 1.0
-    out[env, at + 1] = soft(forecast - market["mid2_px"] * _HALF_DOLLAR, EDGE_HALF)
+    out[env, at + 1] = soft(market["signal_ppm"] / UUSD - market["mid2_px"] * _HALF_DOLLAR, EDGE_HALF)
     out[env, at + 2] = part(market["signal_err_ppm"] / UUSD, ERROR_HALF)
-    out[env, at + 3] = soft(value, EDGE_HALF)
+    out[env, at + 3] = part((now - market["signal_ns"]) * _SECOND, SIGNAL_HALF)

@@ -1,6 +1,7 @@
-"""Gymnasium ids of the environments. Found by ``import gymnasium`` once the project is installed (entry point in pyproject.toml).
+"""Gymnasium ids of the environments.
 
-This module runs while Gymnasium is being imported: it names the classes and does not import them.
+``import gymnasium`` finds this module by its entry point once the project is installed, and runs it while Gymnasium
+itself is being imported: it names the classes and does not import them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """Reward terms: small named numbers, picked and weighted by config. The reward is their weighted sum.
 
 A term is positive where it is good: penalties are negative, and weights positive.
+
+``forecast`` is a potential difference (Ng, Harada and Russell 1999): over an episode that ends flat or settled it sums to 0, so
+it pays nobody and does not change which policy is best. It tells a learner at once what an order was worth, which the mid
+tells only when the makers have caught up.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ INVENTORY_UNIT = 100.0 * LOTS_PER_CONTRACT * SECOND_NS  # 100 contracts held for
 
 TERMS: dict[str, str] = {
     "pnl": "change of equity, dollars",
+    "forecast": "change of what the position gains if the forecast is right, net contracts x (forecast - mid), dollars",
     "inventory": "- |net contracts| x seconds / 100",
     "drawdown": "- increase of the episode's largest drawdown, dollars",
     "messages": "- orders and cancels sent",
@@ -49,10 +54,12 @@ def _term(change, code):
     if code == 0:
         return change["pnl_uusd"] / UUSD
     if code == 1:
-        return -inventory(change)
+        return change["forecast_uusd"] / UUSD
     if code == 2:
-        return -change["drawdown_uusd"] / UUSD
+        return -inventory(change)
     if code == 3:
+        return -change["drawdown_uusd"] / UUSD
+    if code == 4:
         return -float(change["messages"])
     return -float(change["rejects"])
 

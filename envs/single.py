@@ -19,7 +19,7 @@ class TradingEnv(gym.Env):
     ``vector`` is the batch, ``spec_sheet`` what its numbers mean. For speed use the batch itself: ``gym.make_vec``.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
 
     def __init__(self, *, render_mode: str | None = None, **settings: Any) -> None:
         self.vector = TradingVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **settings)
@@ -43,7 +43,7 @@ class TradingEnv(gym.Env):
         obs, reward, terminated, truncated, info = self.vector.step(np.array([action]))
         return obs[0].copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
 
-    def render(self) -> str | None:
+    def render(self) -> str | None:  # type: ignore[override]
         """The market as text, with ``render_mode="ansi"``."""
         drawn = self.vector.render()
         return None if drawn is None else drawn[0]

@@ -16,9 +16,10 @@ REASONS = ("running", "resolution", "ruin", "gap", "tape_end", "window")
 
 @kernel
 def write_ends(accounts, markets, over, cut, resting, first, last, terminated, truncated, reasons):
-    """Copy the engine's ``over`` and ``cut`` bool ``(N,)`` and name the reason; nothing for environments in ``resting``.
+    """Copy the engine's ``over`` and ``cut`` bool ``(N,)`` and name the reason.
 
-    ``reasons`` int8 ``(N,)``: one of the codes above. ``resting``: their episode had ended before this step.
+    ``reasons`` int8 ``(N,)``: one of the codes above. Environments in ``resting`` bool ``(N,)``, whose episode had
+    ended before this step, report nothing.
     """
     for env in range(first, last):
         terminated[env] = over[env] and not resting[env]

@@ -20,7 +20,7 @@ def draw_market(px_of: np.ndarray, state: State, env: int) -> str:
     seconds = (account["now_ns"] - account["start_ns"]) / SECOND_NS
     left = max(0, int(market["close_ns"] - account["now_ns"])) / SECOND_NS
     lines = [f"step {account['step']}  {seconds:.1f} s played  {left:.1f} s to the close  {_STATUS[market['status']]}"]
-    lines += [_line(px_of, state, env, level) for level in _shown_levels(px_of, state, env)]
+    lines += [_line(px_of, state, env, level) for level in _shown_levels(state, env)]
     if market["payout_px"] >= 0:
         lines.append(f"settled at {market['payout_px'] / PX_ONE:.4f}")
     if market["signal_ppm"] >= 0:
@@ -33,7 +33,7 @@ def draw_market(px_of: np.ndarray, state: State, env: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shown_levels(px_of: np.ndarray, state: State, env: int) -> list[int]:
+def _shown_levels(state: State, env: int) -> list[int]:
     """Levels to draw, dearest first: the best quoted ones of each side, and those of our orders."""
     bids = np.flatnonzero(state.book[env, BID] > 0)[::-1][:_LEVELS]
     asks = np.flatnonzero(state.book[env, ASK] > 0)[:_LEVELS]

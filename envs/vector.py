@@ -10,30 +10,24 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs import memory as memories
-from envs.actions import ActionTable, check_actions, make_table
+from envs.actions import check_actions, make_table
 from envs.autoreset import Autoreset
 from envs.buffers import Buffers, make_buffers
-from envs.costs import pick_costs, write_costs
-from envs.decode import decode, write_masks
-from envs.features import GROUPS, Schema, make_schema
-from envs.observe import observe
-from envs.rewards import pick_rewards, write_rewards
-from envs.rules import Rules, make_rules
-from envs.terminations import write_ends
+from envs.core import Core, Terms
+from envs.core import Snapshot as CoreSnapshot
+from envs.costs import pick_costs
+from envs.features import GROUPS, make_schema
+from envs.rewards import pick_rewards
 from envs.text import draw_market
-from envs.transition import CHANGE, measure
 from sim.engine import Engine
 from sim.scenarios import Scenario, synthetic
-from sim.state import State
-from sim.types import INTENT, UUSD
+from sim.types import UUSD
 
 
 class Snapshot(NamedTuple):
-    """Everything that decides how a batch goes on."""
+    """All that decides how a batch goes on."""
 
-    state: State
-    memory: memories.Memory
+    core: CoreSnapshot
     resting: np.ndarray
     obs: np.ndarray
 
@@ -41,20 +35,18 @@ class Snapshot(NamedTuple):
 class TradingVectorEnv(VectorEnv):
     """Native :class:`gymnasium.vector.VectorEnv` of one market an environment.
 
-    ``step`` takes ``(N,)`` integers, rows of the action table, and returns ``obs`` float32 ``(N, F)`` in [-1, 1], ``reward``
-    float64 ``(N,)``, ``terminated``, ``truncated`` bool ``(N,)`` and ``info``, a dictionary of arrays:
+    ``step`` takes ``(N,)`` integers, rows of the action table, and returns ``obs`` float32 ``(N, F)`` in [-1, 1],
+    ``reward`` float64 ``(N,)``, ``terminated`` and ``truncated`` bool ``(N,)``, and ``info``, a dictionary of arrays:
 
-    =================  ==================  =============================================================================
-    ``action_mask``    bool ``(N, A)``     rows that can be done from the returned observation
-    ``costs``          float32 ``(N, K)``  of this step, in the order of ``spec_sheet["costs"]``
-    ``reward_terms``   float64 ``(N, R)``  of this step, unweighted, in the order of ``spec_sheet["rewards"]``
-    ``reward_uusd``    int64 ``(N,)``      change of equity in this step; sums exactly to final equity less starting cash
-    ``equity_uusd``    int64 ``(N,)``      after this step
-    ``reject``         int32 ``(N,)``      why the action was not sent or a message refused: ``sim.types.REJECT_NAMES``
-    ``reason``         int8 ``(N,)``       why the episode ended in this step: ``envs.terminations.REASONS``
-    ``final_obs``      float32 ``(N, F)``  SAME_STEP, in steps that end an episode: last observations, where ``_final_obs``
-    ``final_info``     dictionary          SAME_STEP, likewise: the entries from ``costs`` on, where ``_final_info``
-    =================  ==================  =============================================================================
+    * ``costs`` float32 ``(N, K)`` of this step, in the order of ``spec_sheet["costs"]``
+    * ``reward_terms`` float64 ``(N, R)`` of this step, unweighted, in the order of ``spec_sheet["rewards"]``
+    * ``reward_uusd`` int64 ``(N,)``: change of equity; over an episode it sums to final equity less starting cash
+    * ``equity_uusd`` int64 ``(N,)`` after this step
+    * ``reject`` int32 ``(N,)``: why the action was not sent or a message refused, see ``sim.types.REJECT_NAMES``
+    * ``reason`` int8 ``(N,)``: why the episode ended in this step, see ``envs.terminations.REASONS``
+    * ``action_mask`` bool ``(N, A)``: rows that can be done from the returned observation
+    * in SAME_STEP mode, in steps that end an episode: ``final_obs`` float32 ``(N, F)``, valid where ``_final_obs``, and
+      ``final_info``, the entries above but the mask, valid where ``_final_info``
 
     The arrays of a step stay as they are during the next step, and are written again in the one after it.
 
@@ -63,7 +55,7 @@ class TradingVectorEnv(VectorEnv):
         scenario: where episodes come from; default synthetic markets with default parameters.
         actions: name of an action table, or its rows; see ``envs.actions``.
         features: feature groups of the observation; see docs/features.md.
-        reward: weights by term; see ``envs.rewards.TERMS``.
+        reward: weights by term, default 1 x pnl; see ``envs.rewards.TERMS``.
         costs: names; see ``envs.costs.TERMS``.
         dt_s: market seconds a step takes.
         events_per_step: market events a step takes instead, if given.
@@ -106,11 +98,8 @@ class TradingVectorEnv(VectorEnv):
         _check_settings(dt_s, events_per_step, cash, kill_drawdown, render_mode)
         weights = {"pnl": 1.0} if reward is None else dict(reward)
         self.num_envs = num_envs
-        self.schema: Schema = make_schema(tuple(features))
-        self.table: ActionTable = make_table(actions, cross_ticks=cross_ticks)
-        self._reward_codes, self._weights = pick_rewards(weights)
-        self._cost_codes = pick_costs(costs)
-        self._dt_s, self._events, self._kill = float(dt_s), events_per_step, float(kill_drawdown)
+        self.schema = make_schema(tuple(features))
+        self.table = make_table(actions, cross_ticks=cross_ticks)
         self.engine = Engine(
             scenario or synthetic(),
             num_envs,
@@ -121,14 +110,11 @@ class TradingVectorEnv(VectorEnv):
             fill_model=fill_model,
             threads=threads,
         )
-        self.rules: Rules = _rules_of(self.engine, cross_ticks)
-        self._memory = memories.allocate(num_envs)
-        self._autoreset = Autoreset(self, num_envs, AutoresetMode(autoreset_mode))
-        self._columns = np.array(self.schema.columns)
-        self._intents = np.zeros((num_envs, 2), INTENT)
-        self._changes = np.zeros(num_envs, CHANGE)
+        terms = Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown))
+        self._core = Core(self.engine, self.schema, self.table, terms)
+        self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))
+        self._dt_s, self._events = float(dt_s), events_per_step
         sizes = (num_envs, len(self.schema.features), len(self.table.listed), len(weights), len(costs))
-        self._verdicts = np.zeros(len(self.table.listed), np.int64)
         self._buffers = (make_buffers(*sizes), make_buffers(*sizes))
         self._begun = False
         self.render_mode = render_mode
@@ -144,7 +130,7 @@ class TradingVectorEnv(VectorEnv):
             "costs": list(costs),
             "rewards": list(weights),
         }
-        self.metadata = {"autoreset_mode": self._autoreset.mode, "render_modes": ["ansi"], "spec_sheet": self.spec_sheet}
+        self.metadata = {"autoreset_mode": self._autoreset.mode, "render_modes": ["ansi"], "render_fps": 1}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -165,25 +151,25 @@ class TradingVectorEnv(VectorEnv):
         self._begun = True
         now = self._turn()
         self._autoreset.reset(mask, now.obs)
-        self._write_masks(now)
+        self._core.mask(now)
         return now.obs, {"action_mask": now.action_mask}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Decode, submit, advance, reward, cost, terminate, reset, observe: see the class.
+        """Decode, submit, advance, measure, reward, cost, terminate, reset, observe, mask: see the class.
 
         Raises ValueError for an action outside the table, naming environment and value, and before the first reset.
         """
         chosen = self._check(actions)
-        now = self._turn()
-        self._decode(chosen, now)
-        self.engine.submit(self._intents)
+        now, core = self._turn(), self._core
+        core.decode(chosen, now)
+        core.submit()
         self._advance()
-        self._measure(now)
-        write_rewards(self._changes, self._reward_codes, self._weights, 0, self.num_envs, now.reward_terms, now.reward)
-        write_costs(self._changes, self._cost_codes, 0, self.num_envs, now.costs)
-        self._terminate(now)
+        core.measure(now)
+        core.reward(now)
+        core.cost(now)
+        core.terminate(self._autoreset.resting, now)
         self._autoreset.finish(now.ended, now.obs, now.final_obs)
-        self._write_masks(now)
+        core.mask(now)
         return now.obs, now.reward, now.terminated, now.truncated, self._info(now)
 
     def _check(self, actions: object) -> np.ndarray:
@@ -196,45 +182,11 @@ class TradingVectorEnv(VectorEnv):
         self._buffers = self._buffers[::-1]
         return self._buffers[0]
 
-    def _decode(self, actions: np.ndarray, now: Buffers) -> None:
-        state, rows = self.engine.state, self.table.rows
-        decode(self.rules, state.account, state.market, rows, 0, self.num_envs, actions, self._intents, now.reject)
-
     def _advance(self) -> None:
         if self._events is None:
             self.engine.advance(self._dt_s)
         else:
             self.engine.advance_events(self._events)
-
-    def _measure(self, now: Buffers) -> None:
-        state = self.engine.state
-        measure(state.account, state.market, self._memory, now.reject, self._kill, 0, self.num_envs, self._changes)
-        now.reward_uusd[:] = self._changes["pnl_uusd"]
-        now.equity_uusd[:] = state.account["equity_uusd"]
-
-    def _terminate(self, now: Buffers) -> None:
-        engine, resting = self.engine, self._autoreset.resting
-        write_ends(
-            engine.state.account, engine.state.market, engine.terminated, engine.truncated, resting, 0,
-            self.num_envs, now.terminated, now.truncated, now.reason,
-        )  # fmt: skip
-        np.logical_or(now.terminated, now.truncated, out=now.ended)
-
-    def begin(self, mask: np.ndarray) -> None:
-        """Part of the autoreset: begin the next episode of the rows in ``mask``. Users call ``reset``."""
-        self.engine.reset(mask)
-        memories.begin(self._memory, self.engine.state.account, mask)
-
-    def observe(self, mask: np.ndarray, out: np.ndarray) -> None:
-        """Part of the autoreset: write the observations of the rows in ``mask``."""
-        state = self.engine.state
-        observe(
-            self.rules, state.account, state.market, state.book, self._memory, self._columns, mask, 0, self.num_envs, out,
-        )  # fmt: skip
-
-    def _write_masks(self, now: Buffers) -> None:
-        state, rows = self.engine.state, self.table.rows
-        write_masks(self.rules, state.account, state.market, rows, 0, self.num_envs, self._verdicts, now.action_mask)
 
     def _info(self, now: Buffers) -> dict[str, Any]:
         info = now.step_info()
@@ -246,29 +198,26 @@ class TradingVectorEnv(VectorEnv):
 
     def snapshot(self) -> Snapshot:
         """A copy of all that decides how the batch goes on, between two steps."""
-        last_obs = self._buffers[0].obs.copy()
-        return Snapshot(self.engine.snapshot(), memories.snapshot(self._memory), self._autoreset.resting.copy(), last_obs)
+        return Snapshot(self._core.snapshot(), self._autoreset.resting.copy(), self._buffers[0].obs.copy())
 
     def restore(self, saved: Snapshot) -> None:
         """Go back to a snapshot of an environment with the same settings. Raises ValueError where shapes differ."""
         if saved.obs.shape != self._buffers[0].obs.shape:
             raise ValueError(f"restore: expected observations {self._buffers[0].obs.shape}, got {saved.obs.shape}")
-        self.engine.restore(saved.state)
-        memories.restore(self._memory, saved.memory)
+        self._core.restore(saved.core)
         self._autoreset.recall(saved.resting, saved.obs.copy())
         self._begun = True
 
     def digest(self, first: int = 0, count: int | None = None) -> str:
         """Hash of the state of ``count`` environments from ``first`` on; equal digests mean equal futures."""
-        rows = slice(first, None if count is None else first + count)
-        return memories.digest(self._memory, rows, self.engine.digest(first, count), self._autoreset.resting[rows])
+        return self._core.digest(first, count, self._autoreset.resting)
 
-    def render(self) -> tuple[str, ...] | None:
+    def render(self) -> tuple[str, ...] | None:  # type: ignore[override]
         """With ``render_mode="ansi"``: book, own orders, position and equity of every environment as text."""
         if self.render_mode is None:
             gym.logger.warn('render: no render_mode was given; "ansi" draws the market as text')
             return None
-        return tuple(draw_market(self.rules.px_of, self.engine.state, env) for env in range(self.num_envs))
+        return tuple(draw_market(self.engine.world.px_of, self.engine.state, env) for env in range(self.num_envs))
 
 
 def _check_settings(
@@ -286,12 +235,6 @@ def _check_settings(
         raise ValueError(f'environment: render_mode must be None or "ansi", got {render_mode!r}')
 
 
-def _rules_of(engine: Engine, cross_ticks: int) -> Rules:
-    world = engine.world
-    cancels_first = world.rows["cancel_delay_ns"] <= world.rows["order_delay_ns"]
-    return make_rules(world.px_of, world.tick_ok, world.fees, cross_ticks=cross_ticks, cancels_first=cancels_first)
-
-
 def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> np.ndarray | None:
     unknown = set(options or ()) - {"reset_mask"}
     if unknown:
@@ -300,5 +243,7 @@ def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> np.ndarray | N
     if mask is None:
         return None
     if not isinstance(mask, np.ndarray) or mask.shape != (num_envs,) or mask.dtype != np.bool_ or not mask.any():
-        raise ValueError(f"reset: reset_mask must be a bool array of shape ({num_envs},) with a True in it, got {mask!r}")
+        raise ValueError(
+            f"reset: reset_mask must be a bool array of shape ({num_envs},) with a True in it, got {mask!r}"
+        )
     return mask

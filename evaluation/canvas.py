@@ -9,11 +9,14 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, FAINT, GRID = "#1c2733", "#6b7785", "#e6e9ed"
@@ -21,7 +24,7 @@ GAIN, LOSS = "#2a7f62", "#b5443c"
 AGENT = "#1f4fa3"
 BASELINES = ("#8a94a0", "#d08c2f", "#7b5ea7", "#3a9188", "#b65a7d", "#6d7f3a", "#4d86b8", "#a0522d")
 WIDTH = 9.4  # inches
-COLUMNS = 3  # of small multiples
+_PNG_DPI = 140
 MAX_POINTS = 600  # of one curve, so that a long run does not make a heavy page
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -55,11 +58,18 @@ def style() -> Iterator[None]:
         yield
 
 
+def write_png(figure: Figure, path: Path) -> None:
+    """Lay the figure out, draw it once and write it."""
+    figure.set_dpi(_PNG_DPI)
+    FigureCanvasAgg(figure).print_png(path)
+    figure.set_layout_engine("none")  # `svg` need not lay it out again
+
+
 def svg(figure: Figure, name: str) -> str:
     """The figure as an inline SVG element; ``name`` keeps its ids apart from those of the page's other figures."""
     out = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     text = out.getvalue()
     text = text[text.index("<svg") :]
     return re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
@@ -82,17 +92,21 @@ def blank(height: float) -> Figure:
 
 
 def panels(count: int, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
-    """Small multiples, three a row; rows ``height`` inches each."""
-    rows = -(-count // COLUMNS)
+    """Small multiples, three a row, or two where that leaves no gap; rows ``height`` inches each."""
+    columns = 2 if count in (2, 4) else 3
+    rows = -(-count // columns)
     figure = blank(height * rows + 0.15)
-    axes = list(figure.subplots(rows, COLUMNS, squeeze=False, **options).flat)
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
     for unused in axes[count:]:
         unused.set_visible(False)
     return figure, axes[:count]
 
 
 def label(axes: Axes, title: str, x: str, y: str) -> None:
-    """Title and axis labels; an empty one is left out."""
+    """Title and axis labels; an empty one is left out, and so is a y label inside a row of small multiples."""
+    place = axes.get_subplotspec()
+    if y and place is not None and not place.is_first_col() and axes.get_shared_y_axes().get_siblings(axes)[1:]:
+        y = ""
     if title:
         axes.set_title(title)
     axes.set_xlabel(x)

@@ -17,7 +17,7 @@ SYNTHETIC_EPISODES_PER_DAY = 24  # a synthetic market has no calendar: one episo
 
 
 PER_EPISODE = (
-    "slot", "number", "episode", "row", "tape", "start_ns", "steps", "start_uusd", "final_uusd", "cash_uusd",
+    "slot", "number", "episode", "row", "tape", "market", "start_ns", "steps", "start_uusd", "final_uusd", "cash_uusd",
     "unrealised_uusd", "reward_uusd", "fees_uusd", "messages", "rejects", "sent_qty", "filled_qty", "settled", "ruined",
     "payout_px",
 )  # fmt: skip
@@ -34,6 +34,7 @@ class Episodes:
     episode: np.ndarray  # int64, the environment's count of episodes
     row: np.ndarray  # int64, index into the scenario's rows
     tape: np.ndarray  # int64, index into the tape pool; -1 in the synthetic market
+    market: np.ndarray  # int64, index into `market_names`; -1 in the synthetic market
     start_ns: np.ndarray  # int64
     steps: np.ndarray  # int64
     start_uusd: np.ndarray  # int64, equity after the reset
@@ -50,7 +51,7 @@ class Episodes:
     ruined: np.ndarray  # bool
     payout_px: np.ndarray  # int64, of one YES contract; -1 where the episode ended before the settlement
     costs: np.ndarray  # (E, K) float64, sums over the episode
-    # paths, (E, T + 1)
+    # one value at the reset and after each step, (E, T + 1)
     elapsed_ns: np.ndarray  # int64 since the start
     equity_uusd: np.ndarray  # int64
     mid2_px: np.ndarray  # int32, bid + ask
@@ -63,6 +64,7 @@ class Episodes:
     fill_episode: np.ndarray  # int64, index of the episode here
     fill_step: np.ndarray  # int64, the step it happened in
     # names
+    market_names: tuple[str, ...]  # recorded markets; one may be on several tapes
     cost_names: tuple[str, ...]
     action_names: tuple[str, ...]
 
@@ -99,11 +101,11 @@ def _check_shapes(episodes: Episodes) -> None:
 def clusters(episodes: Episodes) -> np.ndarray:
     """``(E,)`` int64, 0 to C - 1: what a bootstrap draws.
 
-    Episodes of one recorded market share its news, so the market (its tape) is drawn as a whole. Synthetic episodes
-    are independent: each is a cluster of its own.
+    Episodes of one recorded market share its news, so the market, with all its tapes, is drawn as a whole. Synthetic
+    episodes are independent: each is a cluster of its own.
     """
     own = -1 - np.arange(len(episodes))
-    return np.unique(np.where(episodes.tape >= 0, episodes.tape, own), return_inverse=True)[1].astype(np.int64)
+    return np.unique(np.where(episodes.market >= 0, episodes.market, own), return_inverse=True)[1].astype(np.int64)
 
 
 def market_days(episodes: Episodes) -> np.ndarray:
@@ -128,13 +130,17 @@ def check_pairs(one: Episodes, other: Episodes) -> None:
     """
     if len(one) != len(other):
         raise ValueError(f"paired episodes: expected as many on both sides, got {len(one)} and {len(other)}")
-    for name in ("number", "episode", "row", "tape", "start_ns"):
-        differs = getattr(one, name) != getattr(other, name)
-        if differs.any():
-            index = int(np.argmax(differs))
+    keys = {
+        name: (getattr(one, name), getattr(other, name)) for name in ("number", "episode", "row", "tape", "start_ns")
+    }
+    keys["first mid2_px"] = one.mid2_px[:, 0], other.mid2_px[:, 0]
+    keys["first latent_ppm"] = one.latent_ppm[:, 0], other.latent_ppm[:, 0]
+    for name, (ours, theirs) in keys.items():
+        if (ours != theirs).any():
+            index = int(np.argmax(ours != theirs))
             raise ValueError(
-                f"paired episodes: number {index} has {name} {getattr(one, name)[index]} on one side and "
-                f"{getattr(other, name)[index]} on the other; play both with the same seed and number of environments"
+                f"paired episodes: number {index} has {name} {ours[index]} on one side and {theirs[index]} on the "
+                "other; play both with the same scenario, seed and number of environments"
             )
 
 

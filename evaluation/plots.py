@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from evaluation.attribution import PARTS
 from evaluation.canvas import (
     AGENT,
-    COLUMNS,
     FAINT,
     GAIN,
     INK,
@@ -35,7 +34,11 @@ from evaluation.text import number
 from sim.types import LOTS_PER_CONTRACT, SECOND_NS, UUSD
 
 GRID_POINTS = 120  # points in time of a path
-KIND_SHADES = ("#dfe3e8", "#2a7f62", "#b5443c", "#8cc3ae", "#dda29d", "#7b5ea7", "#d08c2f", "#4d86b8")
+KIND_SHADES = (
+    "#e3e7ec", "#2a7f62", "#b5443c", "#8cc3ae", "#dda29d", "#1f4fa3", "#d08c2f", "#8fb0dd", "#ecc78f", "#5f4f8c",
+    "#9486b8", "#c9c1dd",
+)  # fmt: skip
+LEAST_RUNNING = 0.1  # share of the episodes below which a path over them is not drawn
 MARKS = ("v", "o", "^", "s")
 
 
@@ -49,7 +52,7 @@ def equity(runs: Mapping[str, Episodes]) -> Figure:
         at = thin(len(total))
         left.plot(at, total[at], color=paint[name], label=name, **weight(rank == 0))
         seconds, paths = on_grid(episodes, (episodes.equity_uusd - episodes.start_uusd[:, None]) / UUSD)
-        mean, error = _mean_and_error(paths)
+        mean, error = paths.mean(axis=0), paths.std(axis=0) / np.sqrt(len(paths))
         right.plot(seconds, mean, color=paint[name], **weight(rank == 0))
         if rank == 0:
             right.fill_between(seconds, mean - 1.96 * error, mean + 1.96 * error, color=paint[name], alpha=0.14, lw=0)
@@ -90,12 +93,15 @@ def inventory(runs: Mapping[str, Episodes]) -> Figure:
     paint = colours(list(runs))
     for axes, (name, episodes) in zip(boxes, runs.items(), strict=True):
         seconds, paths = on_grid(episodes, episodes.net_qty / LOTS_PER_CONTRACT)
+        running = seconds[None, :] * SECOND_NS <= episodes.elapsed_ns[:, -1:]
+        drawn = running.mean(axis=0) >= LEAST_RUNNING
+        seconds, paths = seconds[drawn], np.where(running, paths, np.nan)[:, drawn]
         low, quarter, median, three, high = np.nanquantile(paths, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0)
         axes.fill_between(seconds, low, high, color=paint[name], alpha=0.15, lw=0)
         axes.fill_between(seconds, quarter, three, color=paint[name], alpha=0.3, lw=0)
         axes.plot(seconds, median, color=paint[name])
         axes.axhline(0, color=FAINT, lw=0.6)
-        label(axes, name, "seconds", "contracts" if axes in boxes[::COLUMNS] else "")
+        label(axes, name, "seconds", "contracts")
     return figure
 
 
@@ -177,7 +183,7 @@ def attribution(card: Mapping[str, Any]) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xticks(range(len(parts) + 1), [*names, "total"], rotation=40, ha="right", rotation_mode="anchor")
         axes.grid(axis="x", visible=False)
-        label(axes, policy, "", "dollars" if axes in boxes[::COLUMNS] else "")
+        label(axes, policy, "", "dollars")
     return figure
 
 
@@ -205,14 +211,12 @@ def bracket(card: Mapping[str, Any]) -> Figure:
 
 
 def on_grid(episodes: Episodes, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds ``(G,)`` and the path's values ``(E, G)`` there; NaN behind an episode's end."""
+    """Seconds ``(G,)`` and the path's values ``(E, G)`` there; behind an episode's end its last value."""
     longest = int(episodes.elapsed_ns.max())
     at_ns = np.linspace(0, longest, GRID_POINTS).astype(np.int64)
     episode = np.repeat(np.arange(len(episodes)), GRID_POINTS).reshape(len(episodes), GRID_POINTS)
     column = column_at(episodes, episode, np.broadcast_to(at_ns, episode.shape))
-    last = episodes.steps[:, None]
-    values = path[episode, np.minimum(column, last)].astype(np.float64)
-    return at_ns / SECOND_NS, np.where(column <= last, values, np.nan)
+    return at_ns / SECOND_NS, path[episode, np.minimum(column, episodes.steps[:, None])].astype(np.float64)
 
 
 def _price_chart(axes: Axes, episodes: Episodes, episode: int) -> None:
@@ -222,14 +226,15 @@ def _price_chart(axes: Axes, episodes: Episodes, episode: int) -> None:
     axes.plot(seconds, episodes.mid2_px[episode, columns] / 200, color=INK, lw=1.0, drawstyle="steps-post")
     fill = episodes.fill[episodes.fill_episode == episode]
     at = (fill["ns"] - episodes.start_ns[episode]) / SECOND_NS
-    area = 10 + 60 * np.abs(fill["qty"]) / max(1, np.abs(fill["qty"]).max(initial=1))
+    crowd = min(1.0, math.sqrt(20 / max(1, len(fill))))  # many fills are drawn smaller
+    area = crowd * (10 + 55 * np.abs(fill["qty"]) / np.abs(fill["qty"]).max(initial=1))
     for bought, mark, colour in ((True, "^", GAIN), (False, "v", LOSS)):
         for maker in (False, True):
             chosen = ((fill["qty"] > 0) == bought) & ((fill["maker"] == 1) == maker)
             face = "white" if maker else colour
             axes.scatter(
                 at[chosen], fill["px"][chosen] / 100, area[chosen], marker=mark, facecolor=face, edgecolor=colour,
-                linewidth=0.9, zorder=3,
+                linewidth=0.8, zorder=3,
             )  # fmt: skip
 
 
@@ -244,14 +249,6 @@ def _position_strip(axes: Axes, episodes: Episodes, episode: int) -> None:
 def _in_time(episodes: Episodes) -> np.ndarray:
     """Results in the order the episodes started; synthetic ones in the order they were played."""
     return episodes.result_uusd[np.argsort(np.where(episodes.tape >= 0, episodes.start_ns, 0), kind="stable")]
-
-
-def _mean_and_error(paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error over the episodes that are still running at each point."""
-    running = np.maximum(1, (~np.isnan(paths)).sum(axis=0))
-    mean = np.nansum(paths, axis=0) / running
-    square = np.nansum((paths - mean) ** 2, axis=0) / np.maximum(1, running - 1)
-    return mean, np.sqrt(square / running)
 
 
 def _kind(action: str) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evaluation import plots, tables
-from evaluation.canvas import style, svg
+from evaluation.canvas import style, svg, write_png
 from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes
 from evaluation.scorecard import scorecard
 
 SHOWN_BESIDE = 1  # baselines on the price charts
-_PNG_DPI = 140
+_LONGEST_NAME = 26  # of a market in a title, in characters
 
 
 class Section(NamedTuple):
@@ -53,7 +53,7 @@ def write_report(
 
 
 def _section(folder: Path, key: str, title: str, caption: str, figure: Figure) -> Section:
-    figure.savefig(folder / "plots" / f"{key}.png", dpi=_PNG_DPI)
+    write_png(figure, folder / "plots" / f"{key}.png")
     return Section(key, title, caption, svg(figure, key), [])
 
 
@@ -72,7 +72,8 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     yield (
         "equity", "Equity",
         "Left: results added up over the episodes, in the order they were played or recorded. Right: the mean change "
-        f"of equity inside an episode; the band is a 95 % interval of the mean for {agent}.",
+        f"of equity inside an episode, ended episodes staying at their result; the band is a 95 % interval of the mean "
+        f"for {agent}.",
         plots.equity(runs),
     )  # fmt: skip
     yield (
@@ -84,7 +85,7 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     yield (
         "inventory", "Inventory",
         "Net position, YES less NO, over the time of an episode: median, middle half (dark) and 5 % to 95 % (light) of "
-        "the episodes that are still running.",
+        "the episodes that are still running, while at least a tenth of them are.",
         plots.inventory(runs),
     )  # fmt: skip
     yield (
@@ -125,10 +126,19 @@ def _chosen(runs: Mapping[str, Episodes]) -> tuple[list[str], list[tuple[str, in
     pool = traded if len(traded) else np.arange(len(runs[agent]))
     order = pool[np.argsort(runs[agent].result_uusd[pool], kind="stable")]
     middle, worst = int(order[len(order) // 2]), int(order[0])
-    columns = [(f"middle episode (no. {middle})", middle)]
+    columns = [(f"middle, {_called(runs[agent], middle)}", middle)]
     if worst != middle:
-        columns.append((f"worst episode (no. {worst})", worst))
+        columns.append((f"worst, {_called(runs[agent], worst)}", worst))
     return [agent, *best], columns
+
+
+def _called(episodes: Episodes, episode: int) -> str:
+    """A recorded market by its name, a synthetic episode by its number."""
+    market = int(episodes.market[episode])
+    if market < 0:
+        return f"no. {episode}"
+    name = episodes.market_names[market]
+    return name if len(name) <= _LONGEST_NAME else f"{name[:12]}…{name[-12:]}"
 
 
 def _tables(key: str, card: Mapping[str, Any]) -> list[tables.Grid]:

@@ -106,6 +106,10 @@ class _Recorder:
         count = int(plan.max()) + 1
         costs = tuple(env.spec_sheet["costs"])
         self.cost_names, self.action_names = costs, action_names(env.spec_sheet["actions"])
+        markets = [tape.header.markets[0].id for tape in env.engine.scenario.tapes]
+        self.market_names = tuple(dict.fromkeys(markets))
+        # by tape; the last entry is for no tape, -1
+        self.market_of = np.array([*(self.market_names.index(name) for name in markets), -1])
         self.one: dict[str, np.ndarray] = {name: np.zeros(count, np.int64) for name in PER_EPISODE}
         self.costs = np.zeros((count, len(costs)))
         # time first: environments in step then write next to each other
@@ -136,6 +140,7 @@ class _Recorder:
         for name in ("number", "episode", "row", "tape", "start_ns"):
             self.one[name][place] = account[name][env]
         self.one["slot"][place] = env
+        self.one["market"][place] = self.market_of[account["tape"][env]]
         self.one["start_uusd"][place] = account["equity_uusd"][env]
         self._record_paths(env)
 
@@ -193,6 +198,7 @@ class _Recorder:
             fill=fill,
             fill_episode=episode,
             fill_step=step[order],
+            market_names=self.market_names,
             cost_names=self.cost_names,
             action_names=self.action_names,
         )

@@ -57,7 +57,8 @@ def tune(
     The defaults are candidate 0; candidate i > 0 is uniform in the parameters' bounds, from Philox with key (seed,
     purpose) and counter i. ``make_env()`` builds a fresh environment in ``AutoresetMode.DISABLED`` with the training
     rows and always the same seed. Every round costs about as many steps; a rollout that could go over the budget,
-    judged by the longest episode so far, is not begun, and the best of the last round that was finished wins.
+    judged by the longest episode so far, is not begun, and the best of the last round that was finished wins. Only
+    where episodes grow longer than any before can the last rollout end beyond it; ``Tuned.steps`` says what was used.
 
     Raises ValueError for an unknown baseline, no candidate, or a budget too small for the first round.
     """

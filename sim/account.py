@@ -60,12 +60,12 @@ def mark(account, markets):
 
 @inner
 def _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent_mid2, now):
-    """Add to the step's fills; one row per order and price."""
+    """Add to the step's fills; one row per order, price and role."""
     signed = qty if side == BID else -qty
     count = desk.account["n_fills"]
     for row in range(min(count, FILL_SLOTS)):
         fill = desk.account["fills"][row]
-        if fill["order_id"] == order_id and fill["px"] == px:
+        if fill["order_id"] == order_id and fill["px"] == px and fill["maker"] == maker:
             desk.account["fills"][row]["qty"] += signed
             desk.account["fills"][row]["fee_uusd"] += fee
             return

@@ -25,7 +25,7 @@ from sim.scenarios.compiled import PPM
 from sim.scenarios.flow import flow_event, outcome, start_flow
 from sim.scenarios.replay import start_tape, tape_event
 from sim.state import FILL_SLOTS, MESSAGE_SLOTS, ORDER_SLOTS, State
-from sim.types import FILL_MODELS, INTENT, OPEN, SECOND_NS, SETTLED, UUSD
+from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, SECOND_NS, SETTLED, UUSD
 
 
 @pasted
@@ -81,7 +81,7 @@ def _advance_env(world, desk, until, max_events):
     account = desk.account
     until = min(until, account["end_ns"])
     last_event = account["events"] + max_events
-    while account["events"] < last_event:
+    while account["events"] < last_event and account["gap"] == 0:
         event_ns = _next_event_ns(world, desk)
         message_ns = account["next_due_ns"]
         now = min(event_ns, message_ns)
@@ -128,7 +128,8 @@ def _submit(world, state, first, last, intents):
         if state.account[env]["done"] == 0:
             desk = _desk(world, state, env, env * markets)
             for side in range(2):
-                want(desk, side, intents[env, side])
+                if intents[env, side]["do"] != DO_NOTHING:
+                    want(desk, side, intents[env, side])
 
 
 @inner
@@ -318,11 +319,18 @@ class Engine:
         self._run(lambda first, last: _submit(self.world, self.state, first, last, intents))
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` of market time pass, then mark the accounts. Finished episodes stand still."""
+        """Let ``seconds`` of market time pass, then mark the accounts. Finished episodes stand still.
+
+        Raises ValueError where that is not at least a nanosecond.
+        """
+        if not round(seconds * SECOND_NS) > 0:
+            raise ValueError(f"engine: expected to advance by at least a nanosecond, got {seconds} s")
         self._move(round(seconds * SECOND_NS), np.iinfo(np.int64).max // 2)
 
     def advance_events(self, count: int) -> None:
-        """Let ``count`` market events pass, then mark the accounts."""
+        """Let ``count`` market events pass, then mark the accounts. Raises ValueError for a count below 1."""
+        if count < 1:
+            raise ValueError(f"engine: expected to advance by at least one event, got {count}")
         self._move(0, count)
 
     def _move(self, step_ns: int, max_events: int) -> None:
@@ -335,7 +343,7 @@ class Engine:
             env = int(self.state.account["n_fills"].argmax())
             raise RuntimeError(
                 f"engine: environment {env} had {self.state.account['n_fills'][env]} fills in one step, the journal holds "
-                f"{FILL_SLOTS}: use a shorter step"
+                f"{FILL_SLOTS} (one an order and price): use a tighter limit, or a shorter step"
             )
 
     def snapshot(self) -> State:

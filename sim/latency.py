@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from sim.kernel import inner
 from sim.state import MESSAGE_SLOTS, ORDER_SLOTS
-from sim.types import DO_CANCEL, DO_NOTHING, GTC, REJECT_NO_SLOT
+from sim.types import BID, DO_CANCEL, GTC, IOC, REJECT_NO_SLOT, YES
 
 NEVER_NS = 9_223_372_036_854_775_807
+
+
+@inner
+def reduces(side, leg):
+    """Whether an order sells what is held: YES on the ask side, NO on the bid side (in YES space)."""
+    return (side == BID) != (leg == YES)
 
 
 @inner
@@ -62,8 +68,9 @@ def send_order(desk, side, intent):
     message["sent_mid2_px"] = desk.market["mid2_px"]
     message["side"] = side
     message["leg"] = intent["leg"]
-    message["reduce"] = intent["reduce"]
-    message["tif"] = intent["tif"]
+    message["reduce"] = 1 if reduces(side, intent["leg"]) else 0
+    # a budget is for taking: an order that has one never rests
+    message["tif"] = IOC if intent["budget_uusd"] > 0 and intent["tif"] == GTC else intent["tif"]
     message["post_only"] = intent["post_only"]
 
 
@@ -85,14 +92,14 @@ def send_cancel(desk, order_id):
 
 @inner
 def _clear_side(desk, side, intent):
-    """Cancel what we have or have sent on a side. Returns whether the wanted order is there already."""
+    """Cancel what rests or is under way on a side. Returns whether the wanted order is among it: that one is kept."""
     kept = False
     for index in range(ORDER_SLOTS):
         order = desk.market["orders"][index]
         if order["id"] == 0 or order["side"] != side or order["leaving"] == 1:
             continue
         same = order["px"] == intent["px"] and order["qty"] == intent["qty"]
-        same = same and order["leg"] == intent["leg"] and order["reduce"] == intent["reduce"]
+        same = same and order["leg"] == intent["leg"]
         if same and intent["do"] != DO_CANCEL and intent["tif"] == GTC and not kept:
             kept = True
         elif send_cancel(desk, order["id"]):
@@ -101,16 +108,18 @@ def _clear_side(desk, side, intent):
         message = desk.account["messages"][index]
         on_side = message["due_ns"] != 0 and message["market"] == desk.market["index"] and message["side"] == side
         if on_side and message["cancel"] == 0 and message["tif"] == GTC and message["leaving"] == 0:
-            if send_cancel(desk, message["id"]):
+            same = message["px"] == intent["px"] and message["qty"] == intent["qty"] and message["leg"] == intent["leg"]
+            same = same and message["post_only"] == intent["post_only"] and intent["budget_uusd"] == 0
+            if same and intent["do"] != DO_CANCEL and intent["tif"] == GTC and not kept:
+                kept = True
+            elif send_cancel(desk, message["id"]):
                 message["leaving"] = 1
     return kept
 
 
 @inner
 def want(desk, side, intent):
-    """Bring one side of our book to the wanted state: place, replace, keep or cancel."""
-    if intent["do"] == DO_NOTHING:
-        return
+    """Bring one side of our book to the wanted state, which is not DO_NOTHING: place, replace, keep or cancel."""
     kept = _clear_side(desk, side, intent)
     if intent["do"] != DO_CANCEL and not kept:
         send_order(desk, side, intent)

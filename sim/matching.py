@@ -18,7 +18,7 @@ from sim.book import set_level
 from sim.kernel import inner
 from sim.latency import reject
 from sim.queue import join_queue
-from sim.state import ORDER_SLOTS, USED_NS, USED_QTY
+from sim.state import MESSAGE_SLOTS, ORDER_SLOTS, USED_NS, USED_QTY
 from sim.types import (
     BID,
     FOK,
@@ -52,8 +52,10 @@ def available(desk, side, level, now):
         return shown
     life = desk.row["used_life_ns"]
     age = now - desk.book[USED_NS + side, level]
-    left = 1.0 - age / life if age < life else 0.0
-    return max(0, shown - int(math.floor(used * left)))
+    if age >= life:
+        return shown
+    # times before divided by: a result that is a whole number comes out as one
+    return max(0, shown - int(math.floor(used * float(life - age) / life)))
 
 
 @inner
@@ -75,19 +77,26 @@ def _within(desk, taker_side, level, limit):
 
 
 @inner
-def _depth(desk, taker_side, limit, qty, now):
-    """Lots within the limit, counted up to ``qty``."""
+def _depth(desk, message, qty, now):
+    """Lots that an order can take within its limit and its budget, counted up to ``qty``."""
     levels = desk.book.shape[1]
+    taker_side = message["side"]
     side = opposite(taker_side)
     level = desk.market["best_ask"] if taker_side == BID else desk.market["best_bid"]
     step = 1 if taker_side == BID else -1
+    budget = message["budget_uusd"]
     found = 0
-    while 0 <= level < levels and found < qty and _within(desk, taker_side, level, limit):
+    while 0 <= level < levels and found < qty and _within(desk, taker_side, level, message["px"]):
         if desk.market["low"] > level or level > desk.market["high"]:
             break
-        found += available(desk, side, level, now)
+        size = min(qty - found, available(desk, side, level, now))
+        if message["budget_uusd"] > 0:
+            price = leg_price(message["leg"], desk.px_of[level])
+            size = min(size, budget // price)
+            budget -= size * price
+        found += size
         level += step
-    return min(found, qty)
+    return found
 
 
 @inner
@@ -232,6 +241,43 @@ def _rest(desk, message, qty, overshoot, now):
 
 
 @inner
+def change_fees(desk, fee):
+    """Schedule ``fee`` holds from now on: where makers pay another rate, reserve their fees anew, the oldest order first.
+
+    An order that the free cash no longer covers is cancelled.
+    """
+    same = desk.fees[fee]["maker_ppm"] == desk.fees[desk.market["fee"]]["maker_ppm"]
+    desk.market["fee"] = fee
+    if same:
+        return
+    done = 0
+    for _ in range(ORDER_SLOTS):
+        oldest = -1
+        for index in range(ORDER_SLOTS):
+            order = desk.market["orders"][index]
+            if order["id"] > done and order["reduce"] == 0:
+                if oldest < 0 or order["id"] < desk.market["orders"][oldest]["id"]:
+                    oldest = index
+        if oldest < 0:
+            return
+        done = desk.market["orders"][oldest]["id"]
+        _reserve_anew(desk, oldest)
+
+
+@inner
+def _reserve_anew(desk, index):
+    order = desk.market["orders"][index]
+    price = leg_price(order["leg"], order["px"])
+    needed = price * order["qty"] + fee_bound(desk.fees, desk.market["fee"], price, price, order["qty"], True)
+    more = needed - order["reserved_uusd"]
+    if more > free_cash(desk):
+        drop_order(desk, index)
+        return
+    desk.market["orders"][index]["reserved_uusd"] = needed
+    desk.account["reserved_uusd"] += more
+
+
+@inner
 def accept_order(desk, tick_ok, message, now):
     """An order of ours reaches the venue. ``tick_ok``: (G, 10001) bool, the tick tables."""
     side = message["side"]
@@ -240,7 +286,7 @@ def accept_order(desk, tick_ok, message, now):
         qty = min(qty, held_free(desk, message["leg"]))
     reason = _refusal(desk, tick_ok, message, qty)
     if reason == REJECT_NONE and message["tif"] == FOK:
-        if _depth(desk, side, message["px"], qty, now) < qty:
+        if _depth(desk, message, qty, now) < qty:
             reason = REJECT_FOK_UNFILLED
     if reason != REJECT_NONE:
         reject(desk, reason)
@@ -253,7 +299,10 @@ def accept_order(desk, tick_ok, message, now):
 
 @inner
 def accept_cancel(desk, message):
-    """A cancel of ours reaches the venue. An order that is gone already needs none."""
+    """A cancel of ours reaches the venue. An order that is gone needs none; one it overtook will need another."""
     for index in range(ORDER_SLOTS):
         if desk.market["orders"][index]["id"] == message["id"]:
             drop_order(desk, index)
+    for index in range(MESSAGE_SLOTS):
+        if desk.account["messages"][index]["id"] == message["id"]:
+            desk.account["messages"][index]["leaving"] = 0

@@ -97,8 +97,19 @@ def _reach(desk, index, left, now):
 
 
 @inner
+def _credit(desk, side, px, qty):
+    """Every order of ours at the price expects the level's change that tells of this print."""
+    for index in range(ORDER_SLOTS):
+        order = desk.market["orders"][index]
+        if order["id"] > 0 and order["side"] == side and order["px"] == px:
+            desk.market["orders"][index]["credit_qty"] += qty
+
+
+@inner
 def _fill_side(desk, side, px, qty, through_only, now):
     """Share a print of ``qty`` lots at ``px`` among our resting orders on ``side``."""
+    if not through_only:
+        _credit(desk, side, px, qty)
     left = qty
     served = 0
     while left > 0:
@@ -112,7 +123,6 @@ def _fill_side(desk, side, px, qty, through_only, now):
         elif through_only:
             reach = 0
         else:
-            desk.market["orders"][index]["credit_qty"] += qty
             reach = _reach(desk, index, left, now)
         fill = min(reach, order["qty"])
         if fill > 0:

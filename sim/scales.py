@@ -1,7 +1,7 @@
 """Fixed formulas that bring a quantity into [-1, 1], and their inverses.
 
-Nothing here learns from data: a feature means the same in every run, so an old policy still reads a new observation, and
-a baseline can rebuild what it needs from one (``sim.strategies.view_from_observation``). Each formula needs one division:
+Nothing here learns from data: a feature means the same in every run, so an old policy still reads a new observation,
+and a baseline can rebuild what it needs from one (``sim.strategies.view_from_observation``). One division each:
 
 * ``part(x, half) = x / (x + half)`` takes [0, inf) to [0, 1); ``half`` is the x that gives 1/2.
 * ``soft(x, half) = x / (abs(x) + half)`` takes the line to (-1, 1); ``half`` is the x that gives 1/2.
@@ -26,6 +26,7 @@ MONEY_HALF = 0.01  # of the cash an episode starts with
 TRADE_HALF = 10.0  # seconds since the last trade
 BOOK_HALF = 1.0  # seconds since the book changed
 AGE_HALF = 10.0  # seconds an own order has rested
+SIGNAL_HALF = 5.0  # seconds since a forecast came
 MINUTE_HALF = 60.0  # seconds to the close
 HOUR_HALF = 3600.0  # seconds to the close
 

@@ -169,15 +169,35 @@ USED_NS = 4  # + side
 
 
 class State(NamedTuple):
-    """Shapes: N environments, K = N x markets slots, L ladder levels."""
+    """Shapes: N environments, K = N x markets slots, L ladder levels.
+
+    The views are no fields: a view of one environment is contiguous and one of several is not, so a kernel that got them
+    would be compiled once for each.
+    """
 
     account: np.ndarray  # (N,) ACCOUNT
-    messages: np.ndarray  # (N, MESSAGE_SLOTS) MESSAGE: a view into `account`
-    fills: np.ndarray  # (N, FILL_SLOTS) FILL: a view into `account`
     market: np.ndarray  # (K,) MARKET
-    position: np.ndarray  # (K,) POSITION: a view into `market`
-    orders: np.ndarray  # (K, ORDER_SLOTS) ORDER: a view into `market`
     book: np.ndarray  # (K, 2, L) int64 lots shown by others, never ours; (K, 6, L) in replay, see USED_QTY and USED_NS
+
+    @property
+    def messages(self) -> np.ndarray:
+        """(N, MESSAGE_SLOTS) MESSAGE: a view into ``account``."""
+        return self.account["messages"]
+
+    @property
+    def fills(self) -> np.ndarray:
+        """(N, FILL_SLOTS) FILL: a view into ``account``."""
+        return self.account["fills"]
+
+    @property
+    def position(self) -> np.ndarray:
+        """(K,) POSITION: a view into ``market``."""
+        return self.market["position"]
+
+    @property
+    def orders(self) -> np.ndarray:
+        """(K, ORDER_SLOTS) ORDER: a view into ``market``."""
+        return self.market["orders"]
 
 
 def allocate(num_envs: int, num_levels: int, *, num_markets: int = 1, replay: bool = False) -> State:
@@ -191,16 +211,12 @@ def allocate(num_envs: int, num_levels: int, *, num_markets: int = 1, replay: bo
     book = np.zeros((slots, 6 if replay else 2, num_levels), np.int64)
     account["number"] = np.arange(num_envs)
     market["index"] = np.arange(slots) % num_markets
-    return _with_views(account, market, book)
-
-
-def _with_views(account: np.ndarray, market: np.ndarray, book: np.ndarray) -> State:
-    return State(account, account["messages"], account["fills"], market, market["position"], market["orders"], book)
+    return State(account, market, book)
 
 
 def snapshot(state: State) -> State:
     """A deep copy."""
-    return _with_views(state.account.copy(), state.market.copy(), state.book.copy())
+    return State(state.account.copy(), state.market.copy(), state.book.copy())
 
 
 def restore(state: State, saved: State) -> None:

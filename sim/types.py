@@ -56,7 +56,7 @@ PAUSED = 2
 CLOSED = 3
 SETTLED = 4
 
-END_OF_BATCH = 1  # flag: last row of its venue message; only here must the book be uncrossed
+END_OF_BATCH = 1  # flag: here the book is whole: a venue may spread one match over several messages; see docs/tape.md
 INFERRED = 2  # flag: not in the source as such, derived by a stated rule
 
 EVENT = np.dtype(
@@ -112,8 +112,7 @@ INTENT = np.dtype(
         ("budget_uusd", "<i8"),  # a taker's cap on price x size, fee not included; 0 = none
         ("px", "<i8"),  # limit, YES space
         ("do", "<i8"),
-        ("leg", "<i8"),  # YES or NO: which holding the order changes
-        ("reduce", "<i8"),  # 1 = only reduces that holding
+        ("leg", "<i8"),  # YES or NO: which holding the order changes; with the side that says whether it opens or reduces
         ("tif", "<i8"),
         ("post_only", "<i8"),
     ]

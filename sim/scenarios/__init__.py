@@ -99,9 +99,12 @@ def _schedule(rates: FeeRates) -> FeeSchedule:
     return FeeSchedule(POLYMARKET, rates.rate_ppm, rates.maker_ppm)
 
 
-def synthetic(rows: np.ndarray | None = None, *, venue: str = "kalshi") -> Scenario:
-    """Synthetic markets with the parameters of ``rows`` (default: one row of defaults)."""
-    return Scenario(rows=default_rows() if rows is None else rows, venue=venue)
+def synthetic(rows: np.ndarray | None = None, *, venue: str = "kalshi", fees: str = "") -> Scenario:
+    """Synthetic markets with the parameters of ``rows`` (default: one row of defaults).
+
+    ``fees`` is the venue's name of a fee schedule, such as "quadratic_with_maker_fees" or "geopolitics"; "" = its default.
+    """
+    return Scenario(rows=default_rows() if rows is None else rows, venue=venue, fees=fees)
 
 
 def load_tapes(paths: Sequence[str | Path]) -> tuple[tuple[Tape, ...], tuple[str, ...]]:

@@ -7,6 +7,7 @@ import numpy as np
 from sim.account import drop_orders, settle
 from sim.book import clear_book, reset_counters, set_level
 from sim.kernel import hot, inner, kernel
+from sim.matching import change_fees
 from sim.queue import on_drop, on_level, on_print
 from sim.state import ORDER_SLOTS, USED_NS, USED_QTY
 from sim.types import (
@@ -32,8 +33,12 @@ _PPM_PER_PX = 100  # a stated error comes in 1e-4, the state keeps 1e-6
 
 @inner
 def _end_snapshot(desk):
-    """A snapshot is whole: nobody ahead of us can be more than what it shows."""
+    """A snapshot is whole: what it does not show has vanished; nobody ahead of us can be more than what it shows."""
     desk.market["in_snapshot"] = 0
+    for side in range(2):
+        for level in range(desk.book.shape[1]):
+            if desk.book[side, level] == 0:
+                desk.book[USED_QTY + side, level] = 0
     for index in range(ORDER_SLOTS):
         order = desk.market["orders"][index]
         if order["id"] > 0:
@@ -74,7 +79,7 @@ def _rare_event(desk, event, now):
     elif kind == TICKS:
         market["tick_grid"] = event["qty"]
     elif kind == FEES:
-        market["fee"] = event["qty"]
+        change_fees(desk, event["qty"])
     elif kind == SETTLE:
         settle(desk, event["px"])
     elif kind == SIGNAL:

@@ -56,9 +56,9 @@ FIELDS: dict[str, Field] = {
     "cancel_ahead": Field(1.0, 0.0, 1.0, "1", "1 = cancels come from ahead of us in proportion; 0 = never from ahead"),
     # the probabilistic fill model: logit of the probability of a fill within `life`, see docs/fills.md
     "fill_life_s": Field(5.0, 0.1, 3600.0, "s", "the life that the fill probability is stated for"),
-    "fill_base": Field(0.0, -20.0, 20.0, "logit", "intercept"),
+    "fill_base": Field(-2.0, -20.0, 20.0, "logit", "intercept: prints through the price fill besides"),
     "fill_queue": Field(-0.25, -20.0, 20.0, "logit", "per unit of log(1 + queue ahead / own size)"),
-    "fill_spread": Field(0.1, -20.0, 20.0, "logit", "per tick of spread beyond the first"),
+    "fill_spread": Field(0.1, -20.0, 20.0, "logit", "per cent of spread beyond the first"),
     "fill_activity": Field(0.3, -20.0, 20.0, "logit", "per unit of log(1 + prints in the last step)"),
     "fill_time": Field(0.0, -20.0, 20.0, "logit", "per unit of log(1 + seconds to the close)"),
     "fill_size": Field(-0.1, -20.0, 20.0, "logit", "per unit of log(1 + own size in contracts)"),

@@ -84,6 +84,7 @@ STRATEGIES: dict[str, Strategy] = {
             Parameter("margin", 0.0, 0.0, 0.1, "dollars of edge it wants beyond fee and error"),
             Parameter("caution", 1.0, 0.0, 3.0, "stated standard errors taken off the edge"),
             Parameter("limit", 200.0, 5.0, 1000.0, _LIMIT),
+            Parameter("max_age_s", 1.0, 0.0, 600.0, "seconds after which it ignores a forecast"),
         ),
         needs_signal=True,
     ),
@@ -146,7 +147,8 @@ def decide(name: str, views: np.ndarray, params: np.ndarray, uniforms: np.ndarra
         )
     if params.shape != (len(strategy.parameters),) or params.dtype != np.float64:
         raise ValueError(
-            f"strategy {name}: expected {len(strategy.parameters)} float64 parameters, got {params.dtype}, {params.shape}"
+            f"strategy {name}: expected {len(strategy.parameters)} float64 parameters, "
+            f"got {params.dtype}, {params.shape}"
         )
     if uniforms.shape != (len(views), UNIFORMS) or uniforms.dtype != np.float64:
         raise ValueError(

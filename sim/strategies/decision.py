@@ -1,8 +1,9 @@
 """What a strategy says, and the row of an action table that says it.
 
-A decision has four parts: a verb, the leg it acts on, a number of contracts and a style. ``buy`` opens or adds, ``sell``
-only reduces what is held, ``cancel`` takes back the order that gains from a leg (``YES``: the one on the bid side,
-``NO``: on the ask side, ``BOTH``), ``hold`` leaves everything as it is. ``passive`` joins the touch, ``cross`` takes.
+A decision has four parts: a verb, the leg it acts on, a number of contracts and a style. ``buy`` opens or adds,
+``sell`` only reduces what is held, ``cancel`` takes back the order that gains from a leg (``YES``: the one on the bid
+side, ``NO``: on the ask side, ``BOTH``), ``hold`` leaves everything as it is. ``passive`` joins the touch, ``cross``
+takes.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def empty_decisions(count: int) -> Decision:
 def _code(row: int, column: str, word: object, words: Sequence[str]) -> int:
     if word not in words:
         raise ValueError(f"action table, row {row}: {column} {word!r} is not one of {', '.join(words)}")
-    return words.index(word)  # type: ignore[arg-type]
+    return words.index(word)
 
 
 def table_from_rows(rows: Sequence[Sequence]) -> Decision:
@@ -113,7 +114,7 @@ def _nearest(t_verb, t_leg, t_contracts, t_style, verb, leg, contracts, style, o
 
 
 def nearest_actions(table: Decision, decisions: Decision) -> np.ndarray:
-    """Row of ``table`` for each decision, int64 ``(N,)``: same verb, leg and style, the size nearest (the first of equals).
+    """Row of ``table`` for each decision, int64 ``(N,)``: same verb, leg and style, nearest size, the first of equals.
 
     Where the table has no such row, a crossing order in a passive table for instance, the answer is its hold row.
     """

@@ -58,10 +58,11 @@ def imbalance(view, params):
 def signal(view, params):
     """Take where the forecast beats the touch by more than fee, ``caution`` standard errors and ``margin``.
 
-    Never more than ``size``, than the touch shows, or than keeps the net position within ``limit``.
+    Never on a forecast older than ``max_age_s``, nor more than ``size``, than the touch shows, or than keeps the net
+    position within ``limit``.
     """
-    size, margin, caution, limit = params[0], params[1], params[2], params[3]
-    if view["signal_live"] < 0.5:
+    size, margin, caution, limit, max_age_s = params[0], params[1], params[2], params[3], params[4]
+    if view["signal_live"] < 0.5 or view["signal_age"] > max_age_s:
         return HOLD, YES, 0.0, CROSS
     net = view["yes"] - view["no"]
     hurdle = view["fee"] + caution * view["signal_err"] + margin
@@ -76,7 +77,7 @@ def signal(view, params):
 
 @kernel
 def quoter(view, params):
-    """Keep an order of ``size`` at the touch of each side; one message a decision, the side that reduces the position first.
+    """Keep an order of ``size`` at the touch of each side; one message a decision, first where the position shrinks.
 
     A side is not quoted within ``stop_s`` of the close, while the spread is below ``min_ticks``, where a fill would
     take the net position past ``limit``, or while the touch leans against it by more than ``lean``.

@@ -13,6 +13,7 @@ from sim.scales import (
     ERROR_HALF,
     FEE_HALF,
     HOUR_HALF,
+    SIGNAL_HALF,
     SIZE_HALF,
     TICK_HALF,
     unpart,
@@ -41,6 +42,7 @@ VIEW = np.dtype(
         ("signal_live", "<f8"),  # 1 where there is a forecast
         ("signal", "<f8"),  # forecast probability
         ("signal_err", "<f8"),  # its stated standard error
+        ("signal_age", "<f8"),  # seconds since it came
     ]
 )
 
@@ -85,15 +87,15 @@ _SOURCES = {
     "own_bid_ticks": _Source("own_bid_distance", _ticks),
     "own_ask_ticks": _Source("own_ask_distance", _ticks),
 }
-_SIGNAL = ("signal_live", "signal_edge", "signal_error")
+_SIGNAL = ("signal_live", "signal_edge", "signal_error", "signal_age")
 
 
 def view_from_observation(names: Sequence[str], observation: np.ndarray) -> np.ndarray:
     """``(N,)`` VIEW from a float32 observation ``(N, F)`` whose columns are ``names``.
 
-    Inverts the features' formulas: prices come back exactly, sizes to the lot up to about 1,000 contracts (float32). An
-    observation without the ``signal`` group gives a view without a forecast; any other feature that is missing raises
-    ValueError with its name, as does a shape that does not fit.
+    Inverts the features' formulas: prices come back exactly, sizes to the lot up to about 1,000 contracts (float32).
+    An observation without the ``signal`` group gives a view without a forecast; any other feature that is missing
+    raises ValueError with its name, as does a shape that does not fit.
     """
     obs = np.asarray(observation)
     if obs.ndim != 2 or obs.shape[1] != len(names):
@@ -104,14 +106,16 @@ def view_from_observation(names: Sequence[str], observation: np.ndarray) -> np.n
     missing = [source.feature for source in _SOURCES.values() if source.feature not in column]
     if missing:
         raise ValueError(
-            f"view: the observation lacks {', '.join(missing)}; baselines need the groups book, time, portfolio and orders"
+            f"view: the observation lacks {', '.join(missing)}; "
+            "baselines need the groups book, time, portfolio and orders"
         )
     views = np.zeros(len(obs), VIEW)
     for field, source in _SOURCES.items():
         views[field] = source.invert(obs[:, column[source.feature]].astype(np.float64))
     if all(name in column for name in _SIGNAL):
-        live, edge, error = (obs[:, column[name]].astype(np.float64) for name in _SIGNAL)
+        live, edge, error, age = (obs[:, column[name]].astype(np.float64) for name in _SIGNAL)
         views["signal_live"] = live
         views["signal"] = np.where(live > 0.0, views["mid"] + unsoft(edge, EDGE_HALF), 0.0)
         views["signal_err"] = unpart(error, ERROR_HALF)
+        views["signal_age"] = unpart(age, SIGNAL_HALF)
     return views

@@ -17,9 +17,7 @@ def cent_rules(*, taker_ppm=70_000, cancels_first=True, legal=CENTS, cross_ticks
     tick_ok = np.zeros((1, PX_ONE + 1), np.bool_)
     tick_ok[0, legal] = True
     fees = np.array([(taker_ppm, 0, 100, 0)], FEE)
-    return make_rules(
-        CENTS, tick_ok, fees, cross_ticks=cross_ticks, cancels_first=np.array([cancels_first])
-    )
+    return make_rules(CENTS, tick_ok, fees, cross_ticks=cross_ticks, cancels_first=np.array([cancels_first]))
 
 
 def empty_state(num_envs=1) -> State:
@@ -73,7 +71,19 @@ def hold(state: State, env: int, *, yes=0.0, no=0.0, yes_price=0.5, no_price=0.5
         account["cash_uusd"] -= cost
 
 
-def rest(state: State, env: int, index: int, side: int, cents: int, contracts: float, *, leg=YES, reduce=0, ahead=0.0, age_s=0.0):
+def rest(
+    state: State,
+    env: int,
+    index: int,
+    side: int,
+    cents: int,
+    contracts: float,
+    *,
+    leg=YES,
+    reduce=0,
+    ahead=0.0,
+    age_s=0.0,
+):
     """An own order that rests."""
     order = state.orders[env, index]
     order["id"] = index + 1
@@ -100,15 +110,29 @@ def random_state(num_envs: int, seed: int) -> State:
     for env in range(num_envs):
         bid = int(rng.integers(1, 98))
         ask = int(rng.integers(bid + 1, min(100, bid + 5)))
-        bids = {c: float(rng.integers(1, 1000)) for c in range(max(1, bid - 8), bid + 1) if c == bid or rng.random() < 0.7}
-        asks = {c: float(rng.integers(1, 1000)) for c in range(ask, min(100, ask + 9)) if c == ask or rng.random() < 0.7}
+        bids = {
+            c: float(rng.integers(1, 1000)) for c in range(max(1, bid - 8), bid + 1) if c == bid or rng.random() < 0.7
+        }
+        asks = {
+            c: float(rng.integers(1, 1000)) for c in range(ask, min(100, ask + 9)) if c == ask or rng.random() < 0.7
+        }
         quote(state, env, bids if rng.random() < 0.95 else {}, asks if rng.random() < 0.95 else {})
         if rng.random() < 0.5:
             hold(state, env, yes=float(rng.integers(0, 200)), no=float(rng.integers(0, 200)))
         if rng.random() < 0.5:
             rest(state, env, 0, BID, bid, float(rng.integers(1, 100)), ahead=float(rng.integers(0, 500)), age_s=3.0)
         if rng.random() < 0.5:
-            rest(state, env, 1, ASK, ask, float(rng.integers(1, 100)), leg=NO, ahead=float(rng.integers(0, 500)), age_s=9.0)
+            rest(
+                state,
+                env,
+                1,
+                ASK,
+                ask,
+                float(rng.integers(1, 100)),
+                leg=NO,
+                ahead=float(rng.integers(0, 500)),
+                age_s=9.0,
+            )
         market, account = state.market[env], state.account[env]
         for name in ("bought_qty", "sold_qty", "bid_added_qty", "ask_added_qty", "bid_removed_qty", "ask_removed_qty"):
             market[name] = rng.integers(0, 50_000)
@@ -120,4 +144,5 @@ def random_state(num_envs: int, seed: int) -> State:
         if rng.random() < 0.7:
             market["signal_ppm"] = rng.integers(1000, 999_000)
             market["signal_err_ppm"] = rng.integers(0, 50_000)
+            market["signal_ns"] = account["now_ns"] - rng.integers(0, 100 * SECOND_NS)
     return state

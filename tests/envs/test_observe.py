@@ -195,27 +195,16 @@ def test_own_orders_are_in_no_book_feature_and_in_no_mark():
 
 def test_signal_features_by_hand():
     state = empty_state()
-    quote(state, 0, {48: 60}, {52: 20})  # mid 50 cents, fee 1.75 cents
-    assert [Watcher(state).look()[n] for n in ("signal_live", "signal_edge", "signal_error", "signal_value")] == [0] * 4
+    quote(state, 0, {48: 60}, {52: 20})  # mid 50 cents
+    names = ("live", "edge", "error", "age")
+    assert [Watcher(state).look()[f"signal_{name}"] for name in names] == [0, 0, 0, 0]
     state.market[0]["signal_ppm"] = 600_000
     state.market[0]["signal_err_ppm"] = 20_000
+    state.market[0]["signal_ns"] = state.account[0]["now_ns"] - 15 * SECOND_NS
     seen = Watcher(state).look()
-    assert seen["signal_live"] == 1.0
-    assert seen["signal_edge"] == approx(0.10 / 0.15)
-    assert seen["signal_error"] == approx(0.5)
-    value = 0.60 - 0.52 - 0.0175  # buy at the ask
-    assert seen["signal_value"] == approx(value / (value + 0.05))
-    state.market[0]["signal_ppm"] = 500_000  # neither side pays: 0.50 - 0.52 - 0.0175
-    assert Watcher(state).look()["signal_value"] == approx(-0.0375 / 0.0875)
-
-
-@pytest.mark.parametrize(("bids", "asks", "value"), [({48: 1}, {}, 0.48 - 0.3), ({}, {52: 1}, 0.3 - 0.52)])
-def test_the_value_of_a_signal_with_one_quote(bids, asks, value):
-    state = empty_state()
-    quote(state, 0, bids, asks)
-    state.market[0]["signal_ppm"] = 300_000
-    value -= 0.0175
-    assert Watcher(state).look()["signal_value"] == approx(value / (abs(value) + 0.05))
+    assert [seen[f"signal_{name}"] for name in names] == approx([1.0, 0.10 / 0.15, 0.5, 15 / 20])
+    state.market[0]["signal_ppm"] = 450_000
+    assert Watcher(state).look()["signal_edge"] == approx(-0.5)
 
 
 def test_only_wanted_environments_and_chosen_groups_are_written():

@@ -91,7 +91,9 @@ def made_up(count=32, steps=60, *, seed=0, skill=0.0, maker=False, rate=0.2, set
         costs=np.zeros((count, 2)), elapsed_ns=elapsed, equity_uusd=equity, mid2_px=mid2, net_qty=net,
         signal_ppm=forecast, latent_ppm=latent, action=action, fill=fill,
         fill_episode=np.array(fill_e, np.int64), fill_step=np.array(fill_s, np.int64),
-        cost_names=("drawdown", "kill"), action_names=ACTIONS,
+        market=e // max(1, count // tapes) if tapes else np.full(count, -1),
+        market_names=tuple(f"MARKET-{tape}" for tape in range(tapes)), cost_names=("drawdown", "kill"),
+        action_names=ACTIONS,
     )  # fmt: skip
 
 
@@ -120,7 +122,8 @@ def hand_made(mids, fills=(), *, payout=None, signal_ppm=-1, latent_ppm=-1):
     one = np.array([equity[0, -1]])
     return Episodes(
         slot=np.zeros(1, int), number=np.zeros(1, int), episode=np.zeros(1, int), row=np.zeros(1, int),
-        tape=np.full(1, -1), start_ns=np.zeros(1, int), steps=np.array([steps]), start_uusd=np.full(1, START_UUSD),
+        tape=np.full(1, -1), market=np.full(1, -1), market_names=(),
+        start_ns=np.zeros(1, int), steps=np.array([steps]), start_uusd=np.full(1, START_UUSD),
         final_uusd=one, cash_uusd=np.array([cash]), unrealised_uusd=np.zeros(1, int), reward_uusd=one - START_UUSD,
         fees_uusd=np.array([row["fee_uusd"].sum()]), messages=np.full(1, len(fills)), rejects=np.zeros(1, int),
         sent_qty=np.array([2 * np.abs(row["qty"]).sum()]), filled_qty=np.array([np.abs(row["qty"]).sum()]),

@@ -14,7 +14,8 @@ from evaluation.attribution import attribute
 @pytest.mark.parametrize("settle", [False, True])
 def test_identity_on_random_paths(seed, maker, settle):
     episodes = made_up(40, 50, seed=seed, maker=maker, settle=settle, rate=0.4)
-    assert (episodes.mid2_px % 2 == 1).any() and (episodes.fill["qty"] % 2 == 1).any()  # halves of micro-dollars do occur
+    # halves of micro-dollars do occur
+    assert (episodes.mid2_px % 2 == 1).any() and (episodes.fill["qty"] % 2 == 1).any()
     parts = attribute(episodes)
     assert (parts.total_uusd() == episodes.result_uusd).all()
     assert (parts.fees_uusd == -episodes.fees_uusd).all()

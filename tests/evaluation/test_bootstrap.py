@@ -73,7 +73,9 @@ def test_clusters_are_drawn_whole():
     alone = difference(values, np.zeros(10), np.arange(10))
     repeated = difference(np.repeat(values, 50), np.zeros(500), np.repeat(np.arange(10), 50))
     assert repeated == pytest.approx(alone)
-    assert repeated.high - repeated.low > 5 * np.subtract(*difference(np.repeat(values, 50), np.zeros(500), np.arange(500))[:0:-1])
+    assert repeated.high - repeated.low > 5 * np.subtract(
+        *difference(np.repeat(values, 50), np.zeros(500), np.arange(500))[:0:-1]
+    )
 
 
 def test_a_resample_depends_on_its_number_and_the_seed_only():

@@ -39,11 +39,11 @@ def test_a_function_may_make_the_policy():
     assert advantage(judged, "signal", "queue", resamples=20) == (0.0, 0.0, 0.0)
 
 
-def test_environments_with_other_worlds_are_noticed():
-    # the seed decides the worlds; synthetic start stamps alone would not tell, so the row drawn must
+@pytest.mark.parametrize("setting", ["seed", "first_env"])
+def test_environments_with_other_worlds_are_noticed(setting):
     counter = itertools.count()
-    with pytest.raises(ValueError, match="play both with the same seed"):
-        evaluate(POLICIES, lambda **s: make_env(first_env=next(counter), **s), 6, progress=False)
+    with pytest.raises(ValueError, match="the same scenario, seed and number of environments"):
+        evaluate(POLICIES, lambda **s: make_env(**{setting: next(counter)}, **s), 6, progress=False)
 
 
 def test_wrong_use_is_explained():

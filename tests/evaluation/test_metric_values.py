@@ -1,6 +1,7 @@
 """Metrics against numbers worked out by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,6 +192,12 @@ def test_every_metric_is_estimated_and_idle_episodes_are_not_an_error():
     assert result["result_usd"] == (0.0, 0.0, 0.0)
     for name in ("sharpe", "hit_rate", "fill_ratio", "slippage_cents", "markout_5s_cents", "brier_entries"):
         assert math.isnan(result[name].value), name
+
+
+def test_every_metric_is_explained():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name in METRICS:
+        assert f"`{name}`" in text, name
 
 
 def test_estimates_hold_their_points():

@@ -8,6 +8,7 @@ from made_up import made_up
 
 from evaluation.compare import Evaluation
 from evaluation.report import write_report
+from evaluation.scorecard import scorecard
 
 PLOTS = ["fill-models", "equity", "drawdown", "inventory", "fills", "actions", "markouts", "attribution"]
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -39,7 +40,8 @@ class Checker(HTMLParser):
 
 
 def page_of(tmp_path, runs, manifest=None):
-    page = write_report(tmp_path / "report", Evaluation(runs, next(iter(runs))), manifest or {"seed": 0})
+    judged = Evaluation(runs, next(iter(runs)))
+    page = write_report(tmp_path / "report", judged, manifest or {"seed": 0}, scorecard(judged, resamples=100))
     text = page.read_text(encoding="utf-8")
     checker = Checker()
     checker.feed(text)
@@ -81,8 +83,7 @@ def test_it_loads_nothing_and_its_links_lead_somewhere(full):
     assert "<script" not in text and "@import" not in text and "&lt;script&gt;" in text
 
 
-def test_it_is_reproducible(full, tmp_path):
-    folder, text, _ = full
+def test_it_is_reproducible(tmp_path):
     runs = {"probabilistic": {"ppo": made_up(30, 30, skill=0.9), "quoter": made_up(30, 30, maker=True)}}
     assert page_of(tmp_path / "one", runs)[0] == page_of(tmp_path / "two", runs)[0]
 
@@ -94,7 +95,7 @@ def test_a_policy_that_never_trades_and_a_single_episode_are_shown_too(tmp_path)
 
 def test_recorded_markets(tmp_path):
     text, _ = page_of(tmp_path, {"queue": {"ppo": made_up(12, 20, tapes=4), "noop": made_up(12, 20, tapes=4, rate=0)}})
-    assert "over 4 markets" in text
+    assert "over 4 markets" in text and "middle, MARKET-" in text
 
 
 def test_an_existing_report_is_not_overwritten(full):

@@ -7,7 +7,7 @@ from worlds import SHORT, make_env, tape_scenario
 
 from agents.policy import load
 from evaluation.attribution import attribute
-from evaluation.episodes import PATHS, PER_EPISODE
+from evaluation.episodes import PATHS, PER_EPISODE, clusters
 from evaluation.rollout import action_names, rollout
 from sim.scenarios import synthetic
 from sim.scenarios.row import make_rows
@@ -46,7 +46,13 @@ def slow_rollout(env, policy, rounds):
     obs, _ = env.reset()
     state = env.engine.state
     for _ in range(rounds):
-        equity, mids, actions, fills, done = [state.account[0]["equity_uusd"]], [state.market[0]["mid2_px"]], [], [], False
+        equity, mids, actions, fills, done = (
+            [state.account[0]["equity_uusd"]],
+            [state.market[0]["mid2_px"]],
+            [],
+            [],
+            False,
+        )
         while not done:
             action = policy.act(obs)
             obs, _, terminated, truncated, _ = env.step(action)
@@ -108,6 +114,13 @@ def test_sequential_tapes_are_played_once_each(num_envs):
     assert episodes.steps[np.argsort(episodes.tape)].tolist() == lengths
     assert episodes.payout_px[np.argsort(episodes.tape)].tolist() == [0, 10_000, 0, 10_000, 0]
     assert (attribute(episodes).total_uusd() == episodes.result_uusd).all()
+
+
+def test_tapes_of_one_market_are_one_cluster():
+    episodes = play(make_env(4, scenario=tape_scenario([4, 5, 6, 7], ["A", "B", "A", "C"])), "random", 4)
+    assert episodes.market_names == ("A", "B", "C")
+    assert episodes.market.tolist() == [0, 1, 0, 2] and clusters(episodes).tolist() == [0, 1, 0, 2]
+    assert (play(make_env(2), "noop", 2).market == -1).all()
 
 
 def test_sequential_tapes_that_would_not_be_played_once_are_refused():

@@ -1,11 +1,14 @@
 """Tuning: inside the budget and the bounds, reproducible, and better than the defaults."""
 
+import numpy as np
 import pytest
 from worlds import make_env
 
 from agents.policy import load
 from evaluation.rollout import rollout
 from evaluation.tune import candidate, tune
+from sim.scenarios import synthetic
+from sim.scenarios.row import make_rows
 from sim.strategies import find_strategy
 
 BUDGET = 40_000  # steps: episodes have 20 in 6 environments
@@ -22,6 +25,20 @@ def test_it_keeps_the_budget_and_the_bounds_and_repeats_itself():
     assert 0.5 * BUDGET < one.steps <= BUDGET and one.candidates == 27
     for parameter in find_strategy("imbalance").parameters:
         assert parameter.low <= one.params[parameter.name] <= parameter.high
+
+
+def test_a_short_first_episode_does_not_break_the_budget():
+    """Episodes of 5 or 55 steps: the rounds are planned on the first one, which is short."""
+    scenario = synthetic(make_rows(2, life_s=np.array([5.0, 55.0])))
+
+    def lengths(seed):
+        env = make_env(1, scenario=scenario, seed=seed)
+        return rollout(env, load("baseline:noop", env.spec_sheet), 8).steps
+
+    settings = {"scenario": scenario, "seed": next(seed for seed in range(20) if lengths(seed)[0] == 5)}
+    assert 55 in lengths(settings["seed"])
+    tuned = tune("imbalance", lambda: make_env(1, **settings), 3000, candidates=9, progress=False)
+    assert tuned.steps <= 3000
 
 
 def test_it_beats_the_defaults_on_fresh_worlds():

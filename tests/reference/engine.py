@@ -1,0 +1,283 @@
+"""The clock of one environment: market events and our messages in time order."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reference.account import Account, Order
+from reference.fees import Schedule
+from reference.flow import Flow
+from reference.market import Market
+from reference.philox import RESET, below, philox, uniform
+from reference.recording import Recording, allowed_prices, apply, keyframes
+from sim.types import ASK, BID, DO_CANCEL, DO_NOTHING, GTC, IOC, NO, OPEN, REJECT_NO_SLOT, SECOND_NS, SETTLED
+
+MESSAGES_IN_FLIGHT = 8
+KEYFRAME_NS = 15 * SECOND_NS
+SYNTHETIC_PRICES = allowed_prices(((0, 10_000, 100),))
+NEVER = math.inf
+
+
+@dataclass
+class Message:
+    """An order or a cancel on its way to the venue."""
+
+    number: int
+    due_ns: int
+    order: Order | None  # None: a cancel
+    cancels: int = 0  # the order's id
+
+
+class Setting(NamedTuple):
+    """What an environment is told once."""
+
+    rows: list[dict]
+    recordings: list[Recording]
+    netting: bool
+    min_qty: int
+    schedule: Schedule  # of the synthetic market
+    replay_share: float
+    sequential: bool
+    fill_model: int
+    window_ns: float
+    cash: int
+    ruin: int
+    seed: int
+
+
+class ReferenceEngine:
+    """One environment. ``number`` is its global number."""
+
+    def __init__(self, setting: Setting, number: int) -> None:
+        self.setting, self.number = setting, number
+        self.episode = -1
+        self.seen: Counter = Counter()
+
+    def draw(self, purpose: int, step: int, stream: int) -> tuple[int, int, int, int]:
+        """Four random words."""
+        return philox((self.setting.seed, self.episode), (step, purpose, self.number, stream))
+
+    def reset(self) -> None:
+        """Begin the next episode."""
+        setting = self.setting
+        self.episode += 1
+        first, second, third, fourth = self.draw(RESET, 0, 0)
+        self.row = setting.rows[below(fourth, len(setting.rows))]
+        self.account = Account(setting.cash, setting.netting, self.seen)
+        self.equity = self.peak = setting.cash
+        self.slots: list[Message | None] = [None] * MESSAGES_IN_FLIGHT
+        self.next_number = 1
+        self.sent_qty = self.step = 0
+        self.ruined = self.done = self.terminated = self.truncated = False
+        self._clear_step()
+        if uniform(first) >= setting.replay_share:
+            self._start_flow()
+        else:
+            self._start_recording(second, third)
+        self.market.observed()
+        self.market.events = 0
+        self.start = self.now
+        self.end = self.now + setting.window_ns
+
+    def _fresh_market(self, row: dict, schedule: Schedule, prices: set[int], *, recorded: bool) -> Market:
+        setting = self.setting
+        return Market(
+            self.account, row, setting.fill_model, setting.min_qty, schedule, prices, self._draw_for_market, self.seen,
+            recorded=recorded,
+        )  # fmt: skip
+
+    def _draw_for_market(self, purpose: int, step: int, stream: int) -> tuple[int, int, int, int]:
+        return self.draw(purpose, step, stream)
+
+    def _start_flow(self) -> None:
+        self.recording, self.rows_applied = None, 0
+        self.market = self._fresh_market(self.row, self.setting.schedule, SYNTHETIC_PRICES, recorded=False)
+        self.flow = Flow(self.market, self.row)
+        self.now = SECOND_NS
+
+    def _start_recording(self, second: int, third: int) -> None:
+        setting = self.setting
+        count = len(setting.recordings)
+        index = (self.number + self.episode) % count if setting.sequential else below(second, count)
+        self.recording = recording = setting.recordings[index]
+        found = keyframes(self._market_of(recording), recording, KEYFRAME_NS)
+        pick = 0 if setting.sequential else below(third, len(found))
+        self.seen["starts inside a tape"] += pick > 0
+        self.rows_applied, self.now = found[pick]
+        self.market = self._market_of(recording)
+        now = 0
+        for event in recording.events[: self.rows_applied]:
+            now = max(now, event.ns)
+            apply(self.market, event, recording, now)
+        self.market.row = self.row
+        self.market.gap = False
+        self.market.in_snapshot = False
+        self.market.book.used = [{}, {}]
+
+    def _market_of(self, recording: Recording) -> Market:
+        """A market before the first row; the rows before an episode's start split drops as scenario row 0 says."""
+        row = self.setting.rows[0]
+        market = self._fresh_market(row, recording.schedules[0], recording.tick_sets[0], recorded=True)
+        market.status, market.open_ns, market.close_ns = OPEN, recording.open_ns, recording.close_ns
+        return market
+
+    def _clear_step(self) -> None:
+        self.account.fills.clear()
+        self.sent = self.rejects = self.last_reject = 0
+
+    @property
+    def wire(self) -> list[Message]:
+        """Our messages under way, by slot: where slots run out, the order decides whose cancel still finds one."""
+        return [message for message in self.slots if message]
+
+    def _reject(self, reason: int) -> None:
+        self.rejects += 1
+        self.last_reject = reason
+        self.seen[f"reject {reason}"] += 1
+
+    # our messages
+
+    def submit(self, intents: list[dict]) -> None:
+        """Say what we want on the bid side and on the ask side."""
+        self._clear_step()
+        if self.done:
+            return
+        for side, intent in enumerate(intents):
+            if intent["do"] != DO_NOTHING:
+                self._want(side, intent)
+
+    def _want(self, side: int, intent: dict) -> None:
+        there = self._clear_side(side, intent)
+        if there:
+            self.seen["the wanted order rests already"] += 1
+        elif intent["do"] != DO_CANCEL:
+            self._send_order(side, intent)
+
+    def _clear_side(self, side: int, intent: dict) -> bool:
+        """Cancel what rests or is under way on a side, but for the wanted order if it rests already."""
+        kept = False
+        for order in [o for o in self.account.resting if o.side == side and not self._leaving(o.id)]:
+            wanted = (order.px, order.qty, order.leg) == (intent["px"], intent["qty"], intent["leg"])
+            if wanted and intent["do"] != DO_CANCEL and intent["tif"] == GTC and not kept:
+                kept = True
+            else:
+                self._send_cancel(order.id)
+        for message in self.wire:
+            order = message.order
+            if order and order.side == side and order.may_rest and not self._leaving(order.id):
+                wanted = (order.px, order.qty, order.leg, order.post_only, 0) == (
+                    intent["px"], intent["qty"], intent["leg"], bool(intent["post_only"]), intent["budget_uusd"],
+                )  # fmt: skip
+                if wanted and intent["do"] != DO_CANCEL and intent["tif"] == GTC and not kept:
+                    self.seen["the wanted order is under way already"] += 1
+                    kept = True
+                else:
+                    self.seen["cancel of an order still under way"] += 1
+                    self._send_cancel(order.id)
+        return kept
+
+    def _leaving(self, order_id: int) -> bool:
+        """Whether a cancel of an order is on its way."""
+        return any(message.order is None and message.cancels == order_id for message in self.wire)
+
+    def _post(self, delay_ms: float) -> Message | None:
+        if None not in self.slots:
+            self.seen["no slot for a message"] += 1
+            self._reject(REJECT_NO_SLOT)
+            return None
+        message = Message(self.next_number, self.now + round(delay_ms * 1e6), None)
+        self.next_number += 1
+        self.sent += 1
+        self.slots[self.slots.index(None)] = message
+        return message
+
+    def _send_order(self, side: int, intent: dict) -> None:
+        self.sent_qty += intent["qty"]
+        message = self._post(self.row["order_delay_ms"])
+        if message:
+            tif = IOC if intent["budget_uusd"] and intent["tif"] == GTC else intent["tif"]  # a budget is for taking
+            message.order = Order(
+                message.number, side, intent["leg"], side == (BID if intent["leg"] == NO else ASK), intent["px"],
+                intent["qty"], tif,
+                bool(intent["post_only"]), intent["budget_uusd"], self.market.book.mid2,
+            )  # fmt: skip
+
+    def _send_cancel(self, order_id: int) -> None:
+        message = self._post(self.row["cancel_delay_ms"])
+        if message:
+            message.cancels = order_id
+
+    def _deliver(self) -> None:
+        """Our earliest message reaches the venue."""
+        message = min(self.wire, key=lambda m: (m.due_ns, m.number))
+        self.slots[self.slots.index(message)] = None
+        if message.order is None:
+            under_way = any(m.order and m.order.id == message.cancels for m in self.wire)
+            self.seen["cancel overtook its order"] += under_way
+            self.market.cancel(message.cancels)
+            return
+        reason = self.market.accept(message.order, self.now)
+        if reason:
+            self._reject(reason)
+
+    # time
+
+    def _next_event_ns(self) -> float:
+        if self.recording:
+            if self.rows_applied == len(self.recording.events):
+                return NEVER
+            return max(self.now, self.recording.events[self.rows_applied].ns)
+        if self.market.status != OPEN:
+            return NEVER
+        return min(self.flow.next_ns, self.market.close_ns)
+
+    def _market_event(self) -> None:
+        if self.recording:
+            event = self.recording.events[self.rows_applied]
+            self.rows_applied += 1
+            apply(self.market, event, self.recording, self.now)
+        elif self.flow.next_ns < self.market.close_ns:
+            self.flow.arrive()
+        else:
+            self.market.settle(self.flow.outcome())
+
+    def advance(self, *, ns: float = NEVER, events: float = NEVER) -> None:
+        """Let time or a number of market events pass; at one stamp, the market comes before our messages."""
+        if self.done:
+            return
+        self.step += 1
+        until = min(self.now + ns, self.end)
+        enough = self.market.events + events
+        while self.market.events < enough and not self.market.gap:
+            event_ns = self._next_event_ns()
+            message_ns = min((message.due_ns for message in self.wire), default=NEVER)
+            upcoming = min(event_ns, message_ns)
+            if upcoming > until or upcoming == NEVER:
+                break
+            self.now = upcoming
+            if event_ns <= message_ns:
+                self._market_event()
+            else:
+                self._deliver()
+        if self.market.events < enough and until != NEVER:
+            self.now = max(self.now, until)
+        self._mark()
+
+    def _mark(self) -> None:
+        self.equity = self.account.worth(self.market.book.mid2)
+        self.peak = max(self.peak, self.equity)
+        self.ruined = self.ruined or self.equity < self.setting.ruin
+        over = self.ruined or self.market.status == SETTLED
+        dry = self.recording is not None and self.rows_applied == len(self.recording.events)
+        cut = self.now >= self.end or self.market.gap or dry
+        self.terminated, self.truncated = over, cut and not over
+        self.done = over or cut
+        self.seen["terminated"] += self.terminated
+        self.seen["truncated"] += self.truncated
+        self.seen["window over"] += self.now >= self.end
+        self.seen["tape over"] += dry
+        self.seen["ruined"] += self.ruined
+        self.seen["gap"] += self.market.gap
