@@ -23,7 +23,7 @@ from numba.core import types
 F = TypeVar("F", bound=Callable)
 
 _ROOT = Path(__file__).resolve().parent.parent
-_KERNEL_FOLDERS = ("sim", "envs", "evaluation", "agents")
+_KERNEL_FOLDERS = ("sim", "envs", "benchmarks")
 
 
 def _source_digest() -> str:
