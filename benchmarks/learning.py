@@ -6,8 +6,9 @@ margin; of several margins the best counts. The belief being a martingale, a con
 in expectation. No agent that sees the forecast can do better at the margin; how near PPO comes is the share reported.
 
 Every policy plays the same unseen episodes: one minute of a market, with rows drawn from the same ranges by another seed.
-What is held at the end is valued at the belief, which is what it will pay on average: so nobody gains by moving the mid, and
-the outcome's coin adds no noise.
+A result is what its fills are worth at the belief, which is what they will pay on average: nobody gains by moving the mid, and
+neither the outcome's coin nor later news add noise. PPO is paid by the reward term ``edge``, the same with the forecast in
+place of the belief.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ TEST_ENVS = 500
 def make_env(num_envs: int, rows_seed: int, seed: int, mode: AutoresetMode) -> TradingVectorEnv:
     """The task: one minute of a ten-minute market without fees, rows drawn with ``rows_seed``."""
     scenario = synthetic(draw_rows(ROWS, RANGES, rows_seed), venue="polymarket", fees="geopolitics")
-    reward = {"pnl": 1.0, "forecast": 1.0}
+    reward = {"edge": 1.0}
     return TradingVectorEnv(
         num_envs, scenario=scenario, window_s=WINDOW_S, reward=reward, seed=seed, autoreset_mode=mode
     )
@@ -69,23 +70,22 @@ def test_env(num_envs: int = TEST_ENVS) -> TradingVectorEnv:
 
 
 def expected_uusd(episodes: Episodes) -> np.ndarray:
-    """``(E,)`` results with what is held at the end valued at the belief: what it will pay on average."""
-    net = np.bincount(episodes.fill_episode, episodes.fill["qty"], len(episodes))  # an episode starts flat
-    at_end = np.arange(len(episodes)), episodes.steps
-    belief_px = episodes.latent_ppm[at_end] * (PX_ONE / 1e6)
-    mid_px = episodes.mid2_px[at_end] / 2
-    return episodes.result_uusd + net * (belief_px - mid_px)
+    """``(E,)`` expected results: each fill's size x (belief at the fill - price) less its fee.
+
+    What a position gains from later moves of the belief has mean 0 and is left out, the outcome's coin with it.
+    """
+    fill = episodes.fill
+    worth = fill["qty"] * (fill["latent_ppm"] * (PX_ONE / 1e6) - fill["px"]) - fill["fee_uusd"]
+    return np.bincount(episodes.fill_episode, worth, len(episodes))
 
 
 def train(seed: int, steps: int, config: ppo.PPOConfig, num_envs: int) -> ppo.BatchPPO:
     """PPO from scratch on the training rows."""
     env = make_env(num_envs, TRAIN_SEED, 1000 + seed, AutoresetMode.SAME_STEP)
-    model = ppo.build(SB3VecEnv(env), config, gamma=1.0, seed=seed)
+    model = ppo.build(SB3VecEnv(env), config, gamma=ppo.discount(config.gamma_per_s, 1.0), seed=seed)
     model.set_logger(Logger(None, []))
-    per_update = num_envs * config.n_steps
     with tqdm(total=steps, unit="step", unit_scale=True, desc=f"PPO seed {seed}", leave=False) as bar:
         model.learn(steps, callback=lambda *_: bar.update(num_envs) or True)
-    assert model.num_timesteps < steps + per_update
     return model
 
 
@@ -105,7 +105,9 @@ class Greedy:
 def run(seeds: int, steps: int, episodes: int, num_envs: int) -> dict:
     """Tune, train, play, compare."""
     torch.set_num_threads(1)
-    config = ppo.PPOConfig(gae_lambda=0.9, learning_rate=2e-3, ent_coef=0.002, normalise_observations=True)
+    config = ppo.PPOConfig(
+        gamma_per_s=0.9, gae_lambda=0.5, learning_rate=1e-3, ent_coef=0.003, n_steps=30, minibatches=8, reward_scale=1.0
+    )
     begin = time.perf_counter()
     results = {}
     for name in BASELINES:
@@ -146,9 +148,9 @@ def main(arguments: list[str]) -> int:
     """Command line of ``python -m benchmarks learning``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks learning", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4_000_000, help="of training, and of tuning each baseline")
+    parser.add_argument("--steps", type=int, default=2_000_000, help="of training, and of tuning each baseline")
     parser.add_argument("--episodes", type=int, default=10_000)
-    parser.add_argument("--num-envs", type=int, default=1024)
+    parser.add_argument("--num-envs", type=int, default=512)
     options = parser.parse_args(arguments)
     result = run(options.seeds, options.steps, options.episodes, options.num_envs)
     print_result({**result, **describe()})

@@ -17,7 +17,6 @@ PAST = np.dtype(
         ("seen", "<i8"),  # observations of this episode
         ("variance", "<f8"),  # exponentially weighted mean of the mid's squared moves, dollars squared
         ("equity_uusd", "<i8"),  # at the last step
-        ("forecast_uusd", "<i8"),  # what the position promised at the last step
         ("drawdown_uusd", "<i8"),  # largest of the episode
         ("now_ns", "<i8"),  # at the last step
         ("killed", "<i8"),  # 1 once the drawdown has passed the limit

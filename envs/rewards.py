@@ -2,9 +2,9 @@
 
 A term is positive where it is good: penalties are negative, and weights positive.
 
-``forecast`` is a potential difference (Ng, Harada and Russell 1999): over an episode that ends flat or settled it sums to 0, so
-it pays nobody and does not change which policy is best. It tells a learner at once what an order was worth, which the mid
-tells only when the makers have caught up.
+``edge`` is a control variate of ``pnl``: where forecasts are unbiased both have the same mean over a life, because what a
+position gains from later moves of the forecast has mean 0. It leaves that noise out, and says at once what an order was
+worth, which the mid says only when the makers have caught up. Without a forecast it is 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INVENTORY_UNIT = 100.0 * LOTS_PER_CONTRACT * SECOND_NS  # 100 contracts held for
 
 TERMS: dict[str, str] = {
     "pnl": "change of equity, dollars",
-    "forecast": "change of what the position gains if the forecast is right, net contracts x (forecast - mid), dollars",
+    "edge": "what the step's fills gain if the forecast is right, contracts x (forecast - price) - fees, dollars",
     "inventory": "- |net contracts| x seconds / 100",
     "drawdown": "- increase of the episode's largest drawdown, dollars",
     "messages": "- orders and cancels sent",
@@ -54,7 +54,7 @@ def _term(change, code):
     if code == 0:
         return change["pnl_uusd"] / UUSD
     if code == 1:
-        return change["forecast_uusd"] / UUSD
+        return change["edge_uusd"] / UUSD
     if code == 2:
         return -inventory(change)
     if code == 3:

@@ -11,7 +11,7 @@ _PPM_PER_PX = 100
 CHANGE = np.dtype(
     [
         ("pnl_uusd", "<i8"),  # change of equity; over an episode it sums to final equity less starting cash
-        ("forecast_uusd", "<i8"),  # change of what the position gains if the forecast is right
+        ("edge_uusd", "<i8"),  # what the step's fills gain if the forecast is right
         ("drawdown_uusd", "<i8"),  # increase of the episode's largest drawdown
         ("net_qty", "<i8"),  # YES lots less NO lots held after the step
         ("dt_ns", "<i8"),  # market time that passed
@@ -23,11 +23,15 @@ CHANGE = np.dtype(
 
 
 @inner
-def promised(market, net_qty):
-    """Micro-dollars that ``net_qty`` lots gain if the forecast is right, against the mid; 0 without a forecast."""
+def edge(account, market):
+    """Micro-dollars that the step's fills gain if the forecast is right, fees paid; 0 without a forecast."""
     if market["signal_ppm"] < 0:
         return 0
-    return net_qty * (2 * market["signal_ppm"] - _PPM_PER_PX * market["mid2_px"]) // (2 * _PPM_PER_PX)
+    total = 0
+    for row in range(account["n_fills"]):
+        fill = account["fills"][row]
+        total += fill["qty"] * (market["signal_ppm"] - _PPM_PER_PX * fill["px"]) // _PPM_PER_PX - fill["fee_uusd"]
+    return total
 
 
 @kernel
@@ -46,9 +50,7 @@ def measure(accounts, markets, memory, rejects, kill_share, first, last, changes
         change["pnl_uusd"] = equity - before["equity_uusd"]
         change["drawdown_uusd"] = max(0, drawdown - before["drawdown_uusd"])
         change["net_qty"] = position["yes_qty"] - position["no_qty"]
-        forecast = promised(markets[env], change["net_qty"])
-        change["forecast_uusd"] = forecast - before["forecast_uusd"]
-        before["forecast_uusd"] = forecast
+        change["edge_uusd"] = edge(account, markets[env])
         change["dt_ns"] = account["now_ns"] - before["now_ns"]
         change["messages"] = account["n_messages"]
         change["rejects"] = account["n_rejects"]
