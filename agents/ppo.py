@@ -118,7 +118,12 @@ class BatchPPO(PPO):
     _last_episode_starts: np.ndarray  # (N,) bool
 
     def __init__(
-        self, *args: Any, reward_scale: float = 1.0, masked: bool = False, cost_names: tuple[str, ...] = (), **kwargs: Any
+        self,
+        *args: Any,
+        reward_scale: float = 1.0,
+        masked: bool = False,
+        cost_names: tuple[str, ...] = (),
+        **kwargs: Any,
     ) -> None:
         self.reward_scale = reward_scale
         self.masked = masked

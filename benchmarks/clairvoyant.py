@@ -16,7 +16,7 @@ _PPM_PER_PX = 100
 
 @kernel
 def _walk_value(state, px_of, fees, env, leg, qty, reach, belief_ppm):
-    """Expected profit, micro-dollars, of taking up to ``qty`` lots of a leg now, within ``reach`` levels of the touch."""
+    """Expected profit, micro-dollars, of taking up to ``qty`` lots of a leg within ``reach`` levels of the touch."""
     market = state.market[env]
     book = state.book[env]
     levels = len(px_of)

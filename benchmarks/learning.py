@@ -1,14 +1,15 @@
 """PPO on unseen synthetic episodes with a forecast, beside tuned baselines and the clairvoyant of the signal.
 
-The *clairvoyant* knows at each decision what the forecast only estimates: the belief. Of the whole action table it takes
-the row with the largest expected profit, computed exactly (the walk through the book, the venue's fee), where that exceeds a
-margin; of several margins the best counts. The belief being a martingale, a contract bought at a profit keeps its profit
-in expectation. No agent that sees the forecast can do better at the margin; how near PPO comes is the share reported.
+The *clairvoyant* knows at each decision what the forecast only estimates: the belief. Of the whole action table it
+takes the row with the largest expected profit, computed exactly (the walk through the book, the venue's fee), where
+that exceeds a margin; of several margins the best counts. The belief being a martingale, a contract bought at a profit
+keeps its profit in expectation. No agent that sees the forecast can do better at the margin; how near PPO comes is the
+share reported.
 
-Every policy plays the same unseen episodes: one minute of a market, with rows drawn from the same ranges by another seed.
-A result is what its fills are worth at the belief, which is what they will pay on average: nobody gains by moving the mid, and
-neither the outcome's coin nor later news add noise. PPO is paid by the reward term ``edge``, the same with the forecast in
-place of the belief.
+Every policy plays the same unseen episodes: one minute of a market, with rows drawn from the same ranges by another
+seed. A result is what its fills are worth at the belief, which is what they will pay on average: nobody gains by
+moving the mid, and neither the outcome's coin nor later news add noise. PPO is paid by the reward term ``edge``, the
+same with the forecast in place of the belief.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def run(seeds: int, steps: int, episodes: int, num_envs: int) -> dict:
     begin = time.perf_counter()
     results = {}
     for name in BASELINES:
-        found = tune(name, lambda: make_env(128, TRAIN_SEED, 7, AutoresetMode.DISABLED), steps)
+        found = tune(name, lambda: make_env(128, TRAIN_SEED, 7, AutoresetMode.DISABLED), steps, results=expected_uusd)
         env = test_env()
         results[found.spec] = expected_uusd(rollout(env, load(found.spec, env.spec_sheet), episodes, label=found.spec))
         tqdm.write(f"{found.spec}: ${results[found.spec].mean() / UUSD:.3f} an episode ({found.steps} steps of tuning)")

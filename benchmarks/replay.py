@@ -48,7 +48,7 @@ def measure(folder: Path, rounds: int = 20) -> dict:
         "levels": len(engine.grid.px_of),
         "file_events_per_s": round(total / read),
         "file_to_book_events_per_s": round(total / (read + events / rate)),
-        "what": "book, marks and counters rebuilt from EVENT rows in memory; file = Parquet to EVENT rows, digest checked",
+        "what": "book, marks, counters from EVENT rows in memory; file = Parquet to EVENT rows, digest checked",
     }
 
 

@@ -39,9 +39,13 @@ def check(env: TradingVectorEnv, outputs: tuple) -> None:
     total = account["cash_uusd"] + account["counterparty_uusd"] + account["fees_uusd"] + account["escrow_uusd"]
     if (total != account["start_uusd"]).any():
         rows = np.flatnonzero(total != account["start_uusd"])
-        raise RuntimeError(f"soak: cash of environment {rows[0]} and everyone else grew by {(total - account['start_uusd'])[rows[0]]}")
+        raise RuntimeError(
+            f"soak: cash of environment {rows[0]} and everyone else grew by {(total - account['start_uusd'])[rows[0]]}"
+        )
     if (account["cash_uusd"] < account["reserved_uusd"]).any():
-        raise RuntimeError(f"soak: environment {int((account['cash_uusd'] < account['reserved_uusd']).argmax())} owes cash")
+        raise RuntimeError(
+            f"soak: environment {int((account['cash_uusd'] < account['reserved_uusd']).argmax())} owes cash"
+        )
 
 
 def measure(steps: int, seed: int = 0) -> dict:

@@ -1,14 +1,15 @@
 """PPO end to end, beside the bound that its own networks set.
 
-The bound does what no implementation of the same algorithm can leave out of an update: eager float32 forward, backward and
-Adam over the same networks, epochs, minibatches and threads, on random data that is there already. Rollout, advantages,
-environment and bookkeeping cost the bound nothing.
+The bound does what no implementation of the same algorithm can leave out of an update: eager float32 forward, backward
+and Adam over the same networks, epochs, minibatches and threads, on random data that is there already. Rollout,
+advantages, environment and bookkeeping cost the bound nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ def _network(inputs: int, outputs: int, config: ppo.PPOConfig) -> torch.nn.Seque
     activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "silu": torch.nn.SiLU}[config.activation]
     sizes = [inputs, *config.hidden]
     layers: list[torch.nn.Module] = []
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+    for before, after in pairwise(sizes):
         layers += [torch.nn.Linear(before, after), activation()]
     return torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], outputs))
 

@@ -183,10 +183,16 @@ def write_masks(rules, accounts, markets, rows, first, last, verdicts, out):
         for row in range(len(verb)):
             out[env, row] = verdicts[kind[row]] == REJECT_NONE
         if mixed:
-            for row in range(len(verb)):
-                if verdicts[kind[row]] < 0:
-                    reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
-                    out[env, row] = reason == REJECT_NONE
+            _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, env, out)
+
+
+@inner
+def _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, env, out):
+    """Judge the rows of kinds without one answer. Apart: a loop hardly ever entered would slow the one above."""
+    for row in range(len(verb)):
+        if verdicts[kind[row]] < 0:
+            reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            out[env, row] = reason == REJECT_NONE
 
 
 @kernel

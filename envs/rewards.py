@@ -2,9 +2,9 @@
 
 A term is positive where it is good: penalties are negative, and weights positive.
 
-``edge`` is a control variate of ``pnl``: where forecasts are unbiased both have the same mean over a life, because what a
-position gains from later moves of the forecast has mean 0. It leaves that noise out, and says at once what an order was
-worth, which the mid says only when the makers have caught up. Without a forecast it is 0.
+``edge`` is a control variate of ``pnl``: where forecasts are unbiased both have the same mean over a life, because what
+a position gains from later moves of the forecast has mean 0. It leaves that noise out, and says at once what an order
+was worth, which the mid says only when the makers have caught up. Without a forecast it is 0.
 """
 
 from __future__ import annotations

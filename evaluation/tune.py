@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents.policy import BASELINE, BaselinePolicy
+from evaluation.episodes import Episodes
 from evaluation.rollout import rollout
 from sim.strategies import Strategy, find_strategy
 from sim.types import UUSD
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 CANDIDATES = 27
 KEEP = 3  # one of so many survives a round
 _PURPOSE = 0x7E5E
+
+
+def plain_results(episodes: Episodes) -> np.ndarray:
+    """``(E,)`` micro-dollars made."""
+    return episodes.result_uusd
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ def tune(
     candidates: int = CANDIDATES,
     seed: int = 0,
     progress: bool = True,
+    results: Callable[[Episodes], np.ndarray] = plain_results,
 ) -> Tuned:
     """The parameters of baseline ``name`` with the best mean result, found within ``budget_steps`` environment steps.
 
@@ -60,6 +67,8 @@ def tune(
     judged by the longest episode so far, is not begun, and the best of the last round that was finished wins. Only
     where episodes grow longer than any before can the last rollout end beyond it; ``Tuned.steps`` says what was used.
 
+    ``results`` gives the ``(E,)`` micro-dollars whose mean counts; where the truth is known, pass a less noisy one.
+
     Raises ValueError for an unknown baseline, no candidate, or a budget too small for the first round.
     """
     strategy = find_strategy(name)
@@ -67,7 +76,7 @@ def tune(
         raise ValueError(f"tune {name}: expected at least one candidate, got {candidates}")
     if not strategy.parameters:
         return Tuned(name, {}, 0, 1, 0.0)
-    search = _Search(name, strategy, make_env, budget_steps, seed)
+    search = _Search(name, strategy, make_env, budget_steps, seed, results)
     return search.run(candidates, progress)
 
 
@@ -85,9 +94,15 @@ def candidate(strategy: Strategy, index: int, seed: int) -> dict[str, float]:
 
 class _Search:
     def __init__(
-        self, name: str, strategy: Strategy, make_env: Callable[[], TradingVectorEnv], budget_steps: int, seed: int
+        self,
+        name: str,
+        strategy: Strategy,
+        make_env: Callable[[], TradingVectorEnv],
+        budget_steps: int,
+        seed: int,
+        results: Callable[[Episodes], np.ndarray],
     ) -> None:
-        self.name, self.strategy, self.make_env, self.seed = name, strategy, make_env, seed
+        self.name, self.strategy, self.make_env, self.seed, self.results = name, strategy, make_env, seed, results
         self.budget, self.used, self.longest = budget_steps, 0, 1
 
     def run(self, candidates: int, progress: bool) -> Tuned:
@@ -142,4 +157,4 @@ class _Search:
         env.close()
         self.used += episodes.env_steps
         self.longest = max(self.longest, int(episodes.steps.max()) * env.num_envs)
-        return float(episodes.result_uusd.mean() / UUSD)
+        return float(self.results(episodes).mean() / UUSD)

@@ -118,9 +118,7 @@ def execute(desk, order_id, side, leg, reduce, px, qty, maker, overshoot, mid2, 
     """
     account = desk.account
     price = leg_price(leg, px)
-    fee, overshoot = charge(
-        desk.fees, desk.market["fee"], price, qty, reduce == 0, maker == 1, overshoot
-    )
+    fee, overshoot = charge(desk.fees, desk.market["fee"], price, qty, reduce == 0, maker == 1, overshoot)
     value = price * qty
     other = qty * PAIR_UUSD - value
     if reduce == 1:
@@ -143,7 +141,7 @@ def execute(desk, order_id, side, leg, reduce, px, qty, maker, overshoot, mid2, 
 
 @inner
 def merge_pairs(desk):
-    """Turn every YES + NO pair into $1, on both sides of the trade. Promised lots are taken back from reducing orders."""
+    """Turn every YES + NO pair into $1, for us and for the counterparty. Reducing orders give promised lots back."""
     position = desk.market["position"]
     pairs = min(position["yes_qty"], position["no_qty"])
     if pairs == 0:
@@ -273,5 +271,3 @@ def tradable(desk):
 def opposite(side):
     """The other side of the book."""
     return ASK if side == BID else BID
-
-

@@ -7,7 +7,7 @@ a tick change while the market is open never moves a resting quote: it only chan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ class Grid(NamedTuple):
     tick_ok: np.ndarray  # (G, 10001) bool: prices an order may use under each tick table
 
 
-def make_grid(tick_tables: Sequence[Sequence[Sequence[int]]]) -> Grid:
+def make_grid(tick_tables: Sequence[Iterable[tuple[int, int, int]]]) -> Grid:
     """Grid of the union of ``tick_tables``; each is a list of (start_px, end_px, step_px) ranges.
 
     Raises ValueError where a table is empty, leaves [0, 10000], overlaps, or has a step that does not fit its range.

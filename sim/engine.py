@@ -1,14 +1,15 @@
 """The only event loop: market events and our messages in time order, for a batch of environments.
 
 One step of a batch is ``submit`` (intents go on the wire) and ``advance`` (everything up to the next decision happens).
-At a decision all events up to the clock have been seen, and none later. Of a market event and a message of ours that fall
-on the same nanosecond the market event comes first.
+At a decision all events up to the clock have been seen, and none later. Of a market event and a message of ours that
+fall on the same nanosecond the market event comes first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,7 +34,13 @@ def _desk(world, state, env, slot):
     """What the kernels see of an environment and the market in ``slot``."""
     account = state.account[env]
     return Desk(
-        account, state.market[slot], state.book[slot], world.rows[account["row"]], world.px_of, world.level_of, world.fees
+        account,
+        state.market[slot],
+        state.book[slot],
+        world.rows[account["row"]],
+        world.px_of,
+        world.level_of,
+        world.fees,
     )
 
 
@@ -311,7 +318,10 @@ class Engine:
         self.truncated[chosen] = False
 
     def submit(self, intents: np.ndarray) -> None:
-        """Put ``intents``, a (N, 2) INTENT array with columns BID and ASK, on the wire. Clears the last step's journal."""
+        """Put ``intents``, a (N, 2) INTENT array with columns BID and ASK, on the wire; the last step's journal goes.
+
+        Raises ValueError for another shape or dtype.
+        """
         if intents.shape != (self.num_envs, 2) or intents.dtype != INTENT:
             raise ValueError(
                 f"engine: expected INTENT intents of shape {(self.num_envs, 2)}, got {intents.dtype} {intents.shape}"
@@ -341,9 +351,10 @@ class Engine:
         self._run(run)
         if self.state.account["n_fills"].max() > FILL_SLOTS:
             env = int(self.state.account["n_fills"].argmax())
+            count = self.state.account["n_fills"][env]
             raise RuntimeError(
-                f"engine: environment {env} had {self.state.account['n_fills'][env]} fills in one step, the journal holds "
-                f"{FILL_SLOTS} (one an order and price): use a tighter limit, or a shorter step"
+                f"engine: environment {env} had {count} fills in one step, the journal holds {FILL_SLOTS} "
+                "(one an order and price): use a tighter limit, or a shorter step"
             )
 
     def snapshot(self) -> State:
@@ -362,4 +373,4 @@ class Engine:
 
 def _split(count: int, parts: int) -> list[tuple[int, int]]:
     edges = np.linspace(0, count, parts + 1).astype(int)
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    return [(int(a), int(b)) for a, b in pairwise(edges) if b > a]

@@ -53,9 +53,9 @@ def _widest(kind: types.Type) -> types.Type:
 def _compile(function: F, **options: Any) -> F:
     # _nrt=False: kernels allocate nothing, so arrays need no counting of references. Counting costs two locked
     # instructions for every array at every call, which was four fifths of the event loop's time.
-    dispatcher = numba.njit(
-        cache=True, nogil=True, fastmath=False, error_model="numpy", _nrt=False, **options
-    )(function)
+    dispatcher = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy", _nrt=False, **options)(
+        function
+    )
     if not hasattr(dispatcher, "get_call_template"):
         return dispatcher  # NUMBA_DISABLE_JIT=1: the plain function
     resolve = dispatcher.get_call_template

@@ -1,8 +1,8 @@
 """Our messages in flight: an order or a cancel reaches the book a constant delay after the decision.
 
 The delay includes the feed's: the agent sees the book as it was one feed delay ago, so with a constant delay one book
-suffices, and what counts is the time from the state it saw to the state its order meets. A cancel that is slower than an
-order can be crossed by a fill.
+suffices, and what counts is the time from the state it saw to the state its order meets. A cancel that is slower than
+an order can be crossed by a fill.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ def _rest(desk, message, qty, overshoot, now):
 
 @inner
 def change_fees(desk, fee):
-    """Schedule ``fee`` holds from now on: where makers pay another rate, reserve their fees anew, the oldest order first.
+    """Schedule ``fee`` holds from now on: where makers pay another rate, reserve anew, the oldest order first.
 
     An order that the free cash no longer covers is cancelled.
     """

@@ -3,10 +3,11 @@
 A snapshot is a copy, a restore is a copy back, a digest is a hash of the bytes. Nothing else in the simulator
 holds state: what is not here does not survive a snapshot.
 
-Two record arrays and the books hold everything. ``account`` has one record per environment, with its messages in flight and
-the step's fills inside; ``market`` has one record per market slot (``env * markets + market``), with our position and our
-orders inside. A kernel gets records by pointer, which is why they are records: a tuple of thirty arrays would be copied at
-every call. All integers have 64 bits, so that a kernel is compiled once and not once per width.
+Two record arrays and the books hold everything. ``account`` has one record per environment, with its messages in
+flight and the step's fills inside; ``market`` has one record per market slot (``env * markets + market``), with our
+position and our orders inside. A kernel gets records by pointer, which is why they are records: a tuple of thirty
+arrays would be copied at every call. All integers have 64 bits, so that a kernel is compiled once and not once per
+width.
 """
 
 from __future__ import annotations
@@ -171,8 +172,8 @@ USED_NS = 4  # + side
 class State(NamedTuple):
     """Shapes: N environments, K = N x markets slots, L ladder levels.
 
-    The views are no fields: a view of one environment is contiguous and one of several is not, so a kernel that got them
-    would be compiled once for each.
+    The views are no fields: a view of one environment is contiguous and one of several is not, so a kernel that got
+    them would be compiled once for each.
     """
 
     account: np.ndarray  # (N,) ACCOUNT

@@ -112,7 +112,7 @@ INTENT = np.dtype(
         ("budget_uusd", "<i8"),  # a taker's cap on price x size, fee not included; 0 = none
         ("px", "<i8"),  # limit, YES space
         ("do", "<i8"),
-        ("leg", "<i8"),  # YES or NO: which holding the order changes; with the side that says whether it opens or reduces
+        ("leg", "<i8"),  # YES or NO: the holding it changes; side and leg say whether it opens or reduces
         ("tif", "<i8"),
         ("post_only", "<i8"),
     ]

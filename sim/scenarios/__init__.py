@@ -75,7 +75,9 @@ class Scenario:
         grid, _, tick_offsets, fee_offsets = self._tables
         if not self.tapes:
             return empty_pool(len(grid.px_of))
-        return build_pool(self.tapes, self.names, self._world(empty_pool(len(grid.px_of))), grid, tick_offsets, fee_offsets)
+        return build_pool(
+            self.tapes, self.names, self._world(empty_pool(len(grid.px_of))), grid, tick_offsets, fee_offsets
+        )
 
     def _world(self, pool: TapePool) -> World:
         grid, fees, _, _ = self._tables
@@ -102,13 +104,17 @@ def _schedule(rates: FeeRates) -> FeeSchedule:
 def synthetic(rows: np.ndarray | None = None, *, venue: str = "kalshi", fees: str = "") -> Scenario:
     """Synthetic markets with the parameters of ``rows`` (default: one row of defaults).
 
-    ``fees`` is the venue's name of a fee schedule, such as "quadratic_with_maker_fees" or "geopolitics"; "" = its default.
+    ``fees`` is the venue's name of a fee schedule, such as "quadratic_with_maker_fees" or "geopolitics"; "" = its
+    default.
     """
     return Scenario(rows=default_rows() if rows is None else rows, venue=venue, fees=fees)
 
 
 def load_tapes(paths: Sequence[str | Path]) -> tuple[tuple[Tape, ...], tuple[str, ...]]:
-    """Read tape files; a folder stands for the ``*.parquet`` files in it, by name. Raises FileNotFoundError when none is there."""
+    """Read tape files; a folder stands for the ``*.parquet`` files in it, by name.
+
+    Raises FileNotFoundError when none is there.
+    """
     files: list[Path] = []
     for path in map(Path, paths):
         files.extend(sorted(path.glob("*.parquet")) if path.is_dir() else [path])
@@ -139,7 +145,9 @@ def mix(
     tapes, names = load_tapes(paths)
     venues = {tape.header.venue for tape in tapes}
     if venue is None and len(venues) != 1:
-        raise ValueError(f"scenario: the tapes come from several venues, {', '.join(sorted(venues))}: name one, or split them")
+        raise ValueError(
+            f"scenario: the tapes come from several venues, {', '.join(sorted(venues))}: name one, or split them"
+        )
     return Scenario(
         rows=default_rows() if rows is None else rows,
         venue=venue or venues.pop(),

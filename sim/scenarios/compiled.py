@@ -21,7 +21,7 @@ ARRIVALS = ("news_rate", "maker_rate", "add_rate", "cancel_rate", "noise_rate", 
 COMPILED_ROW = np.dtype(
     [
         ("interval_ns", "<f8"),  # mean time between arrivals of any kind
-        ("threshold", "<i8", (len(ARRIVALS),)),  # a 32-bit word below threshold[i] and not below the one before is kind i
+        ("threshold", "<i8", (len(ARRIVALS),)),  # a 32-bit word is of the first kind whose threshold exceeds it
         ("life_ns", "<i8"),
         ("belief_low_ppm", "<i8"),
         ("belief_high_ppm", "<i8"),
@@ -63,7 +63,15 @@ def compile_rows(rows: np.ndarray) -> np.ndarray:
     total = rates.sum(axis=1)
     compiled["interval_ns"] = SECOND_NS / total
     compiled["threshold"] = np.rint(np.cumsum(rates, axis=1) / total[:, None] * 2**32).astype(np.int64)
-    for name in ("belief_low", "belief_high", "news_size", "half_spread", "informed_edge", "signal_err_low", "signal_err_high"):
+    for name in (
+        "belief_low",
+        "belief_high",
+        "news_size",
+        "half_spread",
+        "informed_edge",
+        "signal_err_low",
+        "signal_err_high",
+    ):
         compiled[f"{name}_ppm"] = _whole(rows[name], PPM)
     for name in ("depth", "noise", "informed", "add"):
         source = name if name == "depth" else f"{name}_size"

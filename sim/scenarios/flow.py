@@ -1,12 +1,12 @@
 """The synthetic market: a belief, makers who learn it late, takers who know nothing or everything.
 
-*Belief.* A latent probability moves by symmetric jumps ``+-a``, ``a = news_size x 4 p (1 - p)``, which is a martingale in
-exact integers and stays inside (0, 1). At the close the market pays $1 with probability p.
+*Belief.* A latent probability moves by symmetric jumps ``+-a``, ``a = news_size x 4 p (1 - p)``, which is a martingale
+in exact integers and stays inside (0, 1). At the close the market pays $1 with probability p.
 
 *Makers* hold an estimate that jumps to the belief at the times of a Poisson clock. The belief being a martingale, the
 estimate is unbiased given everything the book shows: whoever takes at random loses the half-spread and the fee, no more
-and no less. Quotes are the estimate less and plus the half-spread, rounded outwards to whole cents; at a reprice the makers
-pull what their new estimate would lose on and refill what is empty.
+and no less. Quotes are the estimate less and plus the half-spread, rounded outwards to whole cents; at a reprice the
+makers pull what their new estimate would lose on and refill what is empty.
 
 *Takers* arrive at random sides and sizes (noise), or know the belief and take what is mispriced by more than their edge
 (informed). A taker's walk is a print and a level change per level, as on a venue's feed.

@@ -80,7 +80,12 @@ def events_in_lots(tape: Tape, name: str, grid: Grid, tick_offset: int, fee_offs
 
 
 def build_pool(
-    tapes: Sequence[Tape], names: Sequence[str], world: World, grid: Grid, tick_offsets: Sequence[int], fee_offsets: Sequence[int]
+    tapes: Sequence[Tape],
+    names: Sequence[str],
+    world: World,
+    grid: Grid,
+    tick_offsets: Sequence[int],
+    fee_offsets: Sequence[int],
 ) -> TapePool:
     """Concatenate ``tapes`` and find their keyframes. ``world`` brings grid, fees and rows; its tapes are ignored."""
     parts = [
@@ -146,4 +151,6 @@ def _fresh_desk(world: World, num_levels: int, has_prints: bool) -> Desk:
     fresh_market(state.market[0], state.book[0])
     state.account["has_prints"] = has_prints
     state.market["status"] = OPEN
-    return Desk(state.account[0], state.market[0], state.book[0], world.rows[0], world.px_of, world.level_of, world.fees)
+    return Desk(
+        state.account[0], state.market[0], state.book[0], world.rows[0], world.px_of, world.level_of, world.fees
+    )

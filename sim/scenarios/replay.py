@@ -13,7 +13,6 @@ from sim.state import ORDER_SLOTS, USED_NS, USED_QTY
 from sim.types import (
     ASK,
     BID,
-
     CLEAR,
     DELTA,
     END_OF_BATCH,
@@ -94,7 +93,7 @@ def _rare_event(desk, event, now):
 def tape_event(desk, event, now):
     """Apply one row of a tape, an EVENT with its size in lots."""
     kind = event["kind"]
-    if kind == DELTA or kind == LEVEL:
+    if kind in (DELTA, LEVEL):
         _level_event(desk, event, now)
     elif kind == TRADE:
         on_print(desk, np.int64(event["side"]), np.int64(event["px"]), event["qty"], now)

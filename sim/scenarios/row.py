@@ -31,7 +31,9 @@ FIELDS: dict[str, Field] = {
     "news_size": Field(0.02, 0.0, 0.25, "probability", "size of a jump at belief 1/2; it scales with 4 p (1 - p)"),
     # the makers
     "maker_rate": Field(2.0, 0.001, 100.0, "1/s", "how often the makers' estimate catches up with the belief"),
-    "half_spread": Field(0.006, 0.0, 0.2, "dollar", "distance the makers keep from their estimate, before rounding out"),
+    "half_spread": Field(
+        0.006, 0.0, 0.2, "dollar", "distance the makers keep from their estimate, before rounding out"
+    ),
     "depth": Field(150.0, 1.0, 1e5, "contracts", "mean size a new level is quoted with"),
     "levels": Field(6.0, 1.0, 20.0, "ticks", "how deep behind the touch limit orders and cancels arrive"),
     "add_rate": Field(3.0, 0.0, 1000.0, "1/s", "arrivals of limit orders, both sides together"),
@@ -92,7 +94,9 @@ def make_rows(count: int = 1, **values: float | np.ndarray) -> np.ndarray:
 def check_rows(rows: np.ndarray) -> None:
     """Raise ValueError naming the row, the field, the value and the bounds of the first thing that is wrong."""
     if rows.dtype != ROW or rows.ndim != 1 or len(rows) == 0:
-        raise ValueError(f"scenario table: expected a non-empty one-dimensional array of ROW, got {rows.dtype}, {rows.shape}")
+        raise ValueError(
+            f"scenario table: expected a non-empty one-dimensional array of ROW, got {rows.dtype}, {rows.shape}"
+        )
     for name, field in FIELDS.items():
         column = rows[name]
         bad = ~((column >= field.low) & (column <= field.high))  # NaN fails both

@@ -73,6 +73,21 @@ def test_terms_by_hand():
     assert costs(changes, ()) == []
 
 
+@pytest.mark.parametrize(("forecast", "edge"), [(600_000, 9.075), (-1, 0.0)])
+def test_edge_is_what_the_fills_gain_if_the_forecast_is_right(forecast, edge):
+    ledger = Ledger()
+    account = ledger.state.account[0]
+    ledger.state.market[0]["signal_ppm"] = forecast
+    account["n_fills"] = 2
+    # bought 100 contracts at 50 cents, fee 1.75, and sold 50 at 65 cents, fee 1.675; forecast 60 cents:
+    # 100 x 0.10 - 1.75 + (-50) x (0.60 - 0.65) - 1.675 = 9.075
+    for row, (contracts, cents, fee) in enumerate([(100, 50, 1.75), (-50, 65, 1.675)]):
+        fill = account["fills"][row]
+        fill["qty"], fill["px"], fill["fee_uusd"] = contracts * 100, cents * 100, round(fee * UUSD)
+    changes, _ = ledger.step(10_000)
+    assert rewards(changes, edge=1.0) == ([edge], edge)
+
+
 def test_the_venues_reason_comes_through_where_the_decoder_had_none():
     assert Ledger().step(10_000, refused=2)[1] == REJECT_CASH
 

@@ -23,7 +23,8 @@ ENVS, STEPS = (3, 100) if numba.config.DISABLE_JIT else (8, 200)
 # A branch that no sequence reaches is a branch that nothing was proved of.
 BRANCHES = {
     *(f"reject {code}" for code in range(1, len(REJECT_NAMES)) if code != REJECT_NO_QUOTE),  # that one is the decoder's
-    "taker fill", "taker fill that reduces", "reserved anew for new fees", "the wanted order is under way already", "walk over several levels", "fill or kill filled", "budget cut",
+    "taker fill", "taker fill that reduces", "reserved anew for new fees", "the wanted order is under way already",
+    "walk over several levels", "fill or kill filled", "budget cut",
     "immediate order left something", "rests after taking", "post-only rests", "self-cross", "budget end",
     "consumed liquidity missing", "no slot to rest in", "no slot for a message",
     "maker fill", "maker fill that reduces", "partial maker fill", "print through",
