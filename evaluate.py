@@ -11,7 +11,7 @@ from rich.console import Console
 
 from agents.checkpoint import read_manifest
 from configs.build import recorded_trial, trial
-from configs.judge import judge
+from configs.judge import judge, print_places
 from configs.schema import EvaluateConfig, read_run_config, register, to_config
 from evaluation.terminal import print_scorecard
 
@@ -32,9 +32,8 @@ def main(composed: DictConfig) -> None:
     folder = Path(config.out or f"outputs/{manifest['run']}-{now:%Y%m%d-%H%M%S}")
     card = judge(run, trained.env, what, config.evaluation, folder, manifest)
     console = Console()
-    console.print(
-        f"judged on {what.title}; report {folder / 'report.html'}", f"scorecard {folder / 'scorecard.json'}", sep="\n"
-    )
+    places = {"scorecard": folder / "scorecard.json", "report": folder / "report.html", "plots": folder / "plots"}
+    print_places(f"judged on {what.title}", places, console)
     print_scorecard(card, console)
 
 

@@ -16,7 +16,7 @@ from agents.checkpoint import RunFolder, make_manifest
 from agents.run import train
 from agents.sb3_vec import SB3VecEnv
 from configs.build import data_digests, training_env, trial
-from configs.judge import judge
+from configs.judge import judge, print_places
 from configs.schema import Config, register, to_config, whole_steps
 from evaluation.terminal import print_scorecard
 
@@ -62,8 +62,13 @@ def main(composed: DictConfig) -> None:
     card = judge(run.path, config.env, unseen, config.evaluation, folder, run.manifest)
     console = Console()
     print_scorecard(card, console)
-    console.print(f"judged on {unseen.title}", f"run        {run.path}", f"checkpoint {run.policy_path}", sep="\n")
-    console.print(f"report     {folder / 'report.html'}", f"plots      {folder / 'plots'}", sep="\n")
+    places = {
+        "run": run.path,
+        "checkpoint": run.policy_path,
+        "report": folder / "report.html",
+        "plots": folder / "plots",
+    }
+    print_places(f"judged on {unseen.title}", places, console)
 
 
 if __name__ == "__main__":

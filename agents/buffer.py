@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -31,7 +32,8 @@ class MaskedRolloutBuffer(RolloutBuffer):
     def reset(self) -> None:
         """Empty the buffer."""
         super().reset()
-        self.masks = np.ones((self.buffer_size, self.n_envs, int(self.action_space.n)), np.bool_)  # type: ignore[attr-defined]
+        assert isinstance(self.action_space, Discrete)  # `agents.ppo.build` refuses others
+        self.masks = np.ones((self.buffer_size, self.n_envs, int(self.action_space.n)), np.bool_)
 
     def get(self, batch_size: int | None = None) -> Generator[MaskedSamples, None, None]:  # type: ignore[override]
         """Minibatches in random order, each transition once."""

@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import zipfile
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # inference reads run folders without SB3
 
 VERSION = 1  # of the manifest
 LIBRARIES = ("numpy", "numba", "gymnasium", "torch", "stable-baselines3")
+_ADDRESS = re.compile(rb" at 0x[0-9a-f]+(?=>)")
 STATUSES = ("running", "finished", "failed", "interrupted")
 
 
@@ -150,12 +152,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def save_policy(model: BaseAlgorithm, path: Path) -> None:
-    """Save ``model`` in SB3's format; equal models give equal bytes (the archive holds no times)."""
+    """Save ``model`` in SB3's format, less what differs between equal models: times, and the addresses of objects that
+    SB3 lists for human readers."""
     stamped, plain = io.BytesIO(), io.BytesIO()
     model.save(stamped)
     with zipfile.ZipFile(stamped) as source, zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
-            target.writestr(zipfile.ZipInfo(name), source.read(name))
+            content = source.read(name)
+            target.writestr(zipfile.ZipInfo(name), _ADDRESS.sub(b"", content) if name == "data" else content)
     write_atomically(path, plain.getvalue())
 
 

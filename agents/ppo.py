@@ -4,6 +4,7 @@ What differs from SB3's own `PPO`, and why:
 
 - the value of a truncated episode's last observation is computed for all truncated rows at once (SB3 runs one forward
   pass a row);
+- an action that the environment masks is never sampled, and its probability is 0 in the loss;
 - only rows that ended are looked at in Python, and the probabilities are computed without SB3's distribution objects;
 - a loss, a gradient, a value, a reward or an observation that is not finite stops the run *before* the parameters are
   touched, with an error that says where;
@@ -55,7 +56,7 @@ class PPOConfig:
     activation: str = "relu"  # tanh, relu or silu
     normalise_observations: bool = True
     reward_scale: float = 0.1  # the learner sees reward x this
-    masks: bool = True  # an action that cannot be done is never sampled
+    masks: bool = True  # in training, an action that cannot be done is never sampled
 
 
 def discount(gamma_per_s: float, dt_s: float | None) -> float:
@@ -116,6 +117,7 @@ class BatchPPO(PPO):
 
     _last_obs: np.ndarray  # (N, F)
     _last_episode_starts: np.ndarray  # (N,) bool
+    rollout_buffer: MaskedRolloutBuffer
 
     def __init__(
         self,
@@ -141,7 +143,7 @@ class BatchPPO(PPO):
         for _ in range(n_rollout_steps):
             masks = self._masks(env)
             actions, values, log_probs = self._sample(self._last_obs, masks)
-            rollout_buffer.masks[rollout_buffer.pos] = masks  # type: ignore[attr-defined]
+            self.rollout_buffer.masks[rollout_buffer.pos] = masks
             new_obs, rewards, dones, infos = self._step_env(env, actions)
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -164,7 +166,7 @@ class BatchPPO(PPO):
         """Which actions can be taken now, ``(N, A)`` bool; all of them where the environment is not asked."""
         if self.masked:
             return env.action_masks()  # type: ignore[attr-defined]
-        return np.ones((env.num_envs, int(self.action_space.n)), np.bool_)  # type: ignore[attr-defined]
+        return np.ones(self.rollout_buffer.masks.shape[1:], np.bool_)
 
     def _forward(self, obs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities of the actions ``(N, A)`` and values ``(N,)``; SB3's networks without its distributions,

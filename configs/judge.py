@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from agents.policy import BASELINE
 from configs.build import Trial, trial_env
 from configs.schema import DirectionalConfig, EvaluationConfig
@@ -37,3 +39,10 @@ def judge(
     write_scorecard(folder, card)
     write_report(folder, outcome, {"judged on": what.title, **manifest}, card)
     return card
+
+
+def print_places(title: str, places: Mapping[str, Path], console: Console) -> None:
+    """Print where things lie, one a line and never broken."""
+    console.print(title)
+    for name, path in places.items():
+        console.print(f"{name:<10} {path}", soft_wrap=True, markup=False, highlight=False)

@@ -30,18 +30,18 @@ FIELDS: dict[str, Field] = {
     "news_rate": Field(0.25, 0.0, 100.0, "1/s", "arrivals of news: jumps of the belief"),
     "news_size": Field(0.02, 0.0, 0.25, "probability", "size of a jump at belief 1/2; it scales with 4 p (1 - p)"),
     # the makers
-    "maker_rate": Field(2.0, 0.001, 100.0, "1/s", "how often the makers' estimate catches up with the belief"),
+    "maker_rate": Field(1.5, 0.001, 100.0, "1/s", "how often the makers' estimate catches up with the belief"),
     "half_spread": Field(
         0.006, 0.0, 0.2, "dollar", "distance the makers keep from their estimate, before rounding out"
     ),
     "depth": Field(150.0, 1.0, 1e5, "contracts", "mean size a new level is quoted with"),
     "levels": Field(6.0, 1.0, 20.0, "ticks", "how deep behind the touch limit orders and cancels arrive"),
-    "add_rate": Field(3.0, 0.0, 1000.0, "1/s", "arrivals of limit orders, both sides together"),
+    "add_rate": Field(2.5, 0.0, 1000.0, "1/s", "arrivals of limit orders, both sides together"),
     "add_size": Field(40.0, 0.01, 1e5, "contracts", "mean size of a limit order"),
-    "cancel_rate": Field(3.0, 0.0, 1000.0, "1/s", "arrivals of cancels, both sides together"),
+    "cancel_rate": Field(2.5, 0.0, 1000.0, "1/s", "arrivals of cancels, both sides together"),
     "cancel_share": Field(0.5, 0.0, 1.0, "1", "largest share of a level that one cancel takes; uniform from 0"),
     # the takers
-    "noise_rate": Field(2.0, 0.0, 1000.0, "1/s", "arrivals of takers who know nothing"),
+    "noise_rate": Field(1.5, 0.0, 1000.0, "1/s", "arrivals of takers who know nothing"),
     "noise_size": Field(20.0, 0.01, 1e5, "contracts", "mean size of their orders"),
     "informed_rate": Field(0.3, 0.0, 1000.0, "1/s", "arrivals of takers who know the belief"),
     "informed_size": Field(60.0, 0.01, 1e5, "contracts", "mean size of their orders"),
@@ -58,7 +58,7 @@ FIELDS: dict[str, Field] = {
     "cancel_ahead": Field(1.0, 0.0, 1.0, "1", "1 = cancels come from ahead of us in proportion; 0 = never from ahead"),
     # the probabilistic fill model: logit of the probability of a fill within `life`, see docs/fills.md
     "fill_life_s": Field(5.0, 0.1, 3600.0, "s", "the life that the fill probability is stated for"),
-    "fill_base": Field(-2.0, -20.0, 20.0, "logit", "intercept: prints through the price fill besides"),
+    "fill_base": Field(-0.25, -20.0, 20.0, "logit", "intercept: prints through the price fill besides"),
     "fill_queue": Field(-0.25, -20.0, 20.0, "logit", "per unit of log(1 + queue ahead / own size)"),
     "fill_spread": Field(0.1, -20.0, 20.0, "logit", "per cent of spread beyond the first"),
     "fill_activity": Field(0.3, -20.0, 20.0, "logit", "per unit of log(1 + prints in the last step)"),
