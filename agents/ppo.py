@@ -46,8 +46,8 @@ class PPOConfig:
     epochs: int = 4  # passes over a rollout
     minibatches: int = 4  # minibatches per pass: batch size = num_envs x n_steps / minibatches
     learning_rate: float = 1e-3  # Adam, falling linearly to 0 over the run
-    gamma_per_s: float = 1.0  # discount per second of market time; gamma = gamma_per_s ** dt_s
-    gae_lambda: float = 0.95
+    gamma_per_s: float = 0.97  # discount per second of market time; gamma = gamma_per_s ** dt_s
+    gae_lambda: float = 0.9
     clip_range: float = 0.2
     ent_coef: float = 0.005
     vf_coef: float = 0.5

@@ -45,7 +45,7 @@ def per_contract(total: np.ndarray, contracts: np.ndarray, episode: np.ndarray) 
     mean = float(sums.sum() / weights.sum())
     clusters = len(sums)
     residual = sums - mean * weights
-    error = math.sqrt((residual**2).sum() * clusters / max(1, clusters - 1)) / weights.sum()
+    error = math.sqrt((residual**2).sum() * clusters / max(1, clusters - 1)) / float(weights.sum())
     return Estimate(mean, mean - Z99 * error, mean + Z99 * error, error, len(total))
 
 

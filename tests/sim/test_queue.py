@@ -178,15 +178,18 @@ def test_a_life_cut_into_pieces_has_the_same_chance(p, cuts):
     assert hazard(p, life, life) == pytest.approx(p, rel=1e-12)
 
 
-def test_probabilistic_fills_come_as_often_as_stated():
-    """One print at our price a life after we joined: the coin has the stated probability (exact test, level 1e-4)."""
+@pytest.mark.parametrize("seconds", [(6,), (2, 3, 4, 5, 6), (1.5, 1.6, 1.7, 5.5, 6)])
+def test_probabilistic_fills_come_as_often_as_stated(seconds):
+    """Prints at our price up to a life after we joined: however many, together they have the stated probability.
+
+    Exact binomial test at level 1e-4.
+    """
     count = 400 if INTERPRETED else 4000
     row = {"fill_base": 0.4, "fill_queue": 0.0, "fill_spread": 0.0, "fill_activity": 0.0, "fill_size": 0.0}
-    engine = engine_on(
-        tape(*BOOK, trade(6, ASK, 5000, 500), fees=(FREE,)), fill_model="probabilistic", num_envs=count, **row
-    )
+    prints = [trade(second, ASK, 5000, 500) for second in seconds]
+    engine = engine_on(tape(*BOOK, *prints, fees=(FREE,)), fill_model="probabilistic", num_envs=count, **row)
     engine.submit(intents(engine, bid=buy(5000, 10)))
-    pass_time(engine, until=1.5)
+    pass_time(engine, until=1.25)
     stated = 1 / (1 + math.exp(-0.4))
     assert engine.state.orders["hazard"][:, 0] == pytest.approx(stated, rel=1e-12)
     engine.submit(intents(engine))
