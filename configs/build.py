@@ -40,6 +40,8 @@ def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
 
     A curriculum changes training only: the rows are drawn from the scenario's own ranges, with the evaluation's seed.
     """
+    if evaluation.seed == config.seed:
+        raise ValueError(f"evaluation.seed = {evaluation.seed} is the seed the run was trained with: use another one")
     wanted = config.scenario
     rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed)
     if isinstance(wanted, SyntheticConfig):

@@ -2,9 +2,11 @@
 
 A term is positive where it is good: penalties are negative, and weights positive.
 
-``edge`` is a control variate of ``pnl``: where forecasts are unbiased both have the same mean over a life, because what
-a position gains from later moves of the forecast has mean 0. It leaves that noise out, and says at once what an order
-was worth, which the mid says only when the makers have caught up. Without a forecast it is 0.
+``edge`` is ``pnl`` less noise where the forecast is nearly exact: then both have the same mean over a life, because
+what a position gains from later moves of the forecast has mean 0. It leaves that noise out, and says at once what an
+order was worth, which the mid says only when the makers have caught up. Without a forecast it is 0. It flatters whoever
+trades on a forecast with a large error: what is bought is what the error made look cheap (the winner's curse). Judge by
+``pnl``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from sim.scenarios.compiled import PPM
 from sim.scenarios.flow import flow_event, outcome, start_flow
 from sim.scenarios.replay import start_tape, tape_event
 from sim.state import FILL_SLOTS, MESSAGE_SLOTS, ORDER_SLOTS, State
-from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, SECOND_NS, SETTLED, UUSD
+from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, PX_ONE, SECOND_NS, SETTLED, UUSD
 
 
 @pasted
@@ -249,7 +249,7 @@ class Engine:
         first_env: global number of the first environment, so that a batch can be cut into pieces.
         window_s: market seconds after which an episode is cut off; ``inf`` = play to the end.
         cash_uusd: what the account starts with.
-        ruin_uusd: equity below which an episode ends; default the price of one smallest order at $1 a contract.
+        ruin_uusd: equity below which an episode ends; default the venue's smallest order at $1 a contract.
         fill_model: one of ``sim.types.FILL_MODELS``.
         threads: slices of the batch that run at once. Results do not depend on it.
 
@@ -265,7 +265,7 @@ class Engine:
         first_env: int = 0,
         window_s: float = 300.0,
         cash_uusd: int = 10_000 * UUSD,
-        ruin_uusd: int = 5 * UUSD,
+        ruin_uusd: int | None = None,
         fill_model: str = "queue",
         threads: int = 1,
     ) -> None:
@@ -277,6 +277,11 @@ class Engine:
             raise ValueError(f"engine: window_s must be positive, got {window_s}")
         if threads < 1:
             raise ValueError(f"engine: threads must be at least 1, got {threads}")
+        ruin = scenario.rules.min_qty * PX_ONE if ruin_uusd is None else ruin_uusd
+        if cash_uusd <= ruin:
+            raise ValueError(
+                f"engine: an account of {cash_uusd} micro-dollars is ruined from the start, at {ruin} or less"
+            )
         self.scenario = scenario
         self.num_envs = num_envs
         self.grid = scenario.grid
@@ -285,7 +290,7 @@ class Engine:
         account = self.state.account
         account["number"] += first_env
         account["start_uusd"] = cash_uusd
-        account["ruin_uusd"] = ruin_uusd
+        account["ruin_uusd"] = ruin
         account["window_ns"] = NEVER_NS if np.isinf(window_s) else round(window_s * SECOND_NS)
         account["fill_model"] = FILL_MODELS.index(fill_model)
         account["netting"] = scenario.rules.netting

@@ -76,8 +76,8 @@ def kernel(function: F) -> F:
 def inner(function: F) -> F:
     """As :func:`kernel`, for functions that only kernels call: without the wrapper that Python would need to call them.
 
-    The wrapper of a function that takes a :class:`sim.desk.Desk` is longer than most of them, and compiling it takes
-    longer than the function itself.
+    Python must not call it: that ends the process. The wrapper of a function that takes a
+    :class:`sim.desk.Desk` is longer than most of them, and compiling it takes longer than the function itself.
     """
     return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 

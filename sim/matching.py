@@ -34,7 +34,7 @@ from sim.types import (
     REJECT_POST_ONLY_CROSS,
     REJECT_SIZE,
 )
-from sim.venues.fees import charge, fee_bound
+from sim.venues.fees import fee_bound
 
 
 @inner
@@ -100,26 +100,11 @@ def _depth(desk, message, qty, now):
 
 
 @inner
-def _affordable(desk, leg, reduce, px, qty, overshoot):
-    """Largest size up to ``qty`` whose price and fee the free cash pays; halving search, hardly ever entered."""
-    if reduce == 1:
-        return qty
-    price = leg_price(leg, px)
-    cash = free_cash(desk)
-    low, high = 0, qty
-    while low < high:
-        size = (low + high + 1) // 2
-        fee, _ = charge(desk.fees, desk.market["fee"], price, size, True, False, overshoot)
-        if price * size + fee <= cash:
-            low = size
-        else:
-            high = size - 1
-    return low
-
-
-@inner
 def take(desk, message, qty, now):
-    """Walk the book level by level up to the limit. Returns (lots left, rounding carried by the order)."""
+    """Walk the book level by level up to the limit. Returns (lots left, rounding carried by the order).
+
+    The order was accepted because free cash covers the most it can cost, so no fill has to ask for cash again.
+    """
     side = message["side"]
     leg = message["leg"]
     levels = desk.book.shape[1]
@@ -137,19 +122,13 @@ def take(desk, message, qty, now):
         if message["budget_uusd"] > 0:
             size = min(size, budget // leg_price(leg, px))
         if size > 0:
-            wanted = size
-            size = _affordable(desk, leg, message["reduce"], px, size, overshoot)
-            if size > 0:
-                _consume(desk, resting_side, level, size, now)
-                _, overshoot = execute(
-                    desk, message["id"], side, leg, message["reduce"], px, size, 0,
-                    overshoot, mid2, message["sent_mid2_px"], now,
-                )  # fmt: skip
-                qty -= size
-                budget -= leg_price(leg, px) * size
-            if size < wanted:
-                reject(desk, REJECT_CASH)
-                return 0, overshoot
+            _consume(desk, resting_side, level, size, now)
+            _, overshoot = execute(
+                desk, message["id"], side, leg, message["reduce"], px, size, 0,
+                overshoot, mid2, message["sent_mid2_px"], now,
+            )  # fmt: skip
+            qty -= size
+            budget -= leg_price(leg, px) * size
         elif message["budget_uusd"] > 0 and budget < leg_price(leg, px):
             return 0, overshoot  # the cash meant for this order is spent
         level += step

@@ -125,20 +125,26 @@ def find_keyframes(desk, events, first, every_ns, ns, cursors, markets, books):
     """Replay the ``events`` of a tape and keep the book at its first whole batch and every ``every_ns`` after it.
 
     ``first`` is the row in the pool of the tape's first event. Returns the number of keyframes, which may exceed the
-    arrays' length: then allocate and call again. A change that makes a level's size negative ends it: then
+    arrays' length: then allocate and call again. From a GAP to the end of the next snapshot the book is not to be
+    trusted: no keyframe is taken there. Elsewhere a change that makes a level's size negative ends it: then
     minus (its row + 1) is returned.
     """
     count = 0
     due = 0
     now = 0
+    trusted = True
     for row in range(len(events)):
         event = events[row]
+        if event["kind"] == GAP:
+            trusted = False
+        elif event["kind"] == CLEAR:
+            trusted = True
         now = max(now, event["local_ns"])
-        if event["kind"] == DELTA:
+        if event["kind"] == DELTA and trusted:
             if desk.book[event["side"], desk.level_of[event["px"]]] + event["qty"] < 0:
                 return -1 - row
         tape_event(desk, event, now)
-        if event["flags"] & END_OF_BATCH and now >= due and desk.market["status"] == OPEN:
+        if event["flags"] & END_OF_BATCH and now >= due and trusted and desk.market["status"] == OPEN:
             if count < len(ns):
                 reset_counters(desk.market)
                 ns[count] = now

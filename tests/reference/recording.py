@@ -118,12 +118,16 @@ def _level(market: Market, event: Event, has_prints: bool, now: int) -> None:
 
 
 def keyframes(start: Market, recording: Recording, every_ns: int) -> list[tuple[int, int]]:
-    """(rows applied, stamp) of the first whole message while open, and then of one each ``every_ns``."""
-    found, due, now = [], 0, 0
+    """(rows applied, stamp) of the first whole message while open, and then of one each ``every_ns``.
+
+    None between a GAP and the next snapshot: there the book is not to be trusted.
+    """
+    found, due, now, trusted = [], 0, 0, True
     for index, event in enumerate(recording.events):
         now = max(now, event.ns)
+        trusted = (trusted or event.kind == CLEAR) and event.kind != GAP
         apply(start, event, recording, now)
-        if event.last and now >= due and start.status == OPEN:
+        if event.last and now >= due and trusted and start.status == OPEN:
             found.append((index + 1, now))
             due = now + every_ns
     return found
