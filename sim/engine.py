@@ -226,8 +226,12 @@ def _reset(world, state, first, last, mask):
 
 @kernel
 def _finish(state, first, last, terminated, truncated):
-    """Say which episodes are over, and hold them until their reset."""
+    """Say which episodes are over, and hold them until their reset.
+
+    Returns an environment that had more fills than its journal holds, or -1.
+    """
     markets = len(state.market) // len(state.account)
+    overflow = -1
     for env in range(first, last):
         account = state.account[env]
         over = account["ruined"] == 1 or state.market[env * markets]["status"] == SETTLED
@@ -237,6 +241,9 @@ def _finish(state, first, last, terminated, truncated):
         truncated[env] = cut and not over
         if over or cut:
             account["done"] = 1
+        if account["n_fills"] > FILL_SLOTS:
+            overflow = env
+    return overflow
 
 
 class Engine:
@@ -351,16 +358,15 @@ class Engine:
     def _move(self, step_ns: int, max_events: int) -> None:
         def run(first: int, last: int) -> None:
             _advance(self.world, self.state, first, last, step_ns, max_events)
-            _finish(self.state, first, last, self.terminated, self.truncated)
+            env = _finish(self.state, first, last, self.terminated, self.truncated)
+            if env >= 0:
+                count = self.state.account["n_fills"][env]
+                raise RuntimeError(
+                    f"engine: environment {env} had {count} fills in one step, the journal holds {FILL_SLOTS} "
+                    "(one an order and price): use a tighter limit, or a shorter step"
+                )
 
         self._run(run)
-        if self.state.account["n_fills"].max() > FILL_SLOTS:
-            env = int(self.state.account["n_fills"].argmax())
-            count = self.state.account["n_fills"][env]
-            raise RuntimeError(
-                f"engine: environment {env} had {count} fills in one step, the journal holds {FILL_SLOTS} "
-                "(one an order and price): use a tighter limit, or a shorter step"
-            )
 
     def snapshot(self) -> State:
         """A copy of all state."""
