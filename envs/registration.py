@@ -1,7 +1,7 @@
 """Gymnasium ids of the environments.
 
-``import envs`` registers them; Gymnasium 1.2 no longer looks for plugins of its own accord. The ids name their classes and
-do not import them.
+``import envs`` registers them; Gymnasium 1.2 no longer looks for plugins of its own accord. The ids name their classes
+and do not import them.
 """
 
 from __future__ import annotations
