@@ -17,13 +17,14 @@ from stable_baselines3.common.logger import Logger
 from tqdm import tqdm
 
 from agents import ppo
+from agents.network import find_activation
 from agents.sb3_vec import SB3VecEnv
 from benchmarks.machine import describe, print_result
 from envs.vector import TradingVectorEnv
 
 
 def _network(inputs: int, outputs: int, config: ppo.PPOConfig) -> torch.nn.Sequential:
-    activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "silu": torch.nn.SiLU}[config.activation]
+    activation = find_activation(config.activation)
     sizes = [inputs, *config.hidden]
     layers: list[torch.nn.Module] = []
     for before, after in pairwise(sizes):

@@ -5,6 +5,7 @@ import pytest
 from worlds import make_env
 
 from agents.policy import load
+from benchmarks.learning import expected_uusd
 from evaluation.rollout import rollout
 from evaluation.tune import candidate, tune
 from sim.scenarios import synthetic
@@ -14,16 +15,9 @@ from sim.strategies import find_strategy
 BUDGET = 40_000  # steps: episodes have 20 in 6 environments
 
 
-def at_the_belief(episodes):
-    """Results with every fill valued at the belief of its moment: the same mean, without the coin and the news."""
-    fill = episodes.fill
-    worth = fill["qty"] * (fill["latent_ppm"] / 100 - fill["px"]) - fill["fee_uusd"]
-    return np.bincount(episodes.fill_episode, worth, len(episodes))
-
-
 def mean_result(spec, seed):
     env = make_env(64, seed=seed)
-    return at_the_belief(rollout(env, load(spec, env.spec_sheet), 256)).mean()
+    return expected_uusd(rollout(env, load(spec, env.spec_sheet), 256)).mean()
 
 
 def test_it_keeps_the_budget_and_the_bounds_and_repeats_itself():
@@ -50,7 +44,7 @@ def test_a_short_first_episode_does_not_break_the_budget():
 
 def test_it_beats_the_defaults_on_fresh_worlds():
     """An imbalance taker pays the spread for little: trading less is better. The gap is many standard errors wide."""
-    tuned = tune("imbalance", make_env, BUDGET, progress=False, results=at_the_belief)
+    tuned = tune("imbalance", make_env, BUDGET, progress=False, results=expected_uusd)
     assert mean_result(tuned.spec, seed=99) > mean_result("baseline:imbalance", seed=99)
 
 
