@@ -35,7 +35,7 @@ class Batch:
         )
         self.num_envs = num_envs
         self.random = np.random.default_rng([seed, 1])  # the policy's coins, not the market's
-        self._intents = np.zeros((num_envs, 2), INTENT)
+        self._intents = np.zeros((num_envs, 1, 2), INTENT)
         self._intents["leg"][:, ASK] = NO  # a sale opens NO, so that nothing ever depends on what is held
         self._intents["leg"][:, BID] = YES
 

@@ -154,7 +154,7 @@ def post_and_cancel(num_envs: int, rounds: int, seed: int) -> dict:
                 _post_anywhere(active, unfilled)
             unfilled &= active.step(1.0).qty.sum(axis=1) == 0
             idle.step(1.0)
-            reserved = active.engine.state.account["reserved_uusd"][unfilled]
+            reserved = active.engine.state.pool["reserved_uusd"][unfilled, 0]
             resting += int((reserved > 0).sum())
             locked += int((reserved != 0).sum()) if step % 2 else 0
             different += int((_different(active, idle) & unfilled).sum())
@@ -181,7 +181,8 @@ def _different(batch: Batch, other: Batch) -> np.ndarray:
     one, two = batch.engine.state, other.engine.state
     same = (one.book == two.book).all(axis=(1, 2))
     for name in ("cash_uusd", "equity_uusd", "peak_uusd", "fees_uusd", "escrow_uusd", "counterparty_uusd"):
-        same &= one.account[name] == two.account[name]
+        place = "account" if name in one.account.dtype.names else "pool"
+        same &= np.ravel(getattr(one, place)[name]) == np.ravel(getattr(two, place)[name])
     for name in ("yes_qty", "no_qty"):
         same &= one.position[name] == two.position[name]
     for name in ("mid2_px", "best_bid", "best_ask", "latent_ppm", "last_px", "bought_qty", "sold_qty"):

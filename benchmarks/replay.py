@@ -17,16 +17,16 @@ from sim.types import INTENT
 
 def _rate(engine: Engine, rounds: int) -> tuple[float, int]:
     """Best events a second over ``rounds`` whole replays of every tape, and the events of one."""
-    intents = np.zeros((engine.num_envs, 2), INTENT)
+    intents = np.zeros((engine.num_envs, 1, 2), INTENT)
     best, events = 0.0, 0
     for _ in range(rounds):
         engine.reset()
-        first = engine.state.account["cursor"].sum()
+        first = engine.state.market["cursor"].sum()
         engine.submit(intents)
         begin = time.perf_counter()
         engine.advance(1e9)
         elapsed = time.perf_counter() - begin
-        events = int(engine.state.account["cursor"].sum() - first)
+        events = int(engine.state.market["cursor"].sum() - first)
         best = max(best, events / elapsed)
     return best, events
 

@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks.machine import print_result
 from sim.engine import Engine
 from sim.importers.resolvedkit import sample_folder, tapes
-from sim.scenarios import Scenario
+from sim.scenarios import Place, Scenario
 from sim.scenarios.row import make_rows
 from sim.tape import Tape
 from sim.types import ASK, BID, DO_PLACE, INTENT, IOC, LOTS_PER_CONTRACT, NO, PX_ONE, SECOND_NS, UUSD, YES
@@ -75,7 +75,7 @@ class LateFavorite:
         self.slug, self.entry, self.by_token = slug, spec["entry"], by_token
         self.end_ns = tape.header.markets[0].close_ns
         scenario = Scenario(
-            make_rows(1, order_delay_ms=LATENCY_MS), venue="polymarket", tapes=(tape,), names=(slug,),
+            make_rows(1, order_delay_ms=LATENCY_MS), places=(Place("polymarket"),), tapes=(tape,), names=(slug,),
             replay_share=1.0, sequential=True,
         )  # fmt: skip
         self.engine = Engine(scenario, 1, window_s=math.inf)
@@ -106,7 +106,7 @@ class LateFavorite:
         if wait > 0:
             self.engine.advance(wait / SECOND_NS)
             self._book_fills()
-            self.engine.submit(np.zeros((1, 2), INTENT))  # empties the journal
+            self.engine.submit(np.zeros((1, 1, 2), INTENT))  # empties the journal
 
     def _look(self, token: str) -> None:
         """Refresh what is known: the token whose view came, or both."""
@@ -132,9 +132,9 @@ class LateFavorite:
 
     def _intent(self, token: str, limit: int) -> np.ndarray:
         """Spend the budget on the token at once: a buyer of DOWN sells in YES space."""
-        intents = np.zeros((1, 2), INTENT)
+        intents = np.zeros((1, 1, 2), INTENT)
         budget = int(self.entry["usd"] * UUSD)
-        order = intents[0, BID if token == "UP" else ASK]
+        order = intents[0, 0, BID if token == "UP" else ASK]
         order["do"], order["tif"] = DO_PLACE, IOC
         order["leg"] = YES if token == "UP" else NO
         order["px"] = limit if token == "UP" else PX_ONE - limit

@@ -35,7 +35,7 @@ def check(env: TradingVectorEnv, outputs: tuple) -> None:
         if not np.isfinite(values).all():
             rows = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             raise RuntimeError(f"soak: {name} of environment {rows[0]} is not finite: {values[rows[0]]}")
-    account = env.engine.state.account
+    account = env.engine.state.pool
     total = account["cash_uusd"] + account["counterparty_uusd"] + account["fees_uusd"] + account["escrow_uusd"]
     if (total != account["start_uusd"]).any():
         rows = np.flatnonzero(total != account["start_uusd"])

@@ -54,14 +54,15 @@ class Core:
         self._count = engine.num_envs
         self._memory = memories.allocate(self._count)
         self._columns = np.array(schema.columns)
-        self._intents = np.zeros((self._count, 2), INTENT)
+        self._intents = np.zeros((self._count, 1, 2), INTENT)
         self._changes = np.zeros(self._count, CHANGE)
         self._verdicts = np.zeros(len(table.listed), np.int64)
 
     def decode(self, actions: np.ndarray, now: Buffers) -> None:
         """Turn actions int64 ``(N,)``, checked, into intents."""
         state, rows = self.engine.state, self.table.rows
-        decode(self.rules, state.account, state.market, rows, 0, self._count, actions, self._intents, now.reject)
+        arrays = (state.account, state.pool, state.market)
+        decode(self.rules, *arrays, rows, 0, self._count, actions, self._intents[:, 0], now.reject)
 
     def submit(self) -> None:
         """Put the intents on the wire."""
@@ -100,13 +101,13 @@ class Core:
     def observe(self, mask: np.ndarray, out: np.ndarray) -> None:
         """Write the observations of the environments in ``mask`` bool ``(N,)`` into ``out`` float32 ``(N, F)``."""
         state = self.engine.state
-        arrays = (state.account, state.market, state.book)
+        arrays = (state.account, state.pool, state.market, state.book)
         observe(self.rules, *arrays, self._memory, self._columns, mask, 0, self._count, out)
 
     def mask(self, now: Buffers) -> None:
         """Write which actions can be done."""
         state, rows = self.engine.state, self.table.rows
-        write_masks(self.rules, state.account, state.market, rows, 0, self._count, self._verdicts, now.action_mask)
+        write_masks(self.rules, state.pool, state.market, rows, 0, self._count, self._verdicts, now.action_mask)
 
     def snapshot(self) -> Snapshot:
         """A copy of simulator and memory."""

@@ -73,12 +73,12 @@ def _prices(px_of, up, down, reach_up, reach_down, market, levels):
 
 
 @inner
-def _means(account, position, orders, cancels_first):
+def _means(pool, position, orders, cancels_first):
     """Cash for BID and ASK, YES and NO lots, and whether BID and ASK are quoted.
 
     What a new order on a side replaces counts as free, unless its cancel may arrive later than the order.
     """
-    cash_bid = cash_ask = account["cash_uusd"] - account["reserved_uusd"]
+    cash_bid = cash_ask = pool["cash_uusd"] - pool["reserved_uusd"]
     yes = position["yes_qty"] - position["yes_held_qty"]
     no = position["no_qty"] - position["no_held_qty"]
     quoted_bid = quoted_ask = 0
@@ -152,7 +152,7 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
 
 
 @kernel
-def write_masks(rules, accounts, markets, rows, first, last, verdicts, out):
+def write_masks(rules, pools, markets, rows, first, last, verdicts, out):
     """``out`` bool ``(N, A)``: which rows can be done now. ``verdicts`` int64 ``(A,)`` is scratch.
 
     Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between:
@@ -165,10 +165,11 @@ def write_masks(rules, accounts, markets, rows, first, last, verdicts, out):
     kind, smallest, largest = rows.kind, rows.smallest, rows.largest
     for env in range(first, last):
         slot = env  # one market an environment
-        account, market = accounts[env], markets[slot]
+        market = markets[slot]
+        pool = pools[env, market["venue"]]
         prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
-        means = _means(account, market["position"], market["orders"], cancels_first[account["row"]])
-        offer = Offer(int(market["status"] == OPEN), market["fee"], account["min_qty"], *prices, *means)
+        means = _means(pool, market["position"], market["orders"], cancels_first[market["row"]])
+        offer = Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
         mixed = False
         for k in range(len(smallest)):
             row = smallest[k]
@@ -196,7 +197,7 @@ def _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, env, out):
 
 
 @kernel
-def decode(rules, accounts, markets, rows, first, last, actions, intents, rejects):
+def decode(rules, accounts, pools, markets, rows, first, last, actions, intents, rejects):
     """Turn ``actions`` int64 ``(N,)`` into ``intents`` INTENT ``(N, 2)``.
 
     ``rejects`` int32 ``(N,)`` says why an action was not sent; 0 = it was, or asked for nothing. Finished episodes send
@@ -216,8 +217,9 @@ def decode(rules, accounts, markets, rows, first, last, actions, intents, reject
         if account["done"] == 1 or verb == HOLD:
             continue
         prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
-        means = _means(account, market["position"], market["orders"], cancels_first[account["row"]])
-        offer = Offer(int(market["status"] == OPEN), market["fee"], account["min_qty"], *prices, *means)
+        pool = pools[env, market["venue"]]
+        means = _means(pool, market["position"], market["orders"], cancels_first[market["row"]])
+        offer = Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
         reason = _reason_at_any_size(offer, verb, leg, cross)
         if reason == REJECT_NONE:
             reason = _reason_of_size(offer, fees, verb, leg, qty, cross)

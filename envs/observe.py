@@ -42,12 +42,12 @@ _DECAY = 0.9  # weight of the past in the variance of the mid's moves
 
 
 @kernel
-def observe(rules, accounts, markets, book, memory, columns, wanted, first, last, out):
+def observe(rules, accounts, pools, markets, book, memory, columns, wanted, first, last, out):
     """Write rows ``first`` to ``last`` of ``out`` float32 ``(N, F)`` where ``wanted`` bool ``(N,)``; others stay.
 
-    ``accounts``, ``markets`` and ``book`` are those of the state. ``columns`` int64 ``(groups,)``: where a group of
-    ``features.GROUPS`` starts, -1 = left out. Counts "since the last observation" start again at 0, and the mid is
-    remembered: an environment is observed once a step.
+    ``accounts``, ``pools``, ``markets`` and ``book`` are those of the state. ``columns`` int64 ``(groups,)``: where a
+    group of ``features.GROUPS`` starts, -1 = left out. Counts "since the last observation" start again at 0, and the
+    mid is remembered: an environment is observed once a step.
     """
     px_of, ticks, fees = rules.px_of, rules.tick, rules.fees
     past, mids = memory.past, memory.mids
@@ -68,7 +68,10 @@ def observe(rules, accounts, markets, book, memory, columns, wanted, first, last
         if columns[1] >= 0:
             _time(account, market, out, env, columns[1])
         if columns[2] >= 0:
-            _portfolio(account, market, market["position"], fees[market["fee"]]["taker_ppm"], out, env, columns[2])
+            pool = pools[env, market["venue"]]
+            _portfolio(
+                account, pool, market, market["position"], fees[market["fee"]]["taker_ppm"], out, env, columns[2]
+            )
         if columns[3] >= 0:
             _orders(market["orders"], account["now_ns"], bid, ask, tick, out, env, columns[3])
         if columns[4] >= 0:
@@ -187,12 +190,12 @@ def _time(account, market, out, env, at):
 
 
 @inner
-def _portfolio(account, market, position, rate_ppm, out, env, at):
+def _portfolio(account, pool, market, position, rate_ppm, out, env, at):
     yes, no = position["yes_qty"], position["no_qty"]
     mid = market["mid2_px"] * _HALF_DOLLAR
     value = (yes * mid + no * (1.0 - mid)) * PX_ONE
     cost = position["yes_cost_uusd"] + position["no_cost_uusd"]
-    cash, equity = account["cash_uusd"], account["equity_uusd"]
+    cash, equity = pool["cash_uusd"], account["equity_uusd"]
     start = float(account["start_uusd"])
     money = MONEY_HALF * start
     out[env, at] = part(yes, _SIZE_LOTS)
@@ -203,7 +206,7 @@ def _portfolio(account, market, position, rate_ppm, out, env, at):
     out[env, at + 5] = soft(position["realised_uusd"], money)
     out[env, at + 6] = soft(equity - account["start_uusd"], money)
     out[env, at + 7] = part(account["peak_uusd"] - equity, money)
-    out[env, at + 8] = part(cash - account["reserved_uusd"], start)
+    out[env, at + 8] = part(cash - pool["reserved_uusd"], start)
     out[env, at + 9] = value / (value + cash) if value > 0.0 else 0.0
     out[env, at + 10] = part(rate_ppm * 1e-6 * (mid * (1.0 - mid)), FEE_HALF)
 

@@ -31,7 +31,7 @@ def write_ends(accounts, markets, over, cut, resting, first, last, terminated, t
         elif truncated[env]:
             if account["gap"] == 1:
                 reason = GAP
-            elif account["tape"] >= 0 and account["cursor"] >= account["cursor_end"]:
+            elif markets[env]["tape"] >= 0 and markets[env]["cursor"] >= markets[env]["cursor_end"]:
                 reason = TAPE_END
             else:
                 reason = WINDOW

@@ -16,7 +16,7 @@ def draw_market(px_of: np.ndarray, state: State, env: int) -> str:
 
     Columns of a level: our size there (``*``), bids, price in dollars, asks, our size.
     """
-    account, market, position = state.account[env], state.market[env], state.position[env]
+    account, pool, market, position = state.account[env], state.pool[env], state.market[env], state.position[env]
     seconds = (account["now_ns"] - account["start_ns"]) / SECOND_NS
     left = max(0, int(market["close_ns"] - account["now_ns"])) / SECOND_NS
     lines = [f"step {account['step']}  {seconds:.1f} s played  {left:.1f} s to the close  {_STATUS[market['status']]}"]
@@ -27,8 +27,8 @@ def draw_market(px_of: np.ndarray, state: State, env: int) -> str:
         lines.append(f"forecast {market['signal_ppm'] / UUSD:.4f} +- {market['signal_err_ppm'] / UUSD:.4f}")
     lines.append(
         f"YES {position['yes_qty'] / LOTS_PER_CONTRACT:g}  NO {position['no_qty'] / LOTS_PER_CONTRACT:g}  "
-        f"cash ${account['cash_uusd'] / UUSD:,.2f}  equity ${account['equity_uusd'] / UUSD:,.2f}  "
-        f"fees ${account['fees_uusd'] / UUSD:,.2f}"
+        f"cash ${pool['cash_uusd'].sum() / UUSD:,.2f}  equity ${account['equity_uusd'] / UUSD:,.2f}  "
+        f"fees ${pool['fees_uusd'].sum() / UUSD:,.2f}"
     )
     return "\n".join(lines) + "\n"
 

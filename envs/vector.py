@@ -110,6 +110,8 @@ class TradingVectorEnv(VectorEnv):
             fill_model=fill_model,
             threads=threads,
         )
+        if self.engine.num_markets != 1:
+            raise ValueError(f"environment: expected a scenario of one market, got {self.engine.num_markets}")
         terms = Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown))
         self._core = Core(self.engine, self.schema, self.table, terms)
         self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))

@@ -136,11 +136,12 @@ class _Recorder:
         self.place[env] = place = self.plan[env, self.round[env]]
         self.round[env] += 1
         self.t[env] = 0
-        account = self.state.account
-        for name in ("number", "episode", "row", "tape", "start_ns"):
+        account, tape = self.state.account, self.state.market["tape"]
+        for name in ("number", "episode", "row", "start_ns"):
             self.one[name][place] = account[name][env]
+        self.one["tape"][place] = tape[env]
         self.one["slot"][place] = env
-        self.one["market"][place] = self.market_of[account["tape"][env]]
+        self.one["market"][place] = self.market_of[tape[env]]
         self.one["start_uusd"][place] = account["equity_uusd"][env]
         self._record_paths(env)
 
@@ -171,8 +172,8 @@ class _Recorder:
         one = self.one
         one["steps"][place] = self.t[env]
         one["final_uusd"][place] = account["equity_uusd"]
-        one["cash_uusd"][place] = account["cash_uusd"]
-        one["fees_uusd"][place] = account["fees_uusd"]
+        one["cash_uusd"][place] = self.state.pool["cash_uusd"][env].sum(axis=1)
+        one["fees_uusd"][place] = self.state.pool["fees_uusd"][env].sum(axis=1)
         one["sent_qty"][place] = account["sent_qty"]
         one["unrealised_uusd"][place] = value - position["yes_cost_uusd"] - position["no_cost_uusd"]
         one["settled"][place] = settled

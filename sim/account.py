@@ -5,7 +5,8 @@ is one counterparty. Whoever opens pays into escrow, which holds $1 per open pai
 
     agent cash + counterparty cash + venue fees + escrow
 
-never changes by a micro-dollar (docs/units.md). The counterparty holds the opposite of every contract of the agent.
+never changes by a micro-dollar, on each venue for itself (docs/units.md). The counterparty holds the opposite of every
+contract of the agent.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def leg_price(leg, px):
 @inner
 def free_cash(desk):
     """Micro-dollars that no resting order has locked."""
-    return desk.account["cash_uusd"] - desk.account["reserved_uusd"]
+    return desk.pool["cash_uusd"] - desk.pool["reserved_uusd"]
 
 
 @inner
@@ -47,9 +48,11 @@ def marked(market):
 
 
 @inner
-def mark(account, markets):
-    """Write the account's equity over its ``markets``, an array of MARKET records, and its peak."""
-    equity = account["cash_uusd"]
+def mark(account, pools, markets):
+    """Write the account's equity over its ``pools`` and ``markets``, arrays of records, and its peak."""
+    equity = 0
+    for index in range(len(pools)):
+        equity += pools[index]["cash_uusd"]
     for index in range(len(markets)):
         if markets[index]["status"] != SETTLED:
             equity += marked(markets[index])
@@ -116,25 +119,25 @@ def execute(desk, order_id, side, leg, reduce, px, qty, maker, overshoot, mid2, 
 
     ``px`` is in YES space, ``qty`` > 0 in lots. Cash paid is negative where the fill brought money in.
     """
-    account = desk.account
+    pool = desk.pool
     price = leg_price(leg, px)
     fee, overshoot = charge(desk.fees, desk.market["fee"], price, qty, reduce == 0, maker == 1, overshoot)
     value = price * qty
     other = qty * PAIR_UUSD - value
     if reduce == 1:
         paid = fee - value
-        account["counterparty_uusd"] += other
-        account["escrow_uusd"] -= qty * PAIR_UUSD
+        pool["counterparty_uusd"] += other
+        pool["escrow_uusd"] -= qty * PAIR_UUSD
         desk.market["position"]["realised_uusd"] += value - _close(desk, leg, qty)
     else:
         paid = fee + value
-        account["counterparty_uusd"] -= other
-        account["escrow_uusd"] += qty * PAIR_UUSD
+        pool["counterparty_uusd"] -= other
+        pool["escrow_uusd"] += qty * PAIR_UUSD
         _open(desk, leg, qty, value)
-    account["cash_uusd"] -= paid
-    account["fees_uusd"] += fee
+    pool["cash_uusd"] -= paid
+    pool["fees_uusd"] += fee
     _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent, now)
-    if desk.account["netting"] == 1:
+    if desk.pool["netting"] == 1:
         merge_pairs(desk)
     return paid, overshoot
 
@@ -148,9 +151,9 @@ def merge_pairs(desk):
         return
     cost = _close(desk, YES, pairs) + _close(desk, NO, pairs)
     position["realised_uusd"] += pairs * PAIR_UUSD - cost
-    desk.account["cash_uusd"] += pairs * PAIR_UUSD
-    desk.account["counterparty_uusd"] += pairs * PAIR_UUSD
-    desk.account["escrow_uusd"] -= 2 * pairs * PAIR_UUSD
+    desk.pool["cash_uusd"] += pairs * PAIR_UUSD
+    desk.pool["counterparty_uusd"] += pairs * PAIR_UUSD
+    desk.pool["escrow_uusd"] -= 2 * pairs * PAIR_UUSD
     _trim(desk, YES)
     _trim(desk, NO)
 
@@ -191,7 +194,7 @@ def reserve(desk, index, amount):
         _promise(desk, order["leg"], order["qty"])
     else:
         desk.market["orders"][index]["reserved_uusd"] = amount
-        desk.account["reserved_uusd"] += amount
+        desk.pool["reserved_uusd"] += amount
 
 
 @inner
@@ -214,7 +217,7 @@ def fill_resting(desk, index, qty, now):
     if reduce == 0:
         release = min(paid, desk.market["orders"][index]["reserved_uusd"])
         desk.market["orders"][index]["reserved_uusd"] -= release
-        desk.account["reserved_uusd"] -= release
+        desk.pool["reserved_uusd"] -= release
     if desk.market["orders"][index]["qty"] == 0:
         drop_order(desk, index)
 
@@ -226,7 +229,7 @@ def drop_order(desk, index):
     if order["reduce"] == 1:
         _promise(desk, order["leg"], -order["qty"])
     else:
-        desk.account["reserved_uusd"] -= order["reserved_uusd"]
+        desk.pool["reserved_uusd"] -= order["reserved_uusd"]
     desk.market["live_orders"] -= 1
     desk.market["orders"][index]["id"] = 0
     desk.market["orders"][index]["qty"] = 0
@@ -254,9 +257,9 @@ def settle(desk, payout):
     position["no_qty"] = 0
     position["yes_cost_uusd"] = 0
     position["no_cost_uusd"] = 0
-    desk.account["cash_uusd"] += value
-    desk.account["counterparty_uusd"] += (yes + no) * PAIR_UUSD - value
-    desk.account["escrow_uusd"] -= (yes + no) * PAIR_UUSD
+    desk.pool["cash_uusd"] += value
+    desk.pool["counterparty_uusd"] += (yes + no) * PAIR_UUSD - value
+    desk.pool["escrow_uusd"] -= (yes + no) * PAIR_UUSD
     desk.market["payout_px"] = payout
     desk.market["status"] = SETTLED
 

@@ -7,8 +7,9 @@ fall on the same nanosecond the market event comes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -20,11 +21,11 @@ from sim.desk import Desk
 from sim.kernel import hot, inner, kernel, pasted
 from sim.latency import NEVER_NS, forget_message, next_message, want
 from sim.matching import accept_cancel, accept_order
-from sim.rng import RESET, below, fold, philox, uniform
+from sim.rng import FORK, RESET, below, fold, philox, uniform
 from sim.scenarios import Scenario
 from sim.scenarios.compiled import PPM
 from sim.scenarios.flow import flow_event, outcome, start_flow
-from sim.scenarios.replay import start_tape, tape_event
+from sim.scenarios.replay import catch_up, common_start, last_keyframe, start_tape, tape_event
 from sim.state import FILL_SLOTS, MESSAGE_SLOTS, ORDER_SLOTS, State
 from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, PX_ONE, SECOND_NS, SETTLED, UUSD
 
@@ -32,12 +33,13 @@ from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, PX_ONE, SECOND_NS, 
 @pasted
 def _desk(world, state, env, slot):
     """What the kernels see of an environment and the market in ``slot``."""
-    account = state.account[env]
+    market = state.market[slot]
     return Desk(
-        account,
-        state.market[slot],
+        state.account[env],
+        state.pool[env, market["venue"]],
+        market,
         state.book[slot],
-        world.rows[account["row"]],
+        world.rows[market["row"]],
         world.px_of,
         world.level_of,
         world.fees,
@@ -47,24 +49,24 @@ def _desk(world, state, env, slot):
 @hot
 def _next_event_ns(world, desk):
     """When the market next moves; NEVER_NS when it does not."""
-    account = desk.account
-    if account["tape"] >= 0:
-        if account["cursor"] >= account["cursor_end"]:
+    market = desk.market
+    if market["tape"] >= 0:
+        if market["cursor"] >= market["cursor_end"]:
             return NEVER_NS
-        return max(account["now_ns"], world.events[account["cursor"]]["local_ns"])
-    if desk.market["status"] != OPEN:
+        return world.events[market["cursor"]]["local_ns"]
+    if market["status"] != OPEN:
         return NEVER_NS
-    return min(account["next_flow_ns"], desk.market["close_ns"])
+    return min(market["flow_ns"], market["close_ns"])
 
 
 @hot
 def _market_event(world, desk, now):
-    account = desk.account
-    if account["tape"] >= 0:
-        event = world.events[account["cursor"]]
-        account["cursor"] += 1
+    market = desk.market
+    if market["tape"] >= 0:
+        event = world.events[market["cursor"]]
+        market["cursor"] += 1
         tape_event(desk, event, now)
-    elif account["next_flow_ns"] < desk.market["close_ns"]:
+    elif market["flow_ns"] < market["close_ns"]:
         flow_event(desk)
     else:
         settle(desk, outcome(desk))
@@ -73,47 +75,59 @@ def _market_event(world, desk, now):
 @inner
 def _deliver(world, desk, now):
     """Our earliest message reaches the venue."""
-    index = next_message(desk.account)
-    message = desk.account["messages"][index]
+    index = next_message(desk.market)
+    message = desk.market["messages"][index]
     if message["cancel"] == 1:
         accept_cancel(desk, message)
     else:
         accept_order(desk, world.tick_ok, message, now)
-    forget_message(desk.account, index)
+    forget_message(desk.market, index)
 
 
 @hot
-def _advance_env(world, desk, until, max_events):
+def _soonest(clock, env):
+    """The market that moves next, the first of equals."""
+    best = 0
+    for market in range(1, clock.shape[1]):
+        if clock[env, market] < clock[env, best]:
+            best = market
+    return best
+
+
+@hot
+def _advance_env(world, state, env, until, max_events):
     """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first."""
-    account = desk.account
+    account = state.account[env]
+    clock = state.clock
     until = min(until, account["end_ns"])
     last_event = account["events"] + max_events
     while account["events"] < last_event and account["gap"] == 0:
-        event_ns = _next_event_ns(world, desk)
-        message_ns = account["next_due_ns"]
-        now = min(event_ns, message_ns)
+        index = _soonest(clock, env)
+        now = max(account["now_ns"], clock[env, index])
         if now > until or now == NEVER_NS:
             break
         account["now_ns"] = now
-        if event_ns <= message_ns:
+        desk = _desk(world, state, env, env * clock.shape[1] + index)
+        if _next_event_ns(world, desk) <= desk.market["due_ns"]:
             _market_event(world, desk, now)
         else:
             _deliver(world, desk, now)
+        clock[env, index] = min(_next_event_ns(world, desk), desk.market["due_ns"])
     if account["events"] < last_event and until != NEVER_NS:
         account["now_ns"] = max(account["now_ns"], until)
 
 
 @kernel
 def _advance(world, state, first, last, step_ns, max_events):
-    markets = len(state.market) // len(state.account)
+    markets = state.clock.shape[1]
     for env in range(first, last):
         account = state.account[env]
         if account["done"] == 1:
             continue
         until = account["now_ns"] + step_ns if step_ns > 0 else NEVER_NS
         account["step"] += 1
-        _advance_env(world, _desk(world, state, env, env * markets), until, max_events)
-        mark(account, state.market[env * markets : (env + 1) * markets])
+        _advance_env(world, state, env, until, max_events)
+        mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets])
         if account["equity_uusd"] < account["ruin_uusd"]:
             account["ruined"] = 1
 
@@ -129,45 +143,43 @@ def _clear_step(account):
 
 @kernel
 def _submit(world, state, first, last, intents):
-    markets = len(state.market) // len(state.account)
+    markets = state.clock.shape[1]
     for env in range(first, last):
         _clear_step(state.account[env])
-        if state.account[env]["done"] == 0:
-            desk = _desk(world, state, env, env * markets)
+        if state.account[env]["done"] == 1:
+            continue
+        for index in range(markets):
+            desk = _desk(world, state, env, env * markets + index)
             for side in range(2):
-                if intents[env, side]["do"] != DO_NOTHING:
-                    want(desk, side, intents[env, side])
+                if intents[env, index, side]["do"] != DO_NOTHING:
+                    want(desk, side, intents[env, index, side])
+            state.clock[env, index] = min(state.clock[env, index], desk.market["due_ns"])
 
 
 @inner
-def _fresh_account(account):
-    """A flat account with its starting cash and nothing on the wire; identity and limits stay."""
-    start = account["start_uusd"]
-    account["cash_uusd"] = start
-    account["equity_uusd"] = start
-    account["peak_uusd"] = start
-    account["reserved_uusd"] = 0
-    account["counterparty_uusd"] = 0
-    account["fees_uusd"] = 0
-    account["escrow_uusd"] = 0
+def _fresh_account(account, pools):
+    """A flat account with its starting cash; identity and limits stay."""
+    for venue in range(len(pools)):
+        pools[venue]["cash_uusd"] = pools[venue]["start_uusd"]
+        pools[venue]["reserved_uusd"] = 0
+        pools[venue]["counterparty_uusd"] = 0
+        pools[venue]["fees_uusd"] = 0
+        pools[venue]["escrow_uusd"] = 0
+    account["equity_uusd"] = account["start_uusd"]
+    account["peak_uusd"] = account["start_uusd"]
     account["step"] = 0
     account["next_id"] = 1
-    account["next_due_ns"] = NEVER_NS
     account["events"] = 0
     account["sent_qty"] = 0
-    account["draws"] = 0
-    account["next_flow_ns"] = 0
     account["gap"] = 0
     account["ruined"] = 0
     account["done"] = 0
     _clear_step(account)
-    for index in range(MESSAGE_SLOTS):
-        account["messages"][index]["due_ns"] = 0
-        account["messages"][index]["leaving"] = 0
 
 
 @inner
-def _flat_position(market):
+def _nothing_of_ours(market):
+    """No position, no order and no message in a market."""
     position = market["position"]
     position["yes_qty"] = 0
     position["no_qty"] = 0
@@ -177,44 +189,86 @@ def _flat_position(market):
     position["no_cost_uusd"] = 0
     position["realised_uusd"] = 0
     market["live_orders"] = 0
+    market["due_ns"] = NEVER_NS
     for index in range(ORDER_SLOTS):
         market["orders"][index]["id"] = 0
         market["orders"][index]["leaving"] = 0
+    for index in range(MESSAGE_SLOTS):
+        market["messages"][index]["due_ns"] = 0
+        market["messages"][index]["leaving"] = 0
 
 
 @inner
-def _pick_keyframe(world, account, second, third):
-    """The tape an episode replays and the keyframe it starts from."""
-    tapes = len(world.tape_first)
-    if world.sequential == 1:
-        tape = (account["number"] + account["episode"]) % tapes
-        return tape, world.key_first[tape]
-    tape = below(second, tapes)
-    return tape, world.key_first[tape] + below(third, world.key_last[tape] - world.key_first[tape])
+def _place(world, market, index, row):
+    """Which market of the environment it is, on which venue, after which row."""
+    market["index"] = index
+    market["venue"] = world.venue_of[index]
+    market["row"] = row * world.row_width + (index if world.row_width > 1 else 0)
+    market["tape"] = -1
+    market["cursor"] = -1
+    market["cursor_end"] = -1
+    market["has_prints"] = 1
+
+
+@inner
+def _start_markets(world, state, env):
+    """Synthetic markets from their first second on."""
+    account = state.account[env]
+    account["start_ns"] = SECOND_NS
+    markets = state.clock.shape[1]
+    for index in range(markets):
+        slot = env * markets + index
+        _place(world, state.market[slot], index, account["row"])
+        desk = _desk(world, state, env, slot)
+        fresh_market(desk.market, desk.book)
+        _nothing_of_ours(desk.market)
+        desk.market["fee"] = world.fee_of[index]
+        start_flow(desk)
+
+
+@inner
+def _start_recording(world, state, env, second, third):
+    """The markets of a recording, all from the same moment on."""
+    account = state.account[env]
+    markets = state.clock.shape[1]
+    count = len(world.recordings)
+    recording = (account["number"] + account["episode"]) % count if world.sequential == 1 else below(second, count)
+    key, start = common_start(world, recording)
+    if world.sequential == 0:
+        key += below(third, world.key_last[world.recordings[recording, 0]] - key)
+    start = max(start, world.key_ns[key])
+    account["start_ns"] = start
+    for index in range(markets):
+        slot = env * markets + index
+        tape = world.recordings[recording, index]
+        key = last_keyframe(world, tape, start)
+        state.market[slot] = world.key_market[key]
+        _place(world, state.market[slot], index, account["row"])
+        _nothing_of_ours(state.market[slot])
+        desk = _desk(world, state, env, slot)
+        start_tape(desk, world, tape, key)
+        if world.key_ns[key] < start:
+            catch_up(desk, world, start)
+    account["events"] = 0
 
 
 @inner
 def _reset_env(world, state, env):
     account = state.account[env]
     account["episode"] += 1
-    _fresh_account(account)
+    _fresh_account(account, state.pool[env])
     first, second, third, fourth = philox(account["seed"], account["episode"], 0, RESET, account["number"], 0)
-    account["row"] = below(fourth, len(world.rows))
-    account["tape"] = -1
-    account["has_prints"] = 1
-    account["cursor"] = -1
-    account["cursor_end"] = -1
-    desk = _desk(world, state, env, env)
-    fresh_market(desk.market, desk.book)
+    account["row"] = below(fourth, len(world.rows) // world.row_width)
     if uniform(first) * PPM >= world.replay_share_ppm:
-        start_flow(desk)
+        _start_markets(world, state, env)
     else:
-        tape, key = _pick_keyframe(world, account, second, third)
-        state.market[env] = world.key_market[key]
-        start_tape(desk, world, tape, key)
-    _flat_position(desk.market)
-    start = account["now_ns"]
+        _start_recording(world, state, env, second, third)
+    start = account["start_ns"]
+    account["now_ns"] = start
     account["end_ns"] = start + account["window_ns"] if account["window_ns"] < NEVER_NS - start else NEVER_NS
+    for index in range(state.clock.shape[1]):
+        slot = env * state.clock.shape[1] + index
+        state.clock[env, index] = _next_event_ns(world, _desk(world, state, env, slot))
 
 
 @kernel
@@ -224,19 +278,36 @@ def _reset(world, state, first, last, mask):
             _reset_env(world, state, env)
 
 
+@inner
+def _all_settled(markets):
+    settled = 0
+    for index in range(len(markets)):
+        settled += markets[index]["status"] == SETTLED
+    return settled == len(markets)
+
+
+@inner
+def _all_dry(markets):
+    """Whether every market's recording is over; a synthetic one never is."""
+    dry = 0
+    for index in range(len(markets)):
+        dry += markets[index]["tape"] >= 0 and markets[index]["cursor"] >= markets[index]["cursor_end"]
+    return dry == len(markets)
+
+
 @kernel
 def _finish(state, first, last, terminated, truncated):
     """Say which episodes are over, and hold them until their reset.
 
     Returns an environment that had more fills than its journal holds, or -1.
     """
-    markets = len(state.market) // len(state.account)
+    count = state.clock.shape[1]
     overflow = -1
     for env in range(first, last):
         account = state.account[env]
-        over = account["ruined"] == 1 or state.market[env * markets]["status"] == SETTLED
-        dry = account["tape"] >= 0 and account["cursor"] >= account["cursor_end"]
-        cut = account["now_ns"] >= account["end_ns"] or account["gap"] == 1 or dry
+        markets = state.market[env * count : (env + 1) * count]
+        over = account["ruined"] == 1 or _all_settled(markets)
+        cut = account["now_ns"] >= account["end_ns"] or account["gap"] == 1 or _all_dry(markets)
         terminated[env] = over
         truncated[env] = cut and not over
         if over or cut:
@@ -247,7 +318,7 @@ def _finish(state, first, last, terminated, truncated):
 
 
 class Engine:
-    """A batch of simulated venues, each with one agent's account.
+    """A batch of environments, each an agent's account in M markets on one venue or two.
 
     Args:
         scenario: where episodes come from.
@@ -255,7 +326,7 @@ class Engine:
         seed: 0 to 2**63 - 1; 0 is a seed. With the environment's global number it decides everything random.
         first_env: global number of the first environment, so that a batch can be cut into pieces.
         window_s: market seconds after which an episode is cut off; ``inf`` = play to the end.
-        cash_uusd: what the account starts with.
+        cash_uusd: what the account starts with: one number, split evenly over the venues, or one for each venue.
         ruin_uusd: equity below which an episode ends; default the venue's smallest order at $1 a contract.
         fill_model: one of ``sim.types.FILL_MODELS``.
         threads: slices of the batch that run at once. Results do not depend on it.
@@ -271,7 +342,7 @@ class Engine:
         seed: int = 0,
         first_env: int = 0,
         window_s: float = 300.0,
-        cash_uusd: int = 10_000 * UUSD,
+        cash_uusd: int | Sequence[int] = 10_000 * UUSD,
         ruin_uusd: int | None = None,
         fill_model: str = "queue",
         threads: int = 1,
@@ -284,24 +355,31 @@ class Engine:
             raise ValueError(f"engine: window_s must be positive, got {window_s}")
         if threads < 1:
             raise ValueError(f"engine: threads must be at least 1, got {threads}")
-        ruin = scenario.rules.min_qty * PX_ONE if ruin_uusd is None else ruin_uusd
-        if cash_uusd <= ruin:
+        venues = scenario.venues
+        cash = _purses(cash_uusd, len(venues))
+        ruin = min(rules.min_qty for rules in venues) * PX_ONE if ruin_uusd is None else ruin_uusd
+        if sum(cash) <= ruin:
             raise ValueError(
-                f"engine: an account of {cash_uusd} micro-dollars is ruined from the start, at {ruin} or less"
+                f"engine: an account of {sum(cash)} micro-dollars is ruined from the start, at {ruin} or less"
             )
         self.scenario = scenario
         self.num_envs = num_envs
         self.grid = scenario.grid
         self.world = scenario.world()
-        self.state: State = arrays.allocate(num_envs, len(self.grid.px_of), replay=bool(scenario.tapes))
+        self.num_markets = len(scenario.places)
+        self.state: State = arrays.allocate(
+            num_envs, len(self.grid.px_of), num_markets=self.num_markets, num_venues=len(venues),
+            replay=bool(scenario.tapes),
+        )  # fmt: skip
         account = self.state.account
         account["number"] += first_env
-        account["start_uusd"] = cash_uusd
+        account["start_uusd"] = sum(cash)
         account["ruin_uusd"] = ruin
         account["window_ns"] = NEVER_NS if np.isinf(window_s) else round(window_s * SECOND_NS)
         account["fill_model"] = FILL_MODELS.index(fill_model)
-        account["netting"] = scenario.rules.netting
-        account["min_qty"] = scenario.rules.min_qty
+        self.state.pool["start_uusd"] = cash
+        self.state.pool["netting"] = [rules.netting for rules in venues]
+        self.state.pool["min_qty"] = [rules.min_qty for rules in venues]
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self._everyone = np.ones(num_envs, np.bool_)
@@ -330,14 +408,13 @@ class Engine:
         self.truncated[chosen] = False
 
     def submit(self, intents: np.ndarray) -> None:
-        """Put ``intents``, a (N, 2) INTENT array with columns BID and ASK, on the wire; the last step's journal goes.
+        """Put ``intents``, a (N, M, 2) INTENT array with columns BID and ASK, on the wire; the last journal goes.
 
         Raises ValueError for another shape or dtype.
         """
-        if intents.shape != (self.num_envs, 2) or intents.dtype != INTENT:
-            raise ValueError(
-                f"engine: expected INTENT intents of shape {(self.num_envs, 2)}, got {intents.dtype} {intents.shape}"
-            )
+        shape = (self.num_envs, self.num_markets, 2)
+        if intents.shape != shape or intents.dtype != INTENT:
+            raise ValueError(f"engine: expected INTENT intents of shape {shape}, got {intents.dtype} {intents.shape}")
         self._run(lambda first, last: _submit(self.world, self.state, first, last, intents))
 
     def advance(self, seconds: float) -> None:
@@ -377,9 +454,40 @@ class Engine:
         arrays.restore(self.state, saved)
         _finish(self.state, 0, self.num_envs, self.terminated, self.truncated)
 
+    def fork(self, copies: int, *, split: bool = False) -> Engine:
+        """An engine with ``copies`` of every environment side by side: those of environment i start at i x copies.
+
+        A copy goes on bit for bit as the original would. With ``split`` each copy but the first draws its own random
+        numbers from here on. Raises ValueError for fewer than one copy.
+        """
+        if copies < 1:
+            raise ValueError(f"engine: expected to fork into at least one copy, got {copies}")
+        twin = copy(self)
+        twin.num_envs = self.num_envs * copies
+        twin.state = arrays.repeat(self.state, copies)
+        twin.terminated, twin.truncated = self.terminated.repeat(copies), self.truncated.repeat(copies)
+        twin._everyone = np.ones(twin.num_envs, np.bool_)
+        twin._slices = _split(twin.num_envs, len(self._slices))
+        if split:
+            branch = np.arange(twin.num_envs) % copies
+            seeds = twin.state.account["seed"]
+            for env in np.flatnonzero(branch):
+                seeds[env] = philox(int(seeds[env]), 0, int(branch[env]), FORK, 0, 0)[0]
+        return twin
+
     def digest(self, first: int = 0, count: int | None = None) -> str:
         """Hash of the state of ``count`` environments from ``first`` on."""
         return arrays.digest(self.state, first, count)
+
+
+def _purses(cash_uusd: int | Sequence[int], venues: int) -> list[int]:
+    """Starting cash of each venue; an odd micro-dollar goes to the first."""
+    if isinstance(cash_uusd, Sequence):
+        if len(cash_uusd) != venues:
+            raise ValueError(f"engine: expected cash for {venues} venues, got {list(cash_uusd)}")
+        return [int(cash) for cash in cash_uusd]
+    share = int(cash_uusd) // venues
+    return [int(cash_uusd) - share * (venues - 1)] + [share] * (venues - 1)
 
 
 def _split(count: int, parts: int) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ def reject(desk, reason):
 @inner
 def _free_slot(desk):
     for index in range(MESSAGE_SLOTS):
-        if desk.account["messages"][index]["due_ns"] == 0:
+        if desk.market["messages"][index]["due_ns"] == 0:
             return index
     return -1
 
@@ -39,13 +39,12 @@ def _free_slot(desk):
 def _post(desk, index, due):
     """Fill in what every message has. ``due`` may be now, but never 0, which marks a free slot."""
     account = desk.account
-    desk.account["messages"][index]["due_ns"] = due
-    desk.account["messages"][index]["market"] = desk.market["index"]
-    desk.account["messages"][index]["sent"] = account["next_id"]
+    desk.market["messages"][index]["due_ns"] = due
+    desk.market["messages"][index]["sent"] = account["next_id"]
     account["next_id"] += 1
     account["n_messages"] += 1
-    if due < account["next_due_ns"]:
-        account["next_due_ns"] = due
+    if due < desk.market["due_ns"]:
+        desk.market["due_ns"] = due
 
 
 @inner
@@ -59,7 +58,7 @@ def send_order(desk, side, intent):
         return
     row = desk.row
     _post(desk, index, account["now_ns"] + row["order_delay_ns"])
-    message = desk.account["messages"][index]
+    message = desk.market["messages"][index]
     message["id"] = message["sent"]
     message["cancel"] = 0
     message["qty"] = intent["qty"]
@@ -84,7 +83,7 @@ def send_cancel(desk, order_id):
         return False
     row = desk.row
     _post(desk, index, account["now_ns"] + row["cancel_delay_ns"])
-    message = desk.account["messages"][index]
+    message = desk.market["messages"][index]
     message["id"] = order_id
     message["cancel"] = 1
     return True
@@ -105,8 +104,8 @@ def _clear_side(desk, side, intent):
         elif send_cancel(desk, order["id"]):
             order["leaving"] = 1
     for index in range(MESSAGE_SLOTS):
-        message = desk.account["messages"][index]
-        on_side = message["due_ns"] != 0 and message["market"] == desk.market["index"] and message["side"] == side
+        message = desk.market["messages"][index]
+        on_side = message["due_ns"] != 0 and message["side"] == side
         if on_side and message["cancel"] == 0 and message["tif"] == GTC and message["leaving"] == 0:
             same = message["px"] == intent["px"] and message["qty"] == intent["qty"] and message["leg"] == intent["leg"]
             same = same and message["post_only"] == intent["post_only"] and intent["budget_uusd"] == 0
@@ -126,15 +125,15 @@ def want(desk, side, intent):
 
 
 @inner
-def next_message(account):
+def next_message(market):
     """Index of the message that arrives first; -1 when none is in flight."""
     best = -1
     for index in range(MESSAGE_SLOTS):
-        message = account["messages"][index]
+        message = market["messages"][index]
         if message["due_ns"] == 0:
             continue
         if best >= 0:
-            other = account["messages"][best]
+            other = market["messages"][best]
             if message["due_ns"] > other["due_ns"]:
                 continue
             if message["due_ns"] == other["due_ns"] and message["sent"] > other["sent"]:
@@ -144,9 +143,9 @@ def next_message(account):
 
 
 @inner
-def forget_message(account, index):
+def forget_message(market, index):
     """Free a delivered message's slot and find out when the next one is due."""
-    account["messages"][index]["due_ns"] = 0
-    account["messages"][index]["leaving"] = 0
-    upcoming = next_message(account)
-    account["next_due_ns"] = NEVER_NS if upcoming < 0 else account["messages"][upcoming]["due_ns"]
+    market["messages"][index]["due_ns"] = 0
+    market["messages"][index]["leaving"] = 0
+    upcoming = next_message(market)
+    market["due_ns"] = NEVER_NS if upcoming < 0 else market["messages"][upcoming]["due_ns"]

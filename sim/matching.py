@@ -45,7 +45,7 @@ def available(desk, side, level, now):
     orders in a row cannot take the same contracts twice. The synthetic book forgets nothing: its flow refills it.
     """
     shown = desk.book[side, level]
-    if desk.account["tape"] < 0 or shown == 0:
+    if desk.market["tape"] < 0 or shown == 0:
         return shown
     used = desk.book[USED_QTY + side, level]
     if used == 0:
@@ -62,7 +62,7 @@ def available(desk, side, level, now):
 def _consume(desk, side, level, qty, now):
     """Take ``qty`` lots off a level."""
     shown = desk.book[side, level]
-    if desk.account["tape"] < 0:
+    if desk.market["tape"] < 0:
         set_level(desk.market, desk.book, desk.px_of, side, level, shown - qty)
         return
     still_used = shown - available(desk, side, level, now)
@@ -182,7 +182,7 @@ def _refusal(desk, tick_ok, message, qty):
         return REJECT_OFF_GRID
     if message["reduce"] == 1 and qty == 0:
         return REJECT_NOTHING_TO_REDUCE
-    if qty < desk.account["min_qty"]:
+    if qty < desk.pool["min_qty"]:
         return REJECT_SIZE
     if message["post_only"] == 1 and _crosses(desk, message["side"], px):
         return REJECT_POST_ONLY_CROSS
@@ -253,7 +253,7 @@ def _reserve_anew(desk, index):
         drop_order(desk, index)
         return
     desk.market["orders"][index]["reserved_uusd"] = needed
-    desk.account["reserved_uusd"] += more
+    desk.pool["reserved_uusd"] += more
 
 
 @inner
@@ -283,5 +283,5 @@ def accept_cancel(desk, message):
         if desk.market["orders"][index]["id"] == message["id"]:
             drop_order(desk, index)
     for index in range(MESSAGE_SLOTS):
-        if desk.account["messages"][index]["id"] == message["id"]:
-            desk.account["messages"][index]["leaving"] = 0
+        if desk.market["messages"][index]["id"] == message["id"]:
+            desk.market["messages"][index]["leaving"] = 0

@@ -31,6 +31,7 @@ POLICY = 4  # actions of random policies
 SIGNAL = 5  # errors of forecasts
 OUTCOME = 6  # how a market resolves
 LATENCY = 7  # delays of messages
+FORK = 8  # seeds of copies that go their own way
 
 MAX_SEED = 2**63 - 1
 

@@ -3,11 +3,11 @@
 A snapshot is a copy, a restore is a copy back, a digest is a hash of the bytes. Nothing else in the simulator
 holds state: what is not here does not survive a snapshot.
 
-Two record arrays and the books hold everything. ``account`` has one record per environment, with its messages in
-flight and the step's fills inside; ``market`` has one record per market slot (``env * markets + market``), with our
-position and our orders inside. A kernel gets records by pointer, which is why they are records: a tuple of thirty
-arrays would be copied at every call. All integers have 64 bits, so that a kernel is compiled once and not once per
-width.
+Three record arrays, the books and the clocks hold everything. ``account`` has one record per environment, with
+the step's fills inside; ``pool`` one per environment and venue: the cash there, which does not reach the other venue;
+``market`` one per market slot (``env * markets + market``), with our position, our orders and our messages in flight
+inside. A kernel gets records by pointer, which is why they are records: a tuple of thirty arrays would be copied at
+every call. All integers have 64 bits, so that a kernel is compiled once and not once per width.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from sim.types import FILL
 
 ORDER_SLOTS = 4  # own orders per market: one wanted a side, and as many whose cancel is still in flight
-MESSAGE_SLOTS = 8  # own messages in flight per environment
+MESSAGE_SLOTS = 8  # own messages in flight per market
 FILL_SLOTS = 32  # fills journalled per environment and step
 
 POSITION = np.dtype(
@@ -65,7 +65,6 @@ MESSAGE = np.dtype(
         ("id", "<i8"),  # the order's number
         ("qty", "<i8"),
         ("budget_uusd", "<i8"),
-        ("market", "<i8"),  # its index within the environment
         ("px", "<i8"),
         ("sent_mid2_px", "<i8"),
         ("cancel", "<i8"),  # 1 = cancels order `id`
@@ -78,7 +77,7 @@ MESSAGE = np.dtype(
     ]
 )
 
-ACCOUNT = np.dtype(
+POOL = np.dtype(
     [
         ("cash_uusd", "<i8"),  # owned, reservations included
         ("reserved_uusd", "<i8"),  # locked by resting orders that may open a position
@@ -86,7 +85,15 @@ ACCOUNT = np.dtype(
         ("fees_uusd", "<i8"),  # paid to the venue, net of rebates
         ("escrow_uusd", "<i8"),  # $1 per open pair
         ("start_uusd", "<i8"),  # cash an episode starts with
-        ("equity_uusd", "<i8"),  # at the last step's mark
+        ("netting", "<i8"),  # 1: YES and NO of one market offset at once
+        ("min_qty", "<i8"),  # the venue's smallest order, lots
+    ]
+)
+
+ACCOUNT = np.dtype(
+    [
+        ("start_uusd", "<i8"),  # cash of all venues that an episode starts with
+        ("equity_uusd", "<i8"),  # over all venues, at the last step's mark
         ("peak_uusd", "<i8"),  # highest equity of the episode
         ("now_ns", "<i8"),
         ("start_ns", "<i8"),
@@ -97,28 +104,18 @@ ACCOUNT = np.dtype(
         ("ruin_uusd", "<i8"),  # equity below which it ends
         ("seed", "<i8"),
         ("fill_model", "<i8"),
-        ("netting", "<i8"),  # 1: YES and NO of one market offset at once
-        ("min_qty", "<i8"),  # the venue's smallest order, lots
         ("number", "<i8"),  # the environment's global number: part of every random counter
         ("next_id", "<i8"),  # next number of an order or a message
-        ("next_due_ns", "<i8"),  # when our next message arrives at the venue
-        ("cursor", "<i8"),  # next row of the tape; -1 in the synthetic market
-        ("cursor_end", "<i8"),
-        ("draws", "<i8"),  # random blocks the synthetic market has used this episode
-        ("next_flow_ns", "<i8"),  # when the synthetic market's next event happens
-        ("events", "<i8"),  # market events applied, ever
+        ("events", "<i8"),  # market events applied in this episode
         ("sent_qty", "<i8"),  # lots of all orders sent this episode
         ("row", "<i8"),  # index into the scenario table
-        ("tape", "<i8"),  # index into the tape pool; -1 in the synthetic market
         ("n_fills", "<i8"),  # rows of `fills` written in this step
         ("n_messages", "<i8"),  # orders and cancels sent in this step
         ("n_rejects", "<i8"),  # in this step
         ("last_reject", "<i8"),
-        ("has_prints", "<i8"),  # the tape shows trades
-        ("gap", "<i8"),  # the feed broke: truncated
+        ("gap", "<i8"),  # a feed broke: truncated
         ("ruined", "<i8"),
         ("done", "<i8"),  # waiting for a reset
-        ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight
         ("fills", FILL, (FILL_SLOTS,)),  # what was filled in this step
     ]
 )
@@ -126,6 +123,15 @@ ACCOUNT = np.dtype(
 MARKET = np.dtype(
     [
         ("index", "<i8"),  # 0 to markets - 1
+        ("venue", "<i8"),  # which of the environment's pools it trades on
+        ("row", "<i8"),  # index into the compiled scenario rows
+        ("tape", "<i8"),  # index into the tape pool; -1 in the synthetic market
+        ("cursor", "<i8"),  # next row of the tape; -1 in the synthetic market
+        ("cursor_end", "<i8"),
+        ("has_prints", "<i8"),  # the tape shows trades
+        ("draws", "<i8"),  # random blocks the synthetic market has used this episode
+        ("flow_ns", "<i8"),  # when the synthetic market's next arrival happens
+        ("due_ns", "<i8"),  # when our next message arrives at the venue
         ("open_ns", "<i8"),
         ("close_ns", "<i8"),  # when trading is expected to end
         ("book_ns", "<i8"),  # last change of the book
@@ -161,6 +167,7 @@ MARKET = np.dtype(
         ("live_orders", "<i8"),  # how many of `orders` rest in the book
         ("position", POSITION),
         ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting
+        ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight
     ]
 )
 
@@ -170,20 +177,22 @@ USED_NS = 4  # + side
 
 
 class State(NamedTuple):
-    """Shapes: N environments, K = N x markets slots, L ladder levels.
+    """Shapes: N environments, V venues, M markets, K = N x M slots, L ladder levels.
 
     The views are no fields: a view of one environment is contiguous and one of several is not, so a kernel that got
     them would be compiled once for each.
     """
 
     account: np.ndarray  # (N,) ACCOUNT
+    pool: np.ndarray  # (N, V) POOL
     market: np.ndarray  # (K,) MARKET
     book: np.ndarray  # (K, 2, L) int64 lots shown by others, never ours; (K, 6, L) in replay, see USED_QTY and USED_NS
+    clock: np.ndarray  # (N, M) int64: when each market next moves, or our next message arrives there
 
     @property
     def messages(self) -> np.ndarray:
-        """(N, MESSAGE_SLOTS) MESSAGE: a view into ``account``."""
-        return self.account["messages"]
+        """(K, MESSAGE_SLOTS) MESSAGE: a view into ``market``."""
+        return self.market["messages"]
 
     @property
     def fills(self) -> np.ndarray:
@@ -201,29 +210,41 @@ class State(NamedTuple):
         return self.market["orders"]
 
 
-def allocate(num_envs: int, num_levels: int, *, num_markets: int = 1, replay: bool = False) -> State:
+def allocate(
+    num_envs: int, num_levels: int, *, num_markets: int = 1, num_venues: int = 1, replay: bool = False
+) -> State:
     """Zeroed state of ``num_envs`` environments on a ladder of ``num_levels`` levels.
 
     ``replay`` adds the rows that remember liquidity taken from a recorded book.
     """
     slots = num_envs * num_markets
     account = np.zeros(num_envs, ACCOUNT)
+    pool = np.zeros((num_envs, num_venues), POOL)
     market = np.zeros(slots, MARKET)
     book = np.zeros((slots, 6 if replay else 2, num_levels), np.int64)
     account["number"] = np.arange(num_envs)
     market["index"] = np.arange(slots) % num_markets
-    return State(account, market, book)
+    return State(account, pool, market, book, np.zeros((num_envs, num_markets), np.int64))
 
 
 def snapshot(state: State) -> State:
     """A deep copy."""
-    return State(state.account.copy(), state.market.copy(), state.book.copy())
+    return State(*(array.copy() for array in state))
+
+
+def repeat(state: State, copies: int) -> State:
+    """Every environment ``copies`` times in a row."""
+    return State(*(_repeat(array, len(state.account), copies) for array in state))
+
+
+def _repeat(array: np.ndarray, num_envs: int, copies: int) -> np.ndarray:
+    each = array.reshape(num_envs, -1, *array.shape[1:])
+    return each.repeat(copies, axis=0).reshape(-1, *array.shape[1:])
 
 
 def restore(state: State, saved: State) -> None:
     """Copy ``saved`` back into ``state``. Raises ValueError where shapes differ."""
-    for name in ("account", "market", "book"):
-        array, other = getattr(state, name), getattr(saved, name)
+    for name, array, other in zip(State._fields, state, saved, strict=True):
         if array.shape != other.shape:
             raise ValueError(f"state.{name}: cannot restore shape {other.shape} into {array.shape}")
         array[...] = other
@@ -233,8 +254,8 @@ def digest(state: State, first: int = 0, count: int | None = None) -> str:
     """SHA-256 over the bytes of environments ``first`` to ``first + count``; equal digests mean equal futures."""
     envs = len(state.account)
     last = envs if count is None else first + count
-    markets = len(state.market) // envs
-    result = hashlib.sha256(state.account[first:last].tobytes())
-    result.update(state.market[first * markets : last * markets].tobytes())
-    result.update(np.ascontiguousarray(state.book[first * markets : last * markets]).tobytes())
+    result = hashlib.sha256()
+    for array in state:
+        rows = len(array) // envs  # of one environment
+        result.update(np.ascontiguousarray(array[first * rows : last * rows]).tobytes())
     return result.hexdigest()

@@ -8,13 +8,20 @@ import numpy as np
 
 
 class World(NamedTuple):
-    """Read-only companion of :class:`sim.state.State`. R rows, T tapes, E events, Q keyframes, L levels."""
+    """Read-only companion of :class:`sim.state.State`.
+
+    M markets, R rows, C recordings, T tapes of one market each, E events, Q keyframes, L levels.
+    """
 
     px_of: np.ndarray  # (L,) int64
     level_of: np.ndarray  # (10001,) int64
     tick_ok: np.ndarray  # (G, 10001) bool
     fees: np.ndarray  # (F,) FEE
-    rows: np.ndarray  # (R,) COMPILED_ROW
+    venue_of: np.ndarray  # (M,) int64: the venue of a market
+    fee_of: np.ndarray  # (M,) int64: the fee schedule a synthetic market starts with
+    rows: np.ndarray  # (R x W,) COMPILED_ROW: a row for all markets, W = 1, or one for each, W = M
+    row_width: int  # W
+    recordings: np.ndarray  # (C, M) int64: the tape of each market of a recording
     events: np.ndarray  # (E,) EVENT, sizes in lots
     tape_first: np.ndarray  # (T,) int64: first event
     tape_last: np.ndarray  # (T,) int64: one past the last event
@@ -26,4 +33,4 @@ class World(NamedTuple):
     key_market: np.ndarray  # (Q,) MARKET
     key_book: np.ndarray  # (Q, 2, L) int64
     replay_share_ppm: int  # probability that an episode is a replay
-    sequential: int  # 1: environment i plays tape i from its start; 0: a random tape from a random keyframe
+    sequential: int  # 1: environment i plays recording i from its start; 0: a random one from a random keyframe

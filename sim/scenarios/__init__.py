@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,33 +23,53 @@ from sim.venues.rules import whole
 from sim.world import World
 
 _SYNTHETIC_TICKS = whole(TICK_PX)
+MAX_MARKETS = 64
+
+
+class Place(NamedTuple):
+    """Where one market of an environment trades."""
+
+    venue: str = "kalshi"
+    fees: str = ""  # the synthetic market's fee schedule, by the venue's name for it; "" = the venue's default
 
 
 @dataclass(frozen=True)
 class Scenario:
     """What a batch of environments may be shown. Build one with :func:`synthetic`, :func:`replay` or :func:`mix`."""
 
-    rows: np.ndarray  # (R,) ROW; an episode plays one of them
-    venue: str = "kalshi"  # rules of every market in the batch
-    fees: str = ""  # the synthetic market's fee schedule, by the venue's name for it; "" = the venue's default
-    tapes: tuple[Tape, ...] = ()
+    rows: np.ndarray  # (R,) ROW, or (R, M), one for each market; an episode plays one of the R
+    places: tuple[Place, ...] = (Place(),)  # the M markets of an environment
+    tapes: tuple[Tape, ...] = ()  # M for each recording, one for each market in their order
     names: tuple[str, ...] = ()  # of the tapes, for messages and reports
     replay_share: float = 0.0  # probability that an episode is a replay
-    sequential: bool = False  # environment i plays tape i, then i + 1 ..., each from its start
+    sequential: bool = False  # environment i plays recording i, then i + 1 ..., each from its start
 
     def __post_init__(self) -> None:
-        check_rows(self.rows)
-        if self.venue not in VENUES:
-            raise ValueError(f"scenario: no venue {self.venue!r}; the venues are {', '.join(VENUES)}")
+        check_rows(np.ravel(self.rows))
+        markets = len(self.places)
+        if not 1 <= markets <= MAX_MARKETS:
+            raise ValueError(f"scenario: expected 1 to {MAX_MARKETS} markets, got {markets}")
+        if self.rows.ndim == 2 and self.rows.shape[1] != markets:
+            raise ValueError(f"scenario: rows of shape {self.rows.shape} do not fit {markets} markets")
+        for place in self.places:
+            if place.venue not in VENUES:
+                raise ValueError(f"scenario: no venue {place.venue!r}; the venues are {', '.join(VENUES)}")
+        if len(self.tapes) % markets:
+            raise ValueError(f"scenario: {len(self.tapes)} tapes do not make recordings of {markets} markets each")
         if not 0.0 <= self.replay_share <= 1.0:
             raise ValueError(f"scenario: replay_share is a probability, got {self.replay_share}")
         if self.replay_share > 0.0 and not self.tapes:
             raise ValueError(f"scenario: replay_share is {self.replay_share} but there are no tapes")
 
+    @cached_property
+    def venue_names(self) -> tuple[str, ...]:
+        """The V venues of the markets, in order of appearance; each has a cash pool of its own."""
+        return tuple(dict.fromkeys(place.venue for place in self.places))
+
     @property
-    def rules(self) -> VenueRules:
-        """The venue's rules."""
-        return VENUES[self.venue]
+    def venues(self) -> tuple[VenueRules, ...]:
+        """Their rules."""
+        return tuple(VENUES[name] for name in self.venue_names)
 
     @cached_property
     def grid(self) -> Grid:
@@ -57,10 +78,15 @@ class Scenario:
 
     @cached_property
     def _tables(self) -> tuple[Grid, np.ndarray, list[int], list[int]]:
-        """Grid, fee table, and where each tape's tick tables and fee schedules begin in them."""
-        rules = self.rules
+        """Grid, fee table, and where each tape's tick tables and fee schedules begin in them.
+
+        The fee table starts with the synthetic markets' schedules, one for each market.
+        """
         tick_tables: list = [_SYNTHETIC_TICKS]
-        schedules = [rules.fee_schedule(self.fees or rules.default_fee)]
+        schedules = []
+        for place in self.places:
+            rules = VENUES[place.venue]
+            schedules.append(rules.fee_schedule(place.fees or rules.default_fee))
         tick_offsets, fee_offsets = [], []
         for tape in self.tapes:
             tick_offsets.append(len(tick_tables))
@@ -81,8 +107,13 @@ class Scenario:
 
     def _world(self, pool: TapePool) -> World:
         grid, fees, _, _ = self._tables
+        markets = len(self.places)
         return World(
-            px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, fees=fees, rows=compile_rows(self.rows),
+            px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, fees=fees,
+            venue_of=np.array([self.venue_names.index(place.venue) for place in self.places]),
+            fee_of=np.arange(markets), rows=compile_rows(np.ravel(self.rows)),
+            row_width=1 if self.rows.ndim == 1 else markets,
+            recordings=np.arange(len(pool.tape_first)).reshape(-1, markets),
             events=pool.events, tape_first=pool.tape_first, tape_last=pool.tape_last, tape_prints=pool.tape_prints,
             key_first=pool.key_first, key_last=pool.key_last, key_cursor=pool.key_cursor, key_ns=pool.key_ns,
             key_market=pool.key_market, key_book=pool.key_book,
@@ -107,7 +138,7 @@ def synthetic(rows: np.ndarray | None = None, *, venue: str = "kalshi", fees: st
     ``fees`` is the venue's name of a fee schedule, such as "quadratic_with_maker_fees" or "geopolitics"; "" = its
     default.
     """
-    return Scenario(rows=default_rows() if rows is None else rows, venue=venue, fees=fees)
+    return Scenario(rows=default_rows() if rows is None else rows, places=(Place(venue, fees),))
 
 
 def load_tapes(paths: Sequence[str | Path]) -> tuple[tuple[Tape, ...], tuple[str, ...]]:
@@ -150,7 +181,7 @@ def mix(
         )
     return Scenario(
         rows=default_rows() if rows is None else rows,
-        venue=venue or venues.pop(),
+        places=(Place(venue or venues.pop()),),
         tapes=tapes,
         names=names,
         replay_share=replay_share,

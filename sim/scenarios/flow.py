@@ -30,6 +30,7 @@ from sim.types import ASK, BID, OPEN, PX_ONE, SECOND_NS
 
 TICK_PX = 100  # synthetic makers quote whole cents
 _PPM_PER_TICK = PPM // 100
+MARKET_BITS = 16  # streams of one market; those of the next lie above
 _BOOK_DRAWS = 1 << 31  # counters of the blocks that size a new level lie above those of the arrivals
 
 
@@ -48,7 +49,8 @@ def _lots(word, mean_qty):
 @hot
 def _draw(desk, purpose, step, stream):
     account = desk.account
-    return philox(desk.account["seed"], account["episode"], step, purpose, account["number"], stream)
+    stream += desk.market["index"] << MARKET_BITS
+    return philox(account["seed"], account["episode"], step, purpose, account["number"], stream)
 
 
 @hot
@@ -72,19 +74,16 @@ def _level_behind(desk, quote, side, steps):
 def _next_arrival(desk, word):
     row = desk.row
     wait = 1 + int(math.floor(_exponential(word, row["interval_ns"])))
-    desk.account["next_flow_ns"] += wait
+    desk.market["flow_ns"] += wait
 
 
 @inner
 def start_flow(desk):
-    """A new synthetic episode: belief, makers' estimate, book, first arrival. Its clock starts at one second."""
-    account = desk.account
+    """A new synthetic market: belief, makers' estimate, book, first arrival. Its clock starts at one second."""
     market = desk.market
     row = desk.row
-    account["start_ns"] = SECOND_NS
-    account["now_ns"] = SECOND_NS
-    account["draws"] = 0
-    account["next_flow_ns"] = SECOND_NS
+    market["draws"] = 0
+    market["flow_ns"] = SECOND_NS
     first, second, _, _ = _draw(desk, RESET, 1, 0)
     span = row["belief_high_ppm"] - row["belief_low_ppm"] + 1
     belief = row["belief_low_ppm"] + below(first, span)
@@ -106,7 +105,7 @@ def start_flow(desk):
 
 @inner
 def _new_depth(desk, row, side, steps):
-    word, _, _, _ = _draw(desk, FLOW, desk.account["draws"] + _BOOK_DRAWS, 2 * steps + side)
+    word, _, _, _ = _draw(desk, FLOW, desk.market["draws"] + _BOOK_DRAWS, 2 * steps + side)
     return _lots(word, row["depth_qty"])
 
 
@@ -216,12 +215,11 @@ def _forecast(desk, row, draw, now):
 @hot
 def flow_event(desk):
     """Apply the arrival that is due, and draw the time of the next."""
-    account = desk.account
     row = desk.row
-    now = account["next_flow_ns"]
-    draw = account["draws"]
+    now = desk.market["flow_ns"]
+    draw = desk.market["draws"]
     wait, kind, place, size = _draw(desk, FLOW, draw, 0)
-    account["draws"] = draw + 1
+    desk.market["draws"] = draw + 1
     threshold = row["threshold"]
     if kind < threshold[NEWS]:
         _news(desk, row, place)

@@ -149,8 +149,9 @@ def _fresh_desk(world: World, num_levels: int, has_prints: bool) -> Desk:
     """A desk with an empty book and an open market, on memory of its own."""
     state = allocate(1, num_levels, replay=True)
     fresh_market(state.market[0], state.book[0])
-    state.account["has_prints"] = has_prints
+    state.market["has_prints"] = has_prints
     state.market["status"] = OPEN
     return Desk(
-        state.account[0], state.market[0], state.book[0], world.rows[0], world.px_of, world.level_of, world.fees
-    )
+        state.account[0], state.pool[0, 0], state.market[0], state.book[0], world.rows[0], world.px_of, world.level_of,
+        world.fees,
+    )  # fmt: skip

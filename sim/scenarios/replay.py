@@ -56,7 +56,7 @@ def _level_event(desk, event, now):
         desk.book[USED_QTY + side, level] = 0  # a level that vanishes forgets what we took from it
     if desk.market["in_snapshot"]:
         set_level(desk.market, desk.book, desk.px_of, side, level, qty)
-    elif desk.account["has_prints"] == 1:
+    elif desk.market["has_prints"] == 1:
         on_level(desk, side, level, qty, now)
     else:
         on_drop(desk, side, level, qty, now)
@@ -105,19 +105,56 @@ def tape_event(desk, event, now):
 
 @inner
 def start_tape(desk, world, tape, key):
-    """A new episode on ``tape``, from keyframe ``key``; the market record has been copied from it already."""
-    account = desk.account
-    account["tape"] = tape
-    account["has_prints"] = world.tape_prints[tape]
-    account["cursor"] = world.key_cursor[key]
-    account["cursor_end"] = world.tape_last[tape]
-    account["start_ns"] = world.key_ns[key]
-    account["now_ns"] = world.key_ns[key]
+    """A market goes on with ``tape`` from keyframe ``key``; its record has been copied from there already."""
+    market = desk.market
+    market["tape"] = tape
+    market["has_prints"] = world.tape_prints[tape]
+    market["cursor"] = world.key_cursor[key]
+    market["cursor_end"] = world.tape_last[tape]
     for level in range(desk.book.shape[1]):
         for side in range(2):
             desk.book[side, level] = world.key_book[key, side, level]
             desk.book[USED_QTY + side, level] = 0
             desk.book[USED_NS + side, level] = 0
+
+
+@inner
+def catch_up(desk, world, until):
+    """Play what happened from a keyframe up to ``until``, before the episode begins."""
+    market = desk.market
+    while market["cursor"] < market["cursor_end"] and world.events[market["cursor"]]["local_ns"] <= until:
+        event = world.events[market["cursor"]]
+        market["cursor"] += 1
+        tape_event(desk, event, event["local_ns"])
+    reset_counters(desk.market)
+
+
+@inner
+def last_keyframe(world, tape, until):
+    """The latest keyframe of a tape at or before ``until``; its first one if there is none."""
+    low = world.key_first[tape]
+    high = world.key_last[tape]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if world.key_ns[middle] <= until:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@inner
+def common_start(world, recording):
+    """The first keyframe of a recording's first market at or after which all of its markets have one."""
+    markets = world.recordings.shape[1]
+    start = 0
+    for market in range(markets):
+        start = max(start, world.key_ns[world.key_first[world.recordings[recording, market]]])
+    tape = world.recordings[recording, 0]
+    key = world.key_first[tape]
+    while key < world.key_last[tape] - 1 and world.key_ns[key] < start:
+        key += 1
+    return key, start
 
 
 @kernel

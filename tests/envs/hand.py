@@ -24,13 +24,14 @@ def empty_state(num_envs=1) -> State:
     """An open market without quotes, mid 50 cents, $10,000 in cash, 60 s after the start of a 300 s window."""
     state = allocate(num_envs, len(CENTS))
     account, market = state.account, state.market
-    for name in ("cash_uusd", "start_uusd", "equity_uusd", "peak_uusd"):
+    for name in ("start_uusd", "equity_uusd", "peak_uusd"):
         account[name] = START
+    state.pool["cash_uusd"] = START
+    state.pool["min_qty"] = 1
     account["start_ns"] = 1000 * SECOND_NS
     account["now_ns"] = 1060 * SECOND_NS
     account["end_ns"] = 1300 * SECOND_NS
-    account["tape"] = -1
-    account["min_qty"] = 1
+    market["tape"] = -1
     market["status"] = OPEN
     market["close_ns"] = 1360 * SECOND_NS
     market["mid2_px"] = PX_ONE
@@ -62,13 +63,13 @@ def quote(state: State, env: int, bids: dict[int, float], asks: dict[int, float]
 
 def hold(state: State, env: int, *, yes=0.0, no=0.0, yes_price=0.5, no_price=0.5) -> None:
     """Own contracts, paid for out of the cash."""
-    position, account = state.position[env], state.account[env]
+    position, pool = state.position[env], state.pool[env, 0]
     for leg, contracts, price in ((YES, yes, yes_price), (NO, no, no_price)):
         name = "yes" if leg == YES else "no"
         cost = round(contracts * price * UUSD)
         position[f"{name}_qty"] = round(contracts * LOTS_PER_CONTRACT)
         position[f"{name}_cost_uusd"] = cost
-        account["cash_uusd"] -= cost
+        pool["cash_uusd"] -= cost
 
 
 def rest(
@@ -100,7 +101,7 @@ def rest(
     else:
         price = cents * 100 if leg == YES else PX_ONE - cents * 100
         order["reserved_uusd"] = price * order["qty"]
-        state.account[env]["reserved_uusd"] += order["reserved_uusd"]
+        state.pool[env, 0]["reserved_uusd"] += order["reserved_uusd"]
 
 
 def random_state(num_envs: int, seed: int) -> State:

@@ -37,7 +37,7 @@ def run(state, table, actions, rules=None):
     count = len(state.account)
     intents, rejects = np.zeros((count, 2), INTENT), np.zeros(count, np.int32)
     rules = rules or cent_rules()
-    decode(rules, state.account, state.market, table.rows, 0, count, np.asarray(actions), intents, rejects)
+    decode(rules, state.account, state.pool, state.market, table.rows, 0, count, np.asarray(actions), intents, rejects)
     return intents, rejects
 
 
@@ -51,7 +51,7 @@ def one(state, row, rules=None, cross_ticks=2):
 def masks(state, table, rules=None):
     out = np.zeros((len(state.account), len(table.listed)), np.bool_)
     verdicts = np.zeros(len(table.listed), np.int64)
-    write_masks(rules or cent_rules(), state.account, state.market, table.rows, 0, len(out), verdicts, out)
+    write_masks(rules or cent_rules(), state.pool, state.market, table.rows, 0, len(out), verdicts, out)
     return out
 
 
@@ -177,7 +177,7 @@ def test_reasons():
     assert one(state, ["buy", "YES", 5, "cross"])[1] == REJECT_NO_QUOTE  # nobody asks
     assert one(state, ["buy", "YES", 5, "passive"])[1] == REJECT_NONE  # but somebody bids
     assert one(state, ["sell", "YES", 5, "cross"])[1] == REJECT_NOTHING_TO_REDUCE
-    state.account["min_qty"] = 1000
+    state.pool["min_qty"] = 1000
     assert one(state, ["buy", "NO", 5, "cross"])[1] == REJECT_SIZE
     hold(state, 0, yes=5)
     assert one(state, ["sell", "YES", 50, "cross"])[1] == REJECT_SIZE  # 5 held, 10 is the smallest order
@@ -200,22 +200,22 @@ def test_cash_to_the_micro_dollar():
     # 100 YES at a limit of 53 cents: 53 dollars and the fee bound over [0, 53 cents]
     rules = cent_rules()
     need = 5300 * 10_000 + fee_bound(rules.fees, 0, 0, 5300, 10_000, False)
-    state.account["cash_uusd"] = need
+    state.pool["cash_uusd"] = need
     assert one(state, ["buy", "YES", 100, "cross"])[1] == REJECT_NONE
-    state.account["cash_uusd"] = need - 1
+    state.pool["cash_uusd"] = need - 1
     assert one(state, ["buy", "YES", 100, "cross"])[1] == REJECT_CASH
     # 100 NO at a limit of 46 cents lock 54 cents each; a maker pays no fee here
-    state.account["cash_uusd"] = 54 * UUSD
+    state.pool["cash_uusd"] = 54 * UUSD
     assert one(state, ["buy", "NO", 100, "cross"])[1] == REJECT_CASH
-    state.account["cash_uusd"] = 49 * UUSD  # joining the ask at 51 locks 49 cents each
+    state.pool["cash_uusd"] = 49 * UUSD  # joining the ask at 51 locks 49 cents each
     assert one(state, ["buy", "NO", 100, "passive"])[1] == REJECT_NONE
-    state.account["cash_uusd"] -= 1
+    state.pool["cash_uusd"] -= 1
     assert one(state, ["buy", "NO", 100, "passive"])[1] == REJECT_CASH
 
 
 def test_what_a_new_order_replaces_counts_as_free():
     state = busy()
-    state.account["cash_uusd"] = 30 * UUSD
+    state.pool["cash_uusd"] = 30 * UUSD
     rest(state, 0, 0, BID, 47, 50)  # locks 23.50
     row = ["buy", "YES", 50, "passive"]  # needs 24.00, free are 6.50 and what the replaced order locks
     assert one(state, row)[1] == REJECT_NONE
@@ -231,9 +231,9 @@ def test_what_a_new_order_replaces_counts_as_free():
 def test_the_mask_is_true_where_the_decoder_sends_and_nowhere_else(seed, name):
     rng = np.random.default_rng(seed)
     state = random_state(12, seed)
-    state.account["cash_uusd"] = rng.integers(0, 120 * UUSD, 12)  # often too little
-    state.account["cash_uusd"] += state.account["reserved_uusd"]
-    state.account["min_qty"] = rng.choice([1, 500, 1000], 12)
+    state.pool["cash_uusd"] = rng.integers(0, 120 * UUSD, (12, 1))  # often too little
+    state.pool["cash_uusd"] += state.pool["reserved_uusd"]
+    state.pool["min_qty"] = rng.choice([1, 500, 1000], (12, 1))
     state.market["status"] = rng.choice([1, 1, 1, CLOSED], 12)
     table = make_table(name)
     mask = masks(state, table)

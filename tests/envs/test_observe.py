@@ -30,8 +30,9 @@ class Watcher:
         wanted = self.everyone if mask is None else mask
         state = self.state
         observe(
-            self.rules, state.account, state.market, state.book, self.memory, columns, wanted, 0, len(wanted), self.out
-        )
+            self.rules, state.account, state.pool, state.market, state.book, self.memory, columns, wanted, 0,
+            len(wanted), self.out,
+        )  # fmt: skip
         return self.out
 
     def look(self):
@@ -139,7 +140,7 @@ def test_portfolio_features_by_hand():
     state.position[0]["realised_uusd"] = -100 * UUSD
     state.account[0]["equity_uusd"] = START - 100 * UUSD
     state.account[0]["peak_uusd"] = START + 200 * UUSD
-    state.account[0]["reserved_uusd"] = 1000 * UUSD
+    state.pool[0, 0]["reserved_uusd"] = 1000 * UUSD
     seen = Watcher(state).look()
     assert seen["position_yes"] == approx(50 / 150)
     assert seen["position_no"] == approx(25 / 125)

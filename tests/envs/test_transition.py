@@ -144,7 +144,7 @@ def test_an_unknown_cost_names_the_costs(names):
 def test_reasons(over, cut, resting, state, reason):
     made = empty_state()
     for name, value in state.items():
-        (made.market if name == "status" else made.account)[name] = value
+        (made.market if name in made.market.dtype.names else made.account)[name] = value
     terminated, truncated, reasons = np.ones(1, np.bool_), np.ones(1, np.bool_), np.full(1, -1, np.int8)
     arrays = (np.array([over]), np.array([cut]), np.array([resting]))
     write_ends(made.account, made.market, *arrays, 0, 1, terminated, truncated, reasons)

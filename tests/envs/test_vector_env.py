@@ -118,10 +118,10 @@ def test_rewards_telescope_to_final_cash(table):
     for _, reward, _, _, info in play(env, 8, seed=3):
         total += info["reward_uusd"]
         dollars += reward
-    account = env.engine.state.account
+    account, cash = env.engine.state.account, env.engine.state.pool["cash_uusd"][:, 0]
     assert (account["done"] == 1).all()
-    np.testing.assert_array_equal(total, account["cash_uusd"] - account["start_uusd"])
-    np.testing.assert_array_equal(info["equity_uusd"], account["cash_uusd"])
+    np.testing.assert_array_equal(total, cash - account["start_uusd"])
+    np.testing.assert_array_equal(info["equity_uusd"], cash)
     assert dollars == pytest.approx(total / UUSD)
     assert total.any()
 

@@ -11,10 +11,11 @@ from sim.types import ASK, BID, INTENT, NO, YES
 
 USED_QTY, USED_NS = 2, 4  # rows of the engine's book in replay
 OF_ACCOUNT = (
-    "cash_uusd", "reserved_uusd", "counterparty_uusd", "fees_uusd", "escrow_uusd", "equity_uusd", "peak_uusd", "now_ns",
+    "equity_uusd", "peak_uusd", "now_ns",
     "start_ns", "step", "episode", "events", "next_id", "sent_qty", "n_messages", "n_rejects", "last_reject", "gap",
     "ruined", "done",
 )  # fmt: skip
+OF_POOL = ("cash_uusd", "reserved_uusd", "counterparty_uusd", "fees_uusd", "escrow_uusd")
 OF_MARKET = (
     "open_ns", "close_ns", "book_ns", "trade_ns", "signal_ns", "signal_ppm", "signal_err_ppm", "latent_ppm", "fair_ppm",
     "last_qty", "bought_qty", "sold_qty", "bid_added_qty", "ask_added_qty", "bid_removed_qty", "ask_removed_qty",
@@ -31,11 +32,12 @@ def engine_view(engine: object, env: int) -> dict:
     state, px_of = engine.state, engine.grid.px_of.tolist()
     a = _record(state.account[env])
     m = _record(state.market[env])
+    pool = _record(state.pool[env, 0])
     p = _record(state.position[env])
     book = state.book[env]
     shown = [{px_of[level]: int(book[side, level]) for level in np.flatnonzero(book[side])} for side in (BID, ASK)]
     used = [{}, {}]
-    if a["tape"] >= 0:
+    if m["tape"] >= 0:
         for side in (BID, ASK):
             taken = np.flatnonzero(book[USED_QTY + side])
             used[side] = {px_of[i]: (int(book[USED_QTY + side, i]), int(book[USED_NS + side, i])) for i in taken}
@@ -44,6 +46,7 @@ def engine_view(engine: object, env: int) -> dict:
     fills = [_record(fill) for fill in state.fills[env, : a["n_fills"]]]
     return {
         **{name: a[name] for name in OF_ACCOUNT},
+        **{name: pool[name] for name in OF_POOL},
         **{name: m[name] for name in OF_MARKET},
         **p,
         "best": (px_of[m["best_bid"]] if m["best_bid"] >= 0 else None,
@@ -127,7 +130,7 @@ def differences(engine: object, env: int, ref: ReferenceEngine) -> list[str]:
 
 def broken_laws(engine: object, env: int) -> list[str]:
     """Laws of conservation that the engine's own arrays break."""
-    account, position = engine.state.account[env], engine.state.position[env]
+    account, position = engine.state.pool[env, 0], engine.state.position[env]
     total = sum(int(account[name]) for name in ("cash_uusd", "counterparty_uusd", "fees_uusd", "escrow_uusd"))
     pairs = int(position["yes_qty"]) + int(position["no_qty"])
     laws = {
@@ -152,5 +155,5 @@ def _own_crossed(orders: np.ndarray) -> bool:
 
 
 def as_intents(wishes: list[list[dict]]) -> np.ndarray:
-    """``(N, 2)`` INTENT array."""
-    return np.array([[tuple(one[name] for name in INTENT.names) for one in pair] for pair in wishes], INTENT)
+    """``(N, 1, 2)`` INTENT array."""
+    return np.array([[[tuple(one[name] for name in INTENT.names) for one in pair]] for pair in wishes], INTENT)

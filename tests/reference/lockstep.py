@@ -14,7 +14,7 @@ from reference.random_orders import Trader
 from reference.random_tapes import random_tape
 from reference.recording import Recording, record
 from sim.engine import Engine
-from sim.scenarios import Scenario
+from sim.scenarios import Place, Scenario
 from sim.scenarios.row import ROW, make_rows
 from sim.tape import Tape
 from sim.types import FILL_MODELS
@@ -65,8 +65,8 @@ class Batch:
         window_s = dice.pick((float("inf"), 30.0))
         cash, ruin = (30_000_000, 5_000_000) if poor else (10_000_000_000, 5_000_000)
         scenario = Scenario(
-            rows, venue, tapes=tuple(tapes), names=tuple(f"tape {i}" for i in range(len(tapes))), replay_share=share,
-            sequential=sequential,
+            rows, (Place(venue),), tapes=tuple(tapes), names=tuple(f"tape {i}" for i in range(len(tapes))),
+            replay_share=share, sequential=sequential,
         )  # fmt: skip
         first_env = dice.below(1000)
         self.engine = Engine(

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from sim.engine import Engine
-from sim.scenarios import Scenario
+from sim.scenarios import Place, Scenario
 from sim.scenarios.row import make_rows
 from sim.tape import FeeRates, Header, Market, Source, seal
 from sim.types import (
@@ -83,7 +83,7 @@ def engine_on(*tapes, fill_model="queue", cash=START, num_envs=1, seed=0, window
     """An engine that plays ``tapes`` from their starts, reset; orders arrive at once unless the row says otherwise."""
     values = {"order_delay_ms": 0.0, "cancel_delay_ms": 0.0, **row}
     scenario = Scenario(
-        make_rows(1, **values), venue=tapes[0].header.venue, tapes=tapes,
+        make_rows(1, **values), places=(Place(tapes[0].header.venue),), tapes=tapes,
         names=tuple(f"tape {index}" for index in range(len(tapes))), replay_share=1.0, sequential=True,
     )  # fmt: skip
     engine = Engine(
@@ -99,10 +99,10 @@ def lots(contracts):
 
 def intents(engine, **sides):
     """INTENT array of one environment; ``bid=`` and ``ask=`` are dictionaries of the fields that are not zero."""
-    result = np.zeros((engine.num_envs, 2), INTENT)
+    result = np.zeros((engine.num_envs, engine.num_markets, 2), INTENT)
     for name, fields in sides.items():
         for key, value in fields.items():
-            result[key][:, BID if name == "bid" else ASK] = value
+            result[key][:, :, BID if name == "bid" else ASK] = value
     return result
 
 
@@ -150,7 +150,9 @@ def filled(engine):
 
 
 def account(engine, name):
-    return int(engine.state.account[name][0])
+    """A field of the first environment's account, or of its cash pool."""
+    state = engine.state
+    return int(state.account[name][0] if name in state.account.dtype.names else state.pool[name][0, 0])
 
 
 def position(engine, name):
@@ -169,7 +171,7 @@ def settlement(second, payout_px):
 def check_books_balance(engine):
     """The laws of every moment, in exact integers, over all environments (one market each)."""
     state = engine.state
-    a, p, orders = state.account, state.position, state.orders
+    a, p, orders = state.pool[:, 0], state.position, state.orders
     total = a["cash_uusd"] + a["counterparty_uusd"] + a["fees_uusd"] + a["escrow_uusd"]
     assert (total == a["start_uusd"]).all(), "cash was made or lost"
     assert (a["escrow_uusd"] == 10_000 * (p["yes_qty"] + p["no_qty"])).all(), "escrow is not $1 a pair"
@@ -212,7 +214,7 @@ def play(engine, steps, *, first_step=0):
         )  # a quarter sells what is held
         mine = wanted[number]
         mine["px"] += engine.state.market["mid2_px"][:, None] // 200 * 100
-        engine.submit(mine)
+        engine.submit(mine[:, None])
         engine.advance(1.0)
         over = engine.terminated | engine.truncated
         if over.any():

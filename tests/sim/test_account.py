@@ -28,7 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.engine import Engine
-from sim.scenarios import Scenario, synthetic
+from sim.scenarios import Place, Scenario, synthetic
 from sim.scenarios.row import make_rows
 from sim.types import ASK, BID, DO_CANCEL, DO_NOTHING, DO_PLACE, FILL_MODELS, FOK, GTC, INTENT, IOC, NO, YES
 
@@ -56,7 +56,7 @@ def _scenarios():
     for name, fees in (("kalshi tape", KALSHI_WITH_MAKERS), ("polymarket tape", POLYMARKET)):
         rows = make_rows(1, order_delay_ms=30.0, cancel_delay_ms=700.0)
         result[name] = Scenario(
-            rows, venue=fees.kind, tapes=(_busy_tape((fees,)),), names=(name,), replay_share=1.0, sequential=True
+            rows, (Place(fees.kind),), tapes=(_busy_tape((fees,)),), names=(name,), replay_share=1.0, sequential=True
         )
     return result
 
@@ -93,7 +93,7 @@ def test_cash_is_constant_over_any_sequence(name, steps, model, seed):
     engine = Engine(SCENARIOS[name], 1, seed=seed, window_s=np.inf, cash_uusd=SMALL_CASH, ruin_uusd=0, fill_model=model)
     engine.reset()
     for bid, ask, seconds in steps:
-        engine.submit(_intents(engine, bid, ask))
+        engine.submit(_intents(engine, bid, ask)[:, None])
         engine.advance(seconds)
         check_books_balance(engine)
         assert account(engine, "cash_uusd") >= 0
@@ -114,13 +114,13 @@ def test_a_whole_batch_balances_at_every_step():
     random = np.random.default_rng(1)
     traded = 0
     for _ in range(40):
-        engine.submit(_random_batch(engine, random))
+        engine.submit(_random_batch(engine, random)[:, None])
         engine.advance(1.0)
         traded += int(engine.state.account["n_fills"].sum())
         check_books_balance(engine)
     assert engine.terminated.all()
     assert traded > 8 * count
-    assert (engine.state.account["escrow_uusd"] == 0).all()
+    assert (engine.state.pool["escrow_uusd"] == 0).all()
 
 
 def _random_batch(engine, random):
@@ -153,7 +153,7 @@ def test_takers_get_no_more_than_the_book_showed(tif):
             100, 9900
         )[:, None]
         orders["leg"], orders["tif"] = [YES, NO], tif
-        engine.submit(orders)
+        engine.submit(orders[:, None])
         engine.advance(1e-9)
         taken = np.zeros_like(before)
         for slot in range(engine.state.fills.shape[1]):
@@ -179,7 +179,7 @@ def test_takers_get_no_more_than_the_book_showed(tif):
         assert ours.any() == (tif == GTC)
         cancel = np.zeros((count, 2), INTENT)
         cancel["do"] = DO_CANCEL
-        engine.submit(cancel)
+        engine.submit(cancel[:, None])
 
 
 def test_releases_on_cancel_and_on_fill():

@@ -244,10 +244,10 @@ def test_the_end_of_a_tape_and_a_gap_truncate():
 def test_sequential_environments_play_the_tapes_in_turn():
     tapes = [tape(*opening({4900: n}, {5100: n}), settlement(5, 0), end_s=None) for n in (1, 2, 3)]
     engine = engine_on(*tapes, num_envs=4)
-    assert engine.state.account["tape"].tolist() == [0, 1, 2, 0]
+    assert engine.state.market["tape"].tolist() == [0, 1, 2, 0]
     assert engine.state.market["bid_total_qty"].tolist() == [100, 200, 300, 100]
     engine.reset()
-    assert engine.state.account["tape"].tolist() == [1, 2, 0, 1]
+    assert engine.state.market["tape"].tolist() == [1, 2, 0, 1]
 
 
 @pytest.mark.parametrize("model", FILL_MODELS)
@@ -294,11 +294,11 @@ def test_a_seed_is_an_integer(seed):
         Engine(synthetic(), 1, seed=seed)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((3, 2), INTENT), np.zeros((2,), INTENT), np.zeros((2, 2))])
+@pytest.mark.parametrize("wrong", [np.zeros((3, 1, 2), INTENT), np.zeros((2, 2), INTENT), np.zeros((2, 1, 2))])
 def test_intents_of_another_shape_or_type_are_refused(wrong):
     engine = Engine(synthetic(), 2)
     engine.reset()
-    with pytest.raises(ValueError, match=r"expected INTENT intents of shape \(2, 2\), got"):
+    with pytest.raises(ValueError, match=r"expected INTENT intents of shape \(2, 1, 2\), got"):
         engine.submit(wrong)
 
 

@@ -54,7 +54,7 @@ def want(engine, side, qty=0, px=0, *, do=DO_PLACE, tif=GTC, budget=0, leg=YES):
     """Say what is wanted on one side, and let the messages that are due at once arrive."""
     intents = np.zeros((1, 2), INTENT)
     intents[0, side] = (qty, budget, px, do, leg, tif, 0)
-    engine.submit(intents)
+    engine.submit(intents[:, None])
 
 
 def resting(engine):
@@ -91,7 +91,7 @@ def test_an_order_that_takes_and_then_rests_is_journalled_as_taker_and_as_maker(
     engine.advance(1)
     fills = engine.state.fills[0, : engine.state.account[0]["n_fills"]]
     assert [(int(f["qty"]), int(f["px"]), int(f["maker"])) for f in fills] == [(30, 5100, 0), (10, 5100, 1)]
-    assert engine.state.account[0]["cash_uusd"] == 10_000_000_000 - 40 * 5100
+    assert engine.state.pool[0, 0]["cash_uusd"] == 10_000_000_000 - 40 * 5100
     assert engine.state.position[0]["yes_qty"] == 40
 
 
@@ -100,7 +100,7 @@ def test_an_order_with_a_budget_never_rests():
     engine = engine_on(BOOK, cash_uusd=6_000_000)
     want(engine, BID, 3000, 5100, budget=100_000)
     engine.advance(1)
-    account = engine.state.account[0]
+    account = engine.state.pool[0, 0]
     assert engine.state.position[0]["yes_qty"] == 100_000 // 5100 == 19
     assert resting(engine) == []
     assert account["cash_uusd"] - account["reserved_uusd"] == 6_000_000 - 19 * 5100
@@ -159,8 +159,8 @@ def test_new_fees_are_reserved_for_orders_that_rest_already():
     engine = engine_on(rows, cash_uusd=10_000_000, rates=((0, 0), (70_000, 70_000)))
     want(engine, BID, 2000, 5000)
     engine.advance(0.005)
-    assert engine.state.account[0]["reserved_uusd"] == 10_000_000
+    assert engine.state.pool[0, 0]["reserved_uusd"] == 10_000_000
     engine.advance(1)
-    account = engine.state.account[0]
-    assert account["cash_uusd"] >= account["reserved_uusd"]
-    assert (account["cash_uusd"], resting(engine)) == (10_000_000, [])
+    pool = engine.state.pool[0, 0]
+    assert pool["cash_uusd"] >= pool["reserved_uusd"]
+    assert (pool["cash_uusd"], resting(engine)) == (10_000_000, [])

@@ -7,7 +7,7 @@ import pytest
 from by_hand import FREE, INTERPRETED, POLYMARKET, opening, tape
 
 from sim.engine import Engine
-from sim.scenarios import Scenario, load_tapes, mix, replay, synthetic
+from sim.scenarios import Place, Scenario, load_tapes, mix, replay, synthetic
 from sim.scenarios.compiled import ARRIVALS, compile_rows
 from sim.scenarios.row import FIELDS, ROW, check_rows, default_rows, draw_rows, make_rows
 from sim.tape import write
@@ -78,7 +78,7 @@ def test_rates_become_thresholds_of_a_word():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"venue": "nyse"}, "no venue 'nyse'; the venues are kalshi, polymarket"),
+        ({"places": (Place("nyse"),)}, "no venue 'nyse'; the venues are kalshi, polymarket"),
         ({"replay_share": 0.5}, "replay_share is 0.5 but there are no tapes"),
         ({"replay_share": 1.5}, "replay_share is a probability, got 1.5"),
     ],
@@ -95,7 +95,7 @@ def test_tapes_are_read_from_folders_and_one_venue(tmp_path):
     write(tmp_path / "a.parquet", kalshi)
     write(tmp_path / "other" / "c.parquet", polymarket)
     assert load_tapes([tmp_path])[1] == ("a", "b")
-    assert replay([tmp_path]).venue == "kalshi"
+    assert replay([tmp_path]).venue_names == ("kalshi",)
     assert replay([tmp_path]).replay_share == 1.0
     with pytest.raises(ValueError, match="several venues, kalshi, polymarket: name one, or split them"):
         replay([tmp_path, tmp_path / "other"])
@@ -109,7 +109,7 @@ def test_a_mix_plays_its_share_of_replays(tmp_path):
     count = 400 if INTERPRETED else 4000
     engine = Engine(mix([tmp_path], replay_share=0.25), count)
     engine.reset()
-    share = (engine.state.account["tape"] >= 0).mean()
+    share = (engine.state.market["tape"] >= 0).mean()
     assert abs(share - 0.25) < 5 * np.sqrt(0.25 * 0.75 / count)  # five standard errors
 
 
