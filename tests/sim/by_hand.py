@@ -169,26 +169,46 @@ def settlement(second, payout_px):
 
 
 def check_books_balance(engine):
-    """The laws of every moment, in exact integers, over all environments (one market each)."""
-    state = engine.state
-    a, p, orders = state.pool[:, 0], state.position, state.orders
+    """The laws of every moment, in exact integers, over all environments, venues and markets."""
+    state, count = engine.state, engine.num_markets
+    for venue in range(state.pool.shape[1]):
+        there = (state.market["venue"] == venue).reshape(-1, count)
+        _check_pool(state, state.pool[:, venue], lambda values, there=there: _per_env(values, there))
+    _check_orders(state)
+    if count > 1:
+        assert (state.pool["start_uusd"].sum(axis=1) == state.account["start_uusd"]).all(), "cash of the venues differs"
+
+
+def _per_env(values, there):
+    """Sum over the markets of one venue, (N,), of values (K, ...)."""
+    values = values.reshape(*there.shape, -1).sum(axis=2)
+    return np.where(there, values, 0).sum(axis=1)
+
+
+def _check_pool(state, a, total_of):
+    p, orders = state.position, state.orders
     total = a["cash_uusd"] + a["counterparty_uusd"] + a["fees_uusd"] + a["escrow_uusd"]
     assert (total == a["start_uusd"]).all(), "cash was made or lost"
-    assert (a["escrow_uusd"] == 10_000 * (p["yes_qty"] + p["no_qty"])).all(), "escrow is not $1 a pair"
-    spent = p["yes_cost_uusd"] + p["no_cost_uusd"] - p["realised_uusd"] + a["fees_uusd"]
+    assert (a["escrow_uusd"] == 10_000 * total_of(p["yes_qty"] + p["no_qty"])).all(), "escrow is not $1 a pair"
+    spent = total_of(p["yes_cost_uusd"] + p["no_cost_uusd"] - p["realised_uusd"]) + a["fees_uusd"]
     assert (a["cash_uusd"] == a["start_uusd"] - spent).all(), "cash is not what positions cost and results brought"
-    live = orders["id"] > 0
-    reserved = np.where(live & (orders["reduce"] == 0), orders["reserved_uusd"], 0).sum(axis=1)
+    opening = (orders["id"] > 0) & (orders["reduce"] == 0)
+    reserved = total_of(np.where(opening, orders["reserved_uusd"], 0))
     assert (a["reserved_uusd"] == reserved).all(), "reserved cash is not what the orders hold"
     assert (reserved <= a["cash_uusd"]).all(), "more reserved than owned"
+
+
+def _check_orders(state):
+    p, orders = state.position, state.orders
+    live = orders["id"] > 0
     for leg, held, have in ((YES, "yes_held_qty", "yes_qty"), (NO, "no_held_qty", "no_qty")):
         promised = np.where(live & (orders["reduce"] == 1) & (orders["leg"] == leg), orders["qty"], 0).sum(axis=1)
         assert (p[held] == promised).all(), "promised lots are not what the orders hold"
         assert (promised <= p[have]).all(), "more promised than held"
     assert (np.where(live, orders["qty"], 1) > 0).all(), "an order without size rests"
     assert (p["yes_qty"] >= 0).all() and (p["no_qty"] >= 0).all() and (state.book[:, :2] >= 0).all(), "a negative size"
-    if a["netting"][0]:
-        assert (np.minimum(p["yes_qty"], p["no_qty"]) == 0).all(), "a pair that was not netted"
+    nets = state.pool["netting"][np.arange(len(state.market)) // state.clock.shape[1], state.market["venue"]] == 1
+    assert (np.minimum(p["yes_qty"], p["no_qty"])[nets] == 0).all(), "a pair that was not netted"
     bids = np.where(live & (orders["side"] == BID), orders["px"], 0).max(axis=1)
     asks = np.where(live & (orders["side"] == ASK), orders["px"], 10_000).min(axis=1)
     assert (bids < asks).all(), "our own orders cross"
