@@ -31,7 +31,7 @@ from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, PX_ONE, SECOND_NS, 
 
 
 @pasted
-def _desk(world, state, env, slot):
+def desk_of(world, state, env, slot):
     """What the kernels see of an environment and the market in ``slot``."""
     market = state.market[slot]
     return Desk(
@@ -107,7 +107,7 @@ def _advance_env(world, state, env, until, max_events):
         if now > until or now == NEVER_NS:
             break
         account["now_ns"] = now
-        desk = _desk(world, state, env, env * clock.shape[1] + index)
+        desk = desk_of(world, state, env, env * clock.shape[1] + index)
         if _next_event_ns(world, desk) <= desk.market["due_ns"]:
             _market_event(world, desk, now)
         else:
@@ -117,23 +117,28 @@ def _advance_env(world, state, env, until, max_events):
         account["now_ns"] = max(account["now_ns"], until)
 
 
+@hot
+def advance_one(world, state, env, step_ns, max_events):
+    """One step of an environment that is not done: events, messages, mark."""
+    markets = state.clock.shape[1]
+    account = state.account[env]
+    until = account["now_ns"] + step_ns if step_ns > 0 else NEVER_NS
+    account["step"] += 1
+    _advance_env(world, state, env, until, max_events)
+    mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets])
+    if account["equity_uusd"] < account["ruin_uusd"]:
+        account["ruined"] = 1
+
+
 @kernel
 def _advance(world, state, first, last, step_ns, max_events):
-    markets = state.clock.shape[1]
     for env in range(first, last):
-        account = state.account[env]
-        if account["done"] == 1:
-            continue
-        until = account["now_ns"] + step_ns if step_ns > 0 else NEVER_NS
-        account["step"] += 1
-        _advance_env(world, state, env, until, max_events)
-        mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets])
-        if account["equity_uusd"] < account["ruin_uusd"]:
-            account["ruined"] = 1
+        if state.account[env]["done"] == 0:
+            advance_one(world, state, env, step_ns, max_events)
 
 
 @inner
-def _clear_step(account):
+def clear_step(account):
     """Empty the journal of the step before."""
     account["n_fills"] = 0
     account["n_messages"] = 0
@@ -141,19 +146,25 @@ def _clear_step(account):
     account["last_reject"] = 0
 
 
+@inner
+def submit_one(world, state, env, index, sides):
+    """Put on the wire what is wanted in one market: ``sides`` (2,) INTENT."""
+    desk = desk_of(world, state, env, env * state.clock.shape[1] + index)
+    for side in range(2):
+        if sides[side]["do"] != DO_NOTHING:
+            want(desk, side, sides[side])
+    state.clock[env, index] = min(state.clock[env, index], desk.market["due_ns"])
+
+
 @kernel
 def _submit(world, state, first, last, intents):
     markets = state.clock.shape[1]
     for env in range(first, last):
-        _clear_step(state.account[env])
+        clear_step(state.account[env])
         if state.account[env]["done"] == 1:
             continue
         for index in range(markets):
-            desk = _desk(world, state, env, env * markets + index)
-            for side in range(2):
-                if intents[env, index, side]["do"] != DO_NOTHING:
-                    want(desk, side, intents[env, index, side])
-            state.clock[env, index] = min(state.clock[env, index], desk.market["due_ns"])
+            submit_one(world, state, env, index, intents[env, index])
 
 
 @inner
@@ -174,7 +185,7 @@ def _fresh_account(account, pools):
     account["gap"] = 0
     account["ruined"] = 0
     account["done"] = 0
-    _clear_step(account)
+    clear_step(account)
 
 
 @inner
@@ -219,7 +230,7 @@ def _start_markets(world, state, env):
     for index in range(markets):
         slot = env * markets + index
         _place(world, state.market[slot], index, account["row"])
-        desk = _desk(world, state, env, slot)
+        desk = desk_of(world, state, env, slot)
         fresh_market(desk.market, desk.book)
         _nothing_of_ours(desk.market)
         desk.market["fee"] = world.fee_of[index]
@@ -245,7 +256,7 @@ def _start_recording(world, state, env, second, third):
         state.market[slot] = world.key_market[key]
         _place(world, state.market[slot], index, account["row"])
         _nothing_of_ours(state.market[slot])
-        desk = _desk(world, state, env, slot)
+        desk = desk_of(world, state, env, slot)
         start_tape(desk, world, tape, key)
         if world.key_ns[key] < start:
             catch_up(desk, world, start)
@@ -268,7 +279,7 @@ def _reset_env(world, state, env):
     account["end_ns"] = start + account["window_ns"] if account["window_ns"] < NEVER_NS - start else NEVER_NS
     for index in range(state.clock.shape[1]):
         slot = env * state.clock.shape[1] + index
-        state.clock[env, index] = _next_event_ns(world, _desk(world, state, env, slot))
+        state.clock[env, index] = _next_event_ns(world, desk_of(world, state, env, slot))
 
 
 @kernel
@@ -295,24 +306,26 @@ def _all_dry(markets):
     return dry == len(markets)
 
 
+@inner
+def finish_one(state, env):
+    """Hold an environment whose episode is over until its reset. Returns whether it terminated, was truncated."""
+    count = state.clock.shape[1]
+    account = state.account[env]
+    markets = state.market[env * count : (env + 1) * count]
+    over = account["ruined"] == 1 or _all_settled(markets)
+    cut = account["now_ns"] >= account["end_ns"] or account["gap"] == 1 or _all_dry(markets)
+    if over or cut:
+        account["done"] = 1
+    return over, cut and not over
+
+
 @kernel
 def _finish(state, first, last, terminated, truncated):
-    """Say which episodes are over, and hold them until their reset.
-
-    Returns an environment that had more fills than its journal holds, or -1.
-    """
-    count = state.clock.shape[1]
+    """Say which episodes are over. Returns an environment that had more fills than its journal holds, or -1."""
     overflow = -1
     for env in range(first, last):
-        account = state.account[env]
-        markets = state.market[env * count : (env + 1) * count]
-        over = account["ruined"] == 1 or _all_settled(markets)
-        cut = account["now_ns"] >= account["end_ns"] or account["gap"] == 1 or _all_dry(markets)
-        terminated[env] = over
-        truncated[env] = cut and not over
-        if over or cut:
-            account["done"] = 1
-        if account["n_fills"] > FILL_SLOTS:
+        terminated[env], truncated[env] = finish_one(state, env)
+        if state.account[env]["n_fills"] > FILL_SLOTS:
             overflow = env
     return overflow
 
@@ -437,13 +450,18 @@ class Engine:
             _advance(self.world, self.state, first, last, step_ns, max_events)
             env = _finish(self.state, first, last, self.terminated, self.truncated)
             if env >= 0:
-                count = self.state.account["n_fills"][env]
-                raise RuntimeError(
-                    f"engine: environment {env} had {count} fills in one step, the journal holds {FILL_SLOTS} "
-                    "(one an order and price): use a tighter limit, or a shorter step"
-                )
+                self.check_journal(env)
 
         self._run(run)
+
+    def check_journal(self, env: int) -> None:
+        """Raise RuntimeError where an environment's last step had more fills than its journal holds."""
+        count = self.state.account["n_fills"][env]
+        if count > FILL_SLOTS:
+            raise RuntimeError(
+                f"engine: environment {env} had {count} fills in one step, the journal holds {FILL_SLOTS} "
+                "(one an order and price): use a tighter limit, or a shorter step"
+            )
 
     def snapshot(self) -> State:
         """A copy of all state."""
