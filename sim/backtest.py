@@ -197,4 +197,5 @@ def backtest(
             engine.check_journal(-1 - env)
         kept.append((fills[: counts[0]].copy(), fill_env[: counts[0]].copy(), marks[: counts[1]].copy()))
         counts[:2] = 0
-    return Result(*(np.concatenate(parts) for parts in zip(*kept, strict=True)), int(counts[2]), int(counts[3]))
+    all_fills, all_env, all_marks = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return Result(all_fills, all_env, all_marks, int(counts[2]), int(counts[3]))
