@@ -96,6 +96,7 @@ bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 
 docs: $(DEV) ## rewrite the generated pages, then check links and run the examples
 	$(RUN) -m envs.features
+	$(RUN) -m sim.venues.page
 	$(PYTEST) tests/test_project.py tests/test_readme.py
 
 clean: ## remove what was built; .venv and checkpoints/ stay

@@ -3,12 +3,12 @@
 A strategy is a kernel that looks at every market of an environment and writes the orders it wants, one a side:
 
     @strategy("joins the touch of both sides", Parameter("size", 10.0, 0.01, 1000.0, "contracts an order"))
-    def joiner(sight, book, px_of, params, memory, orders):
-        for market in range(len(sight)):
-            seen = sight[market]
-            if seen["open"] == 1 and seen["bid_px"] > 0 and seen["ask_px"] < 10_000:
-                keep_quote(seen, orders[market], BID, seen["bid_px"], int(params[0] * 100))
-                keep_quote(seen, orders[market], ASK, seen["ask_px"], int(params[0] * 100))
+    def joiner(screen, orders):
+        for market in range(len(screen.seen)):
+            seen = screen.seen[market]
+            if two_sided(seen):
+                quote(seen, orders[market, BID], BID, seen["bid_px"], int(screen.params[0] * 100), 0.0, 0)
+                quote(seen, orders[market, ASK], ASK, seen["ask_px"], int(screen.params[0] * 100), 0.0, 0)
 
 It plays on the very engine that the environments play on: same orders, delays, fills and account (docs/strategies.md).
 """
@@ -29,23 +29,32 @@ from sim.strategies import Parameter
 from sim.types import ASK, BID, DO_NOTHING, FILL, INTENT, SECOND_NS
 
 _BUFFER = 65_536  # fills and marks kept before they are copied away
-MEMORY = 32  # float64 a strategy may keep for each environment between two calls
-_EXAMPLES = (
-    np.zeros(1, SIGHT), np.zeros((1, 2, 1), np.int64), np.zeros(1, np.int64), np.zeros(0), np.zeros(0),
-    np.zeros((1, 2), INTENT),
-)  # fmt: skip
+MEMORY = 8  # float64 a strategy may keep for each market between two calls
 MARK = np.dtype([("env", "<i8"), ("ns", "<i8"), ("equity_uusd", "<i8"), ("net_qty", "<i8")])
+
+
+class Screen(NamedTuple):
+    """What a strategy has before it: M markets of L levels."""
+
+    seen: np.ndarray  # (M,) SIGHT: each market now
+    book: np.ndarray  # (M, 2 or 6, L) int64: lots that others show, not to be written
+    px_of: np.ndarray  # (L,) int64: price of a level
+    params: np.ndarray  # float64: the strategy's parameters in their order
+    memory: np.ndarray  # (M, MEMORY) float64: the strategy's own, 0 at the start of an episode
+
+
+_EXAMPLES = (
+    Screen(np.zeros(1, SIGHT), np.zeros((1, 2, 1), np.int64), np.zeros(1, np.int64), np.zeros(0), np.zeros((1, 1))),
+    np.zeros((1, 2), INTENT),
+)
 
 
 @dataclass(frozen=True)
 class CompiledStrategy:
-    """A kernel with its parameters. ``act(sight, book, px_of, params, memory, orders)``, for M markets of L levels:
+    """A kernel with its parameters.
 
-    * ``sight`` (M,) SIGHT: what is seen of each market now
-    * ``book`` (M, 2 or 6, L) int64: lots others show, not to be written; ``px_of`` (L,) int64: price of a level
-    * ``params`` float64: the parameters in their order
-    * ``memory`` float64 (MEMORY,): the strategy's own, 0 at the start of an episode
-    * ``orders`` (M, 2) INTENT, columns BID and ASK, all DO_NOTHING: what it wants now
+    ``act(screen, orders)`` looks at a :class:`Screen` and writes what it wants now into ``orders`` (M, 2) INTENT,
+    columns BID and ASK, all DO_NOTHING when it is called.
     """
 
     name: str
@@ -90,7 +99,7 @@ class Result(NamedTuple):
 
 @calls_back
 def _play(
-    act, world, state, first, step_ns, max_events, stop_ns, params, memory, sight, orders, fills, fill_env, marks,
+    act, world, state, first, step_ns, max_events, stop_ns, params, memory, seen, orders, fills, fill_env, marks,
     mark_ns, next_mark, counts,
 ):  # fmt: skip
     """Play the environments from ``first`` on to their episodes' ends or ``stop_ns`` after their starts.
@@ -104,7 +113,7 @@ def _play(
             if counts[0] + FILL_SLOTS > len(fills) or counts[1] == len(marks):
                 return env
             counts[2] += 1
-            _decide(act, world, state, env, params, memory[env], sight, orders)
+            _decide(act, world, state, env, params, memory[env], seen, orders)
             counts[3] += account["n_messages"]
             advance_one(world, state, env, step_ns, max_events)
             finish_one(state, env)
@@ -122,15 +131,15 @@ def _play(
 
 
 @hot
-def _decide(act, world, state, env, params, memory, sight, orders):
+def _decide(act, world, state, env, params, memory, seen, orders):
     """Look at every market, ask the strategy, put its orders on the wire."""
     markets = state.clock.shape[1]
     first = env * markets
     for index in range(markets):
-        look(desk_of(world, state, env, first + index), sight[index])
+        look(desk_of(world, state, env, first + index), seen[index])
         orders[index, BID]["do"] = DO_NOTHING
         orders[index, ASK]["do"] = DO_NOTHING
-    act(sight, state.book[first : first + markets], world.px_of, params, memory, orders)
+    act(Screen(seen, state.book[first : first + markets], world.px_of, params, memory), orders)
     clear_step(state.account[env])
     for index in range(markets):
         if orders[index, BID]["do"] != DO_NOTHING or orders[index, ASK]["do"] != DO_NOTHING:
@@ -182,15 +191,15 @@ def backtest(
     step_ns = 0 if dt_s is None else round(dt_s * SECOND_NS)
     max_events = every_events if dt_s is None else np.iinfo(np.int64).max // 2
     stop_ns = np.iinfo(np.int64).max if np.isinf(seconds) else round(seconds * SECOND_NS)
-    memory = np.zeros((engine.num_envs, MEMORY))
-    sight, orders = np.zeros(engine.num_markets, SIGHT), np.zeros((engine.num_markets, 2), INTENT)
+    memory = np.zeros((engine.num_envs, engine.num_markets, MEMORY))
+    seen, orders = np.zeros(engine.num_markets, SIGHT), np.zeros((engine.num_markets, 2), INTENT)
     fills, fill_env, marks = np.zeros(_BUFFER, FILL), np.zeros(_BUFFER, np.int64), np.zeros(_BUFFER, MARK)
     next_mark, counts = engine.state.account["start_ns"].copy(), np.zeros(4, np.int64)
     kept: list[tuple[np.ndarray, ...]] = []
     env = 0
     while env < engine.num_envs:
         env = _play(
-            chosen.act, engine.world, engine.state, env, step_ns, max_events, stop_ns, params, memory, sight, orders,
+            chosen.act, engine.world, engine.state, env, step_ns, max_events, stop_ns, params, memory, seen, orders,
             fills, fill_env, marks, round(mark_s * SECOND_NS), next_mark, counts,
         )  # fmt: skip
         if env < 0:

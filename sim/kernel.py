@@ -109,7 +109,8 @@ def callback(*examples: np.ndarray) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         signature = types.void(*map(numba.typeof, examples))
-        return _OPTIONS(signature)(function)
+        # code typed at a prompt or in a notebook has no file whose folder could keep it
+        return _OPTIONS(signature, cache=Path(function.__code__.co_filename).is_file())(function)
 
     return decorate
 
