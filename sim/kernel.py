@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 import numba
 from numba.core import types
 
+from sim.compiling import AVAILABLE, KernelCompiler, PartCompiler
+
 F = TypeVar("F", bound=Callable)
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -50,36 +52,49 @@ def _widest(kind: types.Type) -> types.Type:
     return types.int64 if isinstance(plain, types.Integer) and plain.signed else plain
 
 
-def _compile(function: F, **options: Any) -> F:
+def _compile(function: Callable, compiler: type, **options: Any) -> Any:
+    if AVAILABLE:
+        options["pipeline_class"] = compiler
     # _nrt=False: kernels allocate nothing, so arrays need no counting of references. Counting costs two locked
     # instructions for every array at every call, which was four fifths of the event loop's time.
-    dispatcher = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy", _nrt=False, **options)(
+    return numba.njit(nogil=True, fastmath=False, error_model="numpy", no_cfunc_wrapper=True, _nrt=False, **options)(
         function
     )
-    if not hasattr(dispatcher, "get_call_template"):
-        return dispatcher  # NUMBA_DISABLE_JIT=1: the plain function
-    resolve = dispatcher.get_call_template
+
+
+def _part(function: Callable, **options: Any) -> Any:
+    """A function for kernels to call. On disk it lies inside of them, and by itself only where shortcuts are not."""
+    part = _compile(function, PartCompiler, cache=not AVAILABLE, no_cpython_wrapper=True, **options)
+    if numba.config.DISABLE_JIT:
+        return part  # the plain function
+    resolve = part.get_call_template
 
     def resolve_widest(args: Any, kws: Any) -> Any:
         return resolve(tuple(map(_widest, args)), {name: _widest(kind) for name, kind in kws.items()})
 
     # Numba would compile a callee anew for every literal and every width of integer that a caller passes
-    dispatcher.get_call_template = resolve_widest
-    return dispatcher
+    part.get_call_template = resolve_widest
+    return part
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` to machine code; cached on disk; the GIL is released while it runs."""
-    return _compile(function)
+    """Compile ``function`` to machine code; cached on disk; the GIL is released while it runs.
+
+    Kernels that call it get a part of their own, as of an :func:`inner`.
+    """
+    facade = _compile(function, KernelCompiler, cache=True)
+    if not numba.config.DISABLE_JIT:
+        part = _part(function)
+        facade.get_call_template, facade.get_overload = part.get_call_template, part.get_overload
+    return facade
 
 
 def inner(function: F) -> F:
-    """As :func:`kernel`, for functions that only kernels call: without the wrapper that Python would need to call them.
+    """As :func:`kernel`, for functions that only kernels call: machine code for it exists only inside of theirs.
 
-    Python must not call it: that ends the process. The wrapper of a function that takes a
-    :class:`sim.desk.Desk` is longer than most of them, and compiling it takes longer than the function itself.
+    Python must not call it: that ends the process.
     """
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _part(function)
 
 
 def hot(function: F) -> F:
@@ -88,9 +103,9 @@ def hot(function: F) -> F:
     A call copies the whole :class:`sim.desk.Desk`; without inlining the event loop takes twice as long. Inlining
     everything would double the time to compile.
     """
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+    return _part(function, forceinline=True)
 
 
 def pasted(function: F) -> F:
     """As :func:`inner`, and copied into its callers: for functions that return records, which a call cannot."""
-    return _compile(function, inline="always")
+    return _part(function, inline="always")
