@@ -72,7 +72,7 @@ class KernelLibrary(JITCodeLibrary):
             part = isinstance(library, PartLibrary)
             module = library._final_module if part else library._get_module_for_linking()
             self._final_module.link_in(module, preserve=True)
-        self._linking_libraries = []
+        self._linking_libraries: list[JITCodeLibrary] = []
         for name in _defined(self._final_module):
             if name not in own:
                 self._final_module.get_function(name).linkage = "internal"
