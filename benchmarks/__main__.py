@@ -9,6 +9,7 @@ COMMANDS = {
     "env": "environment steps a second on one core, features and strategy included",
     "replay": "events a second from an in-memory tape, and from file to book",
     "peers": "hftbacktest and this engine on one task, side by side, with fills; installs it on first use",
+    "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",
     "train": "PPO end to end beside the bound of its own networks on random data",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",

@@ -141,8 +141,8 @@ def earned(
 ) -> tuple[Estimate, Estimate] | None:
     """What a contract earned in cents, and that less the half-spread: a taker's paid, a maker's posted.
 
-    A taker's half-spread is the distance of the price from the mid just before the fill (he pays the fee too), a maker's
-    that from the mid when the order was sent. None where it traded in fewer than two episodes.
+    A taker's half-spread is the distance of the price from the mid just before the fill (he pays the fee too), a
+    maker's that from the mid when the order was sent. None where it traded in fewer than two episodes.
     """
     engine = Engine(synthetic(rows), num_envs, seed=seed, window_s=float(np.max(rows["life_s"])) + 1.0)
     result = backtest(engine, chosen, values, dt_s=1.0)

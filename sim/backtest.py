@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -59,8 +60,13 @@ class CompiledStrategy:
 
     name: str
     meaning: str
-    act: Callable
+    function: Callable
     parameters: tuple[Parameter, ...] = ()
+
+    @cached_property
+    def act(self) -> Callable:
+        """The compiled kernel; compiled when it is first asked for."""
+        return callback(*_EXAMPLES)(self.function)
 
     def params(self, values: Mapping[str, float] | None = None) -> np.ndarray:
         """Parameter array: defaults with ``values`` put in. Raises ValueError for a name or value it does not take."""
@@ -82,7 +88,7 @@ def strategy(meaning: str, *parameters: Parameter) -> Callable[[Callable], Compi
     """Compile the decorated kernel as a strategy; see :class:`CompiledStrategy` for what it is given."""
 
     def make(function: Callable) -> CompiledStrategy:
-        return CompiledStrategy(function.__name__, meaning, callback(*_EXAMPLES)(function), parameters)
+        return CompiledStrategy(function.__name__, meaning, function, parameters)
 
     return make
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-import numpy as np
 from numba._dispatcher import compute_fingerprint
 from numba.core import types
+
+from sim.compiling import AVAILABLE, KernelCompiler, PartCompiler
 
 F = TypeVar("F", bound=Callable)
 
@@ -47,43 +48,54 @@ def _cache_root() -> Path:
 numba.config.CACHE_DIR = str(_cache_root() / f"kernels-{_source_digest()}")
 
 
-# _nrt=False: kernels allocate nothing, so arrays need no counting of references. Counting costs two locked instructions
-# for every array at every call, which was four fifths of the event loop's time.
-_OPTIONS = partial(numba.njit, cache=True, nogil=True, fastmath=False, error_model="numpy", _nrt=False)
-
-
 def _widest(kind: types.Type) -> types.Type:
     """The type a kernel is compiled for when another kernel passes ``kind``: one width of integer, no literals."""
     plain = types.unliteral(kind)
     return types.int64 if isinstance(plain, types.Integer) and plain.signed else plain
 
 
-def _compile(function: F, **options: Any) -> F:
-    dispatcher = _OPTIONS(**options)(function)
-    if not hasattr(dispatcher, "get_call_template"):
-        return dispatcher  # NUMBA_DISABLE_JIT=1: the plain function
-    resolve = dispatcher.get_call_template
+def _compile(function: Callable, compiler: type, signature: Any = None, **options: Any) -> Any:
+    options = {"no_cfunc_wrapper": True, **options}
+    if AVAILABLE:
+        options["pipeline_class"] = compiler
+    # _nrt=False: kernels allocate nothing, so arrays need no counting of references. Counting costs two locked
+    # instructions for every array at every call, which was four fifths of the event loop's time.
+    return numba.njit(signature, nogil=True, fastmath=False, error_model="numpy", _nrt=False, **options)(function)
+
+
+def _part(function: Callable, **options: Any) -> Any:
+    """A function for kernels to call. On disk it lies inside of them, and by itself only where shortcuts are not."""
+    part = _compile(function, PartCompiler, cache=not AVAILABLE, no_cpython_wrapper=True, **options)
+    if numba.config.DISABLE_JIT:
+        return part  # the plain function
+    resolve = part.get_call_template
 
     def resolve_widest(args: Any, kws: Any) -> Any:
         return resolve(tuple(map(_widest, args)), {name: _widest(kind) for name, kind in kws.items()})
 
     # Numba would compile a callee anew for every literal and every width of integer that a caller passes
-    dispatcher.get_call_template = resolve_widest
-    return dispatcher
+    part.get_call_template = resolve_widest
+    return part
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` to machine code; cached on disk; the GIL is released while it runs."""
-    return _compile(function)
+    """Compile ``function`` to machine code; cached on disk; the GIL is released while it runs.
+
+    Kernels that call it get a part of their own, as of an :func:`inner`.
+    """
+    facade = _compile(function, KernelCompiler, cache=True)
+    if not numba.config.DISABLE_JIT:
+        part = _part(function)
+        facade.get_call_template, facade.get_overload = part.get_call_template, part.get_overload
+    return facade
 
 
 def inner(function: F) -> F:
-    """As :func:`kernel`, for functions that only kernels call: without the wrapper that Python would need to call them.
+    """As :func:`kernel`, for functions that only kernels call: machine code for it exists only inside of theirs.
 
-    Python must not call it: that ends the process. The wrapper of a function that takes a
-    :class:`sim.desk.Desk` is longer than most of them, and compiling it takes longer than the function itself.
+    Python must not call it: that ends the process.
     """
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _part(function)
 
 
 def hot(function: F) -> F:
@@ -92,25 +104,26 @@ def hot(function: F) -> F:
     A call copies the whole :class:`sim.desk.Desk`; without inlining the event loop takes twice as long. Inlining
     everything would double the time to compile.
     """
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+    return _part(function, forceinline=True)
 
 
 def pasted(function: F) -> F:
     """As :func:`inner`, and copied into its callers: for functions that return records, which a call cannot."""
-    return _compile(function, inline="always")
+    return _part(function, inline="always")
 
 
-def callback(*examples: np.ndarray) -> Callable[[F], F]:
+def callback(*examples: Any) -> Callable[[F], F]:
     """As :func:`kernel`, for functions that are handed to kernels as values and return nothing.
 
-    ``examples`` are arrays of the types it will be called with. The kernel that calls it, see :func:`calls_back`, is
-    compiled once for all of them and reaches them by a pointer: a call costs about 15 ns.
+    ``examples`` are of the types it will be called with; it is compiled at once. The kernel that calls it, see
+    :func:`calls_back`, is compiled once for all of them and reaches them by a pointer: a call costs about 15 ns.
     """
 
     def decorate(function: F) -> F:
         signature = types.void(*map(numba.typeof, examples))
         # code typed at a prompt or in a notebook has no file whose folder could keep it
-        return _OPTIONS(signature, cache=Path(function.__code__.co_filename).is_file())(function)
+        cache = Path(function.__code__.co_filename).is_file()
+        return _compile(function, KernelCompiler, signature, cache=cache, no_cfunc_wrapper=False)
 
     return decorate
 
@@ -126,7 +139,7 @@ def calls_back(function: F) -> F:
         key = compute_fingerprint(args)  # cheap; the types themselves take milliseconds
         if key not in compiled:
             kinds = (types.FunctionType(act.nopython_signatures[0]), *map(numba.typeof, args))
-            compiled[key] = _OPTIONS(kinds)(function)
+            compiled[key] = _compile(function, KernelCompiler, kinds, cache=True)
         return compiled[key](act, *args)
 
     return call  # type: ignore[return-value]
