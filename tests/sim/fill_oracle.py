@@ -215,7 +215,8 @@ def random_tape(seed, rows=220):
             gone = int(stream.integers(1, book[at] + 1))
             book[at] -= gone
             drop = (DELTA, *at, -gone)
-            trade = (TRADE, ASK if at[0] == BID else BID, at[1], gone)
+            part = gone if stream.random() < 0.5 else int(stream.integers(1, gone + 1))
+            trade = (TRADE, ASK if at[0] == BID else BID, at[1], part)
             late = int(stream.choice([0, 5, 90, 300]))
             order = {0: [drop], 1: [trade, drop], 2: [drop, trade]}[int(stream.integers(3))]
             for index, row in enumerate(order):

@@ -99,6 +99,25 @@ def test_what_was_printed_before_we_came_leaves_from_ahead_of_us():
     assert filled_ms(touch_bid(rows, entry=5)) == [40]
 
 
+def test_what_was_printed_before_we_came_leaves_from_ahead_of_us_even_if_others_come_behind():
+    # the same, with 30 who join behind us before the level tells: 130 - 40 = 90 are shown, and 60 of them are ahead
+    rows = [
+        *opening(), (10, TRADE, ASK, 5000, 40), (15, LEVEL, BID, 5000, 130), (20, DELTA, BID, 5000, -40),
+        (30, TRADE, ASK, 5000, 60), (40, TRADE, ASK, 5000, 1), (50, LEVEL, ASK, 5400, 1),
+    ]  # fmt: skip
+    assert filled_ms(touch_bid(rows, entry=5)) == [40]
+
+
+def test_a_drop_of_more_than_was_printed():
+    # 100 ahead, 100 behind; 40 are printed: 60 ahead of 160. The level loses 60, 20 more than that: of these,
+    # floor(20 x 60 / 160) = 7 come from ahead. 53 are ahead.
+    rows = [
+        *opening(), (10, LEVEL, BID, 5000, 200), (20, TRADE, ASK, 5000, 40), (21, DELTA, BID, 5000, -60),
+        (2000, TRADE, ASK, 5000, 53), (2001, TRADE, ASK, 5000, 1), (2002, LEVEL, ASK, 5400, 1),
+    ]  # fmt: skip
+    assert filled_ms(touch_bid(rows)) == [2001]
+
+
 @pytest.mark.parametrize(
     ("share", "ahead"),
     [
@@ -211,5 +230,5 @@ def test_refuses_bad_tapes_and_rows():
         walk(tape, np.array([4]), rules, distances=(-2,))
     with pytest.raises(ValueError, match="half-lives must be positive"):
         walk(tape, np.array([4]), rules, flow_half_s=0.0)
-    with pytest.raises(ValueError, match="row 5: no tick table has px 5050"):
+    with pytest.raises(ValueError, match="row 5 has px 5050, which no tick table allows"):
         walk(tape_of([*opening(), (5, LEVEL, BID, 5050, 1)]), np.array([4]), rules)
