@@ -1,0 +1,193 @@
+"""The terms, the regression, its scores: by hand, and on data made from a known model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from fill_oracle import opening, tape_of
+
+from sim.fillfit.features import join, sample
+from sim.fillfit.hypothetical import make_rules, walk
+from sim.fillfit.model import Fit, fit, fit_coin, predict, wrong_signs
+from sim.fillfit.scores import bins, brier_skill, calibration_error, coin_probability, with_interval
+from sim.fillmodel import SIGNS, TERMS, decayed, flow_terms, move_of, per_life, place_terms, probability
+from sim.types import ASK, BID, DELTA, LEVEL, TRADE
+
+PLACE = {name: index for index, name in enumerate(TERMS)}
+
+
+def test_terms_by_hand():
+    terms = np.zeros(len(TERMS))
+    # 2 ticks of a cent behind a touch of 3 contracts, facing 1; 5 contracts ahead, 7 better; spread 2 cents, so the
+    # order is 1 + 2 = 3 cents from the mid
+    place_terms(terms, 2, 500, 700, 100, 200, 300.0, 300, 100)
+    # a life expects 3 prints against us, 1 against the others, 8 contracts against us, and moves of 2 cents
+    flow_terms(terms, 3.0, 1.0, 800.0, 200.0, 1200, 100, 9.0)
+    assert dict(zip(TERMS, terms.tolist(), strict=True)) == pytest.approx({
+        "inside": 0.0, "distance": 2.0, "queue": math.log(6), "better": math.log(8), "activity": math.log(5),
+        "lean": math.log(4 / 2), "clear": math.log((1 + 12 + 1) / 9), "reach": math.log(3.5 / 2.5),
+        "spread": math.log(2), "imbalance": (300 - 100) / 400, "time": math.log(10), "size": math.log(2),
+    })  # fmt: skip
+
+
+def test_an_order_inside_has_no_distance_and_an_unknown_close_no_time():
+    terms = np.zeros(len(TERMS))
+    place_terms(terms, -1, 0, 0, 100, 200, 0.0, 300, 300)
+    flow_terms(terms, 0.0, 0.0, 0.0, 0.0, 0, 0, -1.0)
+    assert terms[PLACE["inside"]] == 1.0
+    assert [name for name in TERMS if terms[PLACE[name]] != 0.0] == ["inside", "spread"]
+
+
+def test_a_decaying_sum_tells_the_rate_whenever_one_looks():
+    # 2 events a second for a long time, half-life 10 s: the sum settles at rate x half / log 2, within a step's part
+    total = 0.0
+    for _ in range(4000):
+        total = decayed(total, 500_000_000, 10_000_000_000) + 1.0
+    assert per_life(total, 1.0, 10.0) == pytest.approx(2.0, rel=0.02)
+    assert per_life(total, 5.0, 10.0) == pytest.approx(10.0, rel=0.02)
+    once = decayed(total, 7_000_000_000, 10_000_000_000)
+    twice = decayed(decayed(total, 3_000_000_000, 10_000_000_000), 4_000_000_000, 10_000_000_000)
+    assert once == pytest.approx(twice, rel=1e-14)
+    # moves of 1 cent twice a second: 2 x 100 x 100 a second, over 8 s 400 px
+    assert move_of(total * 100.0**2, 8.0, 10.0) == pytest.approx(400.0, rel=0.02)
+
+
+def test_probability_is_the_logistic_of_the_sum():
+    terms, coefficients = np.array([1.0, 2.0]), np.array([0.5, -0.75])
+    assert probability(0.3, coefficients, terms) == pytest.approx(1 / (1 + math.exp(-(0.3 + 0.5 - 1.5))), rel=1e-14)
+
+
+def made_up(rows=20_000, seed=0):
+    """Terms of a normal distribution, and outcomes of a logistic whose signs a queue allows."""
+    stream = np.random.default_rng(seed)
+    terms = stream.normal(size=(rows, len(TERMS))) * np.linspace(0.5, 2.0, len(TERMS))
+    truth = np.array([0.3 * (sign or 1) for sign in SIGNS])
+    truth[PLACE["size"]] = 0.0
+    chance = 1.0 / (1.0 + np.exp(-(-0.4 + terms @ truth)))
+    return terms, chance, truth, stream
+
+
+def test_finds_the_model_that_made_the_data():
+    terms, chance, truth, stream = made_up()
+    found = fit(terms, (stream.random(len(chance)) < chance) * 1.0, l2=1.0)
+    assert found.coefficients == pytest.approx(truth, abs=0.06)
+    assert found.base == pytest.approx(-0.4, abs=0.06)
+    assert np.abs(predict(found, terms) - chance).mean() < 0.02
+
+
+def test_keeps_the_signs_that_a_queue_demands():
+    terms, chance, truth, stream = made_up()
+    wrong = 1.0 / (1.0 + np.exp(-(-0.4 - terms @ truth)))  # a longer queue fills sooner
+    found = fit(terms, (stream.random(len(chance)) < wrong) * 1.0)
+    assert wrong_signs(found) == []
+    assert all(found.coefficients[PLACE[name]] == 0.0 for name in ("distance", "queue", "activity"))
+    assert wrong_signs(Fit(0.0, np.where(np.array(TERMS) == "queue", 1.0, 0.0), 0)) == ["queue"]
+
+
+def test_leaves_out_what_it_is_told_to_and_what_never_varies():
+    terms, chance, _, stream = made_up(4000)
+    terms[:, PLACE["time"]] = 3.0
+    found = fit(terms, (stream.random(len(chance)) < chance) * 1.0, used=("queue", "time", "reach"))
+    assert [name for name, value in zip(TERMS, found.coefficients, strict=True) if value != 0.0] == ["queue", "reach"]
+
+
+def test_the_coin_fit_finds_the_hazard_that_made_the_fills():
+    terms, chance, truth, stream = made_up()
+    exposure = stream.random(len(chance))
+    reached = (stream.random(len(chance)) < coin_probability(chance, np.zeros(len(chance)), exposure)) * 1.0
+    found = fit_coin(terms, reached, exposure, l2=1.0)
+    assert found.coefficients == pytest.approx(truth, abs=0.08)
+    assert found.base == pytest.approx(-0.4, abs=0.08)
+
+
+def test_coin_by_hand():
+    # p = 0.75 a life; last print at the price half-way: 1 - 0.25 ** 0.5 = 0.5; one through: 1; no print: 0
+    got = coin_probability(np.full(3, 0.75), np.array([0.0, 1.0, 0.0]), np.array([0.5, 0.5, 0.0]))
+    assert got.tolist() == [0.5, 1.0, 0.0]
+
+
+def test_calibration_error_and_skill_by_hand():
+    # ten bins of two: 0.2 and 0.4 against one fill in two, nine bins of 0.5 against one in two: |0.3 - 0.5| / 10
+    p = np.array([0.2, 0.4] + [0.5] * 18)
+    y = np.array([0.0, 1.0] * 10)
+    assert calibration_error(p, y) == pytest.approx(0.02)
+    assert [part.rows for part in bins(p, y)] == [2] * 10
+    # squares: 0.04 + 0.36 + 18 x 0.25 = 4.9 against 20 x 0.25 = 5
+    assert brier_skill(p, y) == pytest.approx(1 - 4.9 / 5.0)
+    assert math.isnan(brier_skill(np.full(4, 0.5), np.ones(4)))
+    with pytest.raises(ValueError, match="at least 10"):
+        bins(p[:5], y[:5])
+
+
+def test_intervals_resample_clusters():
+    stream = np.random.default_rng(1)
+    p = np.full(600, 0.5)
+    y = np.repeat(stream.random(6) < 0.5, 100) * 1.0  # a cluster fills as a whole
+    wide = with_interval(calibration_error, p, y, np.repeat(np.arange(6), 100))
+    narrow = with_interval(calibration_error, p, y, np.arange(600))
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    assert wide == with_interval(calibration_error, p, y, np.repeat(np.arange(6), 100))
+    assert math.isnan(with_interval(calibration_error, p, y, np.zeros(600)).low)
+
+
+def found_by_hand():
+    """Bids at 51, 50 and 49 with a life of 1 s: 100 ahead at 50; 60 then 50 are printed there, later 5 at 49."""
+    rows = [
+        *opening(), (100, TRADE, ASK, 5000, 60), (250, TRADE, ASK, 5000, 50), (260, DELTA, BID, 5000, -100),
+        (600, TRADE, ASK, 4900, 5), (1500, LEVEL, ASK, 5400, 1),
+    ]  # fmt: skip
+    sizes = (1, 8, 20)
+    rules = make_rules(sizes, (1.0, 10.0))
+    return walk(tape_of(rows), np.array([4]), rules, distances=(0, 1)), np.array(sizes)
+
+
+def test_samples_by_hand():
+    found, sizes = found_by_hand()
+    options = {"life_s": 1.0, "life": 0, "sizes": sizes, "flow_half_s": 10.0, "variance_half_s": 30.0}
+    first = sample(found, "m", **options)
+    # bids at 50 and 49, asks at 52 and 53. 10 lots got past the 100 at 250 ms; 5 at 49 stood behind 70
+    assert first.distance.tolist() == [0, 1, 0, 1]
+    assert first.filled.tolist() == [1, 0, 0, 0]
+    assert first.through.tolist() == [1, 0, 0, 0]
+    assert first.exposure.tolist() == [0.25, 0.6, 0.0, 0.0]
+    assert first.filled_at.tolist() == [1, 0, 0, 0]
+    assert first.exposure_at.tolist() == [0.25, 0.6, 0.0, 0.0]
+    # sizes 8 and 20: 10 lots came at the price, and 5 more through it at 600 ms: 15
+    full = sample(found, "m", label="full", **options)
+    assert full.filled.tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert full.terms[:, PLACE["size"]] == pytest.approx([math.log(1.08)] * 4 + [math.log(1.2)] * 4)
+    # the tape ends after 1.5 s: nobody was followed for 10
+    with pytest.raises(ValueError, match="too short for this life"):
+        join([sample(found, "m", **(options | {"life_s": 10.0, "life": 1}))])
+
+
+def test_a_fill_by_a_print_through_the_price_is_none_of_the_coins():
+    # one print at 50 that eats, then one through it at 600 ms that fills
+    rows = [
+        *opening(), (100, TRADE, ASK, 5000, 60), (600, TRADE, ASK, 4900, 5), (1500, LEVEL, ASK, 5400, 1),
+    ]  # fmt: skip
+    found = walk(tape_of(rows), np.array([4]), make_rules((1,), (1.0,)), distances=(0,))
+    got = sample(found, "m", life_s=1.0, life=0, sizes=np.array([1]), flow_half_s=10.0, variance_half_s=30.0)
+    assert (got.filled[0], got.through[0], got.filled_at[0], got.exposure_at[0]) == (1, 1, 0, 0.1)
+
+
+def test_refuses_what_does_not_do():
+    terms, chance, _, stream = made_up(300)
+    y = (stream.random(300) < chance) * 1.0
+    with pytest.raises(ValueError, match="too little data: 100 orders"):
+        fit(terms[:100], y[:100])
+    with pytest.raises(ValueError, match="of which 0 with the rarer outcome"):
+        fit(terms, np.zeros(300))
+    with pytest.raises(ValueError, match="no term 'luck'"):
+        fit(terms, y, used=("luck",))
+    with pytest.raises(ValueError, match="expected terms of shape"):
+        fit(terms[:, :3], y)
+    terms[7, PLACE["queue"]] = np.nan
+    with pytest.raises(ValueError, match="the term queue of row 7 is nan"):
+        fit(terms, y)
+    found, sizes = found_by_hand()
+    options = {"life_s": 1.0, "life": 0, "sizes": sizes, "flow_half_s": 10.0, "variance_half_s": 30.0}
+    with pytest.raises(ValueError, match="no label 'half'"):
+        sample(found, "m", label="half", **options)
