@@ -11,34 +11,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.kernel import inner, kernel
+from sim.scenarios.walk import (
+    BEST_ASK,
+    BEST_BID,
+    DEPTHS,
+    FIRST_SIZE,
+    KNOWN,
+    MEMORY,
+    MESSAGES,
+    MOST_LEVELS,
+    NEXT_NS,
+    STAMP,
+    STATES,
+    TRADES,
+    TRADING,
+    WEIGHT,
+    walk,
+)
 from sim.types import (
     ASK,
     BID,
     CLEAR,
     DELTA,
-    END_OF_BATCH,
     EVENT,
-    GAP,
-    INFERRED,
     LEVEL,
-    OPEN,
     PX_ONE,
     SECOND_NS,
-    SETTLE,
-    STATUS,
     TRADE,
 )
 
 FAMILIES = ("spread", "depth", "messages", "touch", "trades", "moves", "clustering", "flow")
-MOST_LEVELS = 10
 _CLOCKS = ("local_ns", "venue_ns")
-
-# Places in the walk's memory
-_BID, _ASK, _KNOWN, _INSIDE, _OPEN, _NEXT, _STATES, _MESSAGES, _DEPTHS, _TRADES, _LAST_BID, _LAST_ASK, _SIZE = range(13)
-_WEIGHT = 2  # columns of a depth row: bid px, ask px, weight, stamp, bid sizes, ask sizes
-_STAMP = 3
-_FIRST_SIZE = 4
 
 
 class Feed(NamedTuple):
@@ -108,15 +111,15 @@ def trace(events: np.ndarray, feed: Feed = FULL) -> Trace:
     local_ns, venue_ns = (
         np.maximum.accumulate(events[name]) if len(events) else np.zeros(0, np.int64) for name in _CLOCKS
     )
-    memory = np.zeros(_SIZE, np.int64)
-    memory[_BID], memory[_ASK] = -1, slots
-    memory[_KNOWN] = not (kind == CLEAR).any()
-    memory[_OPEN] = 1
-    memory[_NEXT] = local_ns[0] if len(events) else 0
+    memory = np.zeros(MEMORY, np.int64)
+    memory[BEST_BID], memory[BEST_ASK] = -1, slots
+    memory[KNOWN] = not (kind == CLEAR).any()
+    memory[TRADING] = 1
+    memory[NEXT_NS] = local_ns[0] if len(events) else 0
     rows = len(events) + 1
     out = _Rows(rows, int((kind == TRADE).sum()), _depth_rows(local_ns, feed))
     side, qty, flags = (events[name].astype(np.int64) for name in ("side", "qty", "flags"))
-    _walk(
+    walk(
         local_ns, venue_ns, kind, side, px // step, qty, flags,
         np.zeros((2, slots), np.int64), memory, out.states, out.messages, out.trades, out.depths,
         int(feed.levels) if "depth" in feed.families else 0, int(feed.period_ns), int(feed.quiet_ns),
@@ -152,7 +155,7 @@ class _Rows:
         self.states = np.zeros((2 * rows, 3), np.int64)
         self.messages = np.zeros((rows, 4), np.int64)
         self.trades = np.zeros((trades, 3), np.int64)
-        self.depths = np.zeros((depths, _FIRST_SIZE + 2 * MOST_LEVELS), np.int64)
+        self.depths = np.zeros((depths, FIRST_SIZE + 2 * MOST_LEVELS), np.int64)
 
 
 def _check(events: np.ndarray, feed: Feed) -> None:
@@ -193,165 +196,14 @@ def _depth_rows(local_ns: np.ndarray, feed: Feed) -> int:
 
 
 def _unpack(memory: np.ndarray, out: _Rows, step: int, end_ns: int) -> Trace:
-    states = out.states[: memory[_STATES]]
-    messages = out.messages[: memory[_MESSAGES]]
-    depths = out.depths[: memory[_DEPTHS]]
-    trades = out.trades[: memory[_TRADES]]
+    states = out.states[: memory[STATES]]
+    messages = out.messages[: memory[MESSAGES]]
+    depths = out.depths[: memory[DEPTHS]]
+    trades = out.trades[: memory[TRADES]]
     return Trace(
         states[:, 0].copy(), states[:, 1] * step, states[:, 2] * step, end_ns,
         messages[:, 0].copy(), messages[:, 3].copy(), messages[:, 1] * step, messages[:, 2].copy(),
         trades[:, 0].copy(), trades[:, 1].copy(), trades[:, 2].copy(),
-        depths[:, _STAMP].copy(), (depths[:, BID] + depths[:, ASK]) * step, depths[:, _WEIGHT].copy(),
-        depths[:, _FIRST_SIZE:].reshape(-1, 2, MOST_LEVELS).copy(),
+        depths[:, STAMP].copy(), (depths[:, BID] + depths[:, ASK]) * step, depths[:, WEIGHT].copy(),
+        depths[:, FIRST_SIZE:].reshape(-1, 2, MOST_LEVELS).copy(),
     )  # fmt: skip
-
-
-@kernel
-def _walk(
-    t, venue_ns, kind, side, at, qty, flags, book, memory, states, messages, trades, depths,
-    levels, period_ns, quiet_ns, sample_ns,
-):  # fmt: skip
-    look_ns = t[0] if len(t) else 0  # next look at the best prices, where there is a clock
-    for row in range(len(t)):
-        if row and t[row] - t[row - 1] > quiet_ns:
-            _state(memory, states, t[row - 1], 0, 0)
-            memory[_NEXT] = t[row]
-            look_ns = t[row]
-        whole = row and flags[row - 1] & END_OF_BATCH and memory[_KNOWN]
-        if period_ns and t[row] > look_ns:
-            if whole:
-                _look(memory, book, states, look_ns)
-            look_ns += ((t[row] - look_ns - 1) // period_ns + 1) * period_ns
-        if levels and sample_ns and t[row] > memory[_NEXT]:
-            ticks = (t[row] - memory[_NEXT] - 1) // sample_ns + 1
-            if whole:
-                _depth(memory, book, depths, levels, ticks, t[row])
-            memory[_NEXT] += ticks * sample_ns
-        _event(row, t, venue_ns, kind, side, at, qty, flags, book, memory, states, messages, trades)
-        if flags[row] & END_OF_BATCH:
-            memory[_INSIDE] = 0
-            if not period_ns:
-                _look(memory, book, states, t[row])
-            if levels and not sample_ns and memory[_KNOWN]:
-                _depth(memory, book, depths, levels, 1, t[row])
-
-
-@inner
-def _event(row, t, venue_ns, kind, side, at, qty, flags, book, memory, states, messages, trades):
-    """What one row does to the book and the trace."""
-    what = kind[row]
-    if what in (DELTA, LEVEL):
-        if memory[_KNOWN]:
-            _change(
-                t[row], venue_ns[row], what, side[row], at[row], qty[row], flags[row] & INFERRED, book, memory, messages
-            )
-    elif what == TRADE:
-        place = memory[_TRADES]
-        trades[place, 0] = t[row]
-        trades[place, 1] = side[row]
-        trades[place, 2] = qty[row]
-        memory[_TRADES] = place + 1
-    elif what in (CLEAR, GAP):
-        _clear(book, memory)
-        memory[_KNOWN] = what == CLEAR
-        memory[_INSIDE] = 1
-        if what == GAP:
-            _state(memory, states, t[row], 0, 0)
-    elif what in (STATUS, SETTLE):
-        memory[_OPEN] = what == STATUS and qty[row] == OPEN
-        if not memory[_OPEN]:
-            _state(memory, states, t[row], 0, 0)
-
-
-@inner
-def _clear(book, memory):
-    slots = book.shape[1]
-    for place in range(slots):
-        book[BID, place] = 0
-        book[ASK, place] = 0
-    memory[_BID] = -1
-    memory[_ASK] = slots
-
-
-@inner
-def _change(now_ns, venue_ns, what, side, at, qty, inferred, book, memory, messages):
-    """One level's new size; the message, unless it is part of a snapshot or reveals what was there before."""
-    slots = book.shape[1]
-    before = book[side, at]
-    after = before + qty if what == DELTA else qty
-    book[side, at] = after
-    change = max(after, 0) - max(before, 0)
-    best = memory[_BID] if side == BID else memory[_ASK]
-    at_touch = at >= best if side == BID else at <= best
-    if side == BID:
-        if after > 0 and at > best:
-            memory[_BID] = at
-        while memory[_BID] >= 0 and book[BID, memory[_BID]] <= 0:
-            memory[_BID] -= 1
-    else:
-        if after > 0 and at < best:
-            memory[_ASK] = at
-        while memory[_ASK] < slots and book[ASK, memory[_ASK]] <= 0:
-            memory[_ASK] += 1
-    if memory[_INSIDE] or change == 0 or (inferred and change > 0):
-        return
-    place = memory[_MESSAGES]
-    messages[place, 0] = now_ns
-    messages[place, 1] = memory[_LAST_BID] + memory[_LAST_ASK]
-    messages[place, 2] = change if at_touch else 0
-    messages[place, 3] = venue_ns
-    memory[_MESSAGES] = place + 1
-
-
-@inner
-def _look(memory, book, states, now_ns):
-    """The best prices now, where both sides are known and do not cross; else that nothing is known."""
-    bid = memory[_BID]
-    ask = memory[_ASK]
-    if memory[_KNOWN] and memory[_OPEN] and 0 < bid < ask < book.shape[1]:
-        _state(memory, states, now_ns, bid, ask)
-    else:
-        _state(memory, states, now_ns, 0, 0)
-
-
-@inner
-def _state(memory, states, now_ns, bid, ask):
-    """Note best prices from ``now_ns`` on, where they are new; a later state of the same stamp replaces the earlier."""
-    if bid == memory[_LAST_BID] and ask == memory[_LAST_ASK]:
-        return
-    memory[_LAST_BID] = bid
-    memory[_LAST_ASK] = ask
-    place = memory[_STATES]
-    if place and states[place - 1, 0] == now_ns:
-        place -= 1
-    states[place, 0] = now_ns
-    states[place, 1] = bid
-    states[place, 2] = ask
-    memory[_STATES] = place + 1
-
-
-@inner
-def _depth(memory, book, depths, levels, weight, now_ns):
-    """One sample of the levels that hold orders, best first, unless the book is one-sided or crossed."""
-    bid = memory[_BID]
-    ask = memory[_ASK]
-    if not memory[_OPEN] or bid < 0 or bid >= ask or ask >= book.shape[1]:
-        return
-    row = memory[_DEPTHS]
-    depths[row, BID] = bid
-    depths[row, ASK] = ask
-    depths[row, _WEIGHT] = weight
-    depths[row, _STAMP] = now_ns
-    place = _FIRST_SIZE
-    while bid >= 0 and place < _FIRST_SIZE + levels:
-        if book[BID, bid] > 0:
-            depths[row, place] = book[BID, bid]
-            place += 1
-        bid -= 1
-    place = _FIRST_SIZE + MOST_LEVELS
-    while ask < book.shape[1] and place < _FIRST_SIZE + MOST_LEVELS + levels:
-        if book[ASK, ask] > 0:
-            depths[row, place] = book[ASK, ask]
-            place += 1
-        ask += 1
-    memory[_DEPTHS] = row + 1

@@ -48,7 +48,7 @@ def test_verdicts():
     recorded = {"a": SHARE, "b": SHARE, "c": SHARE, "d": other(SHARE), "e": SHARE}
     made = {"a": other(SHARE, 0.40), "b": other(SHARE, 0.41), "c": other(SHARE), "d": SHARE, "e": SHARE}
     measures = {name: Yardstick(0.1, 1) for name in "abcd"}
-    found = {name: one for name, one in zip("abcde", compare(recorded, made, measures), strict=True)}
+    found = dict(zip("abcde", compare(recorded, made, measures), strict=True))
     assert [one.verdict for one in found.values()] == ["pass", "miss", *["not comparable"] * 3]
     assert found["c"].why == "other: not recorded" and math.isnan(found["c"].distance)
     assert found["d"].why == "recorded: not recorded"

@@ -109,53 +109,68 @@ def test_against_a_slow_walk(seed):
 
 
 def slow_trace(events):
-    book, known, inside, seen = ({}, {}), False, False, (0, 0)
-    found = {"states": [], "messages": [], "ticks": 0, "depth": np.zeros((2, 3), np.int64)}
-    tick = int(events["local_ns"][0])
+    walk = SlowWalk(int(events["local_ns"][0]))
+    before = None
+    for event in events:
+        walk.take(before, event)
+        before = event
+    return {"states": walk.states, "messages": walk.messages, "ticks": walk.ticks, "depth": walk.depth.tolist()}
 
-    def note(stamp, state):
-        nonlocal seen
-        if state != seen:
-            seen = state
-            if found["states"] and found["states"][-1][0] == stamp / S:
-                found["states"].pop()
-            found["states"].append((stamp / S, *state))
 
-    def best():
-        bids, asks = ([px for px, size in side.items() if size > 0] for side in book)
-        if not known or not bids or not asks or max(bids) >= min(asks):
+class SlowWalk:
+    """Books as dictionaries; the best of a side is looked for anew every time, and every clock tick is one sample."""
+
+    def __init__(self, start):
+        self.book, self.known, self.inside, self.seen = ({}, {}), False, False, (0, 0)
+        self.states, self.messages, self.ticks, self.depth = [], [], 0, np.zeros((2, 3), np.int64)
+        self.tick = start
+
+    def take(self, before, event):
+        now = int(event["local_ns"])
+        if before is not None:
+            self.pass_time(before, now)
+        if event["kind"] in (CLEAR, GAP):
+            self.book, self.known, self.inside = ({}, {}), event["kind"] == CLEAR, True
+            if event["kind"] == GAP:
+                self.note(now, (0, 0))
+        elif event["kind"] in (DELTA, LEVEL) and self.known:
+            self.change(now, event)
+        if event["flags"] & END_OF_BATCH:
+            self.inside = False
+            self.note(now, self.best())
+
+    def pass_time(self, before, now):
+        if now - int(before["local_ns"]) > 300 * S:
+            self.note(int(before["local_ns"]), (0, 0))
+            self.tick = now
+        while self.tick < now:
+            self.tick += S // 4
+            if before["flags"] & END_OF_BATCH and self.best() != (0, 0):
+                self.ticks += 1
+                self.depth += [_best_three(self.book[BID], True), _best_three(self.book[ASK], False)]
+
+    def change(self, now, event):
+        side, px, size = (int(event[name]) for name in ("side", "px", "qty"))
+        levels = [price for price, held in self.book[side].items() if held > 0]
+        touch = (max(levels, default=0) <= px) if side == BID else (min(levels, default=10_000) >= px)
+        held = self.book[side].get(px, 0)
+        self.book[side][px] = held + size if event["kind"] == DELTA else size
+        change = self.book[side][px] - held
+        if change and not self.inside and not (event["flags"] & INFERRED and change > 0):
+            self.messages.append((now, sum(self.seen), change if touch else 0))
+
+    def best(self):
+        bids, asks = ([px for px, size in side.items() if size > 0] for side in self.book)
+        if not self.known or not bids or not asks or max(bids) >= min(asks):
             return (0, 0)
         return (max(bids), min(asks))
 
-    for index, event in enumerate(events):
-        now, side, px, size = (int(event[name]) for name in ("local_ns", "side", "px", "qty"))
-        if index and now - int(events["local_ns"][index - 1]) > 300 * S:
-            note(int(events["local_ns"][index - 1]), (0, 0))
-            tick = now
-        whole = index and events["flags"][index - 1] & END_OF_BATCH
-        if index:
-            while tick < now:
-                tick += S // 4
-                if whole and best() != (0, 0):
-                    found["ticks"] += 1
-                    found["depth"] += [_best_three(book[BID], True), _best_three(book[ASK], False)]
-        if event["kind"] in (CLEAR, GAP):
-            book, known, inside = ({}, {}), event["kind"] == CLEAR, True
-            if event["kind"] == GAP:
-                note(now, (0, 0))
-        elif event["kind"] in (DELTA, LEVEL) and known:
-            levels = [p for p, s in book[side].items() if s > 0]
-            touch = (max(levels, default=0) <= px) if side == BID else (min(levels, default=10_000) >= px)
-            before = book[side].get(px, 0)
-            book[side][px] = before + size if event["kind"] == DELTA else size
-            change = book[side][px] - before
-            if change and not inside and not (event["flags"] & INFERRED and change > 0):
-                found["messages"].append((now, sum(seen), change if touch else 0))
-        if event["flags"] & END_OF_BATCH:
-            inside = False
-            note(now, best())
-    found["depth"] = (found["depth"]).tolist()
-    return found
+    def note(self, stamp, state):
+        if state != self.seen:
+            self.seen = state
+            if self.states and self.states[-1][0] == stamp / S:
+                self.states.pop()
+            self.states.append((stamp / S, *state))
 
 
 def _best_three(levels, descending):
