@@ -15,7 +15,7 @@ from sim.scenarios.facts import Fact
 
 _RECORDED, _SYNTHETIC = "#1b5e8a", "#d1603d"
 _PER_ROW = 3
-_SMALLEST = 1e-3  # of a logarithmic axis, in the fact's unit
+_SMALLEST = 1e-3  # drawn on a logarithmic axis, where the fact has no resolution
 
 
 def write_plots(
@@ -63,8 +63,9 @@ def _by_price(axis: Axes, family: str, recorded: Mapping[str, Fact], synthetic: 
         for row, name in enumerate(names):
             if facts[name].known:
                 table[row] = facts[name].values
+        floor = max(facts[names[0]].resolution, _SMALLEST)  # smaller values are drawn at the resolution
         for part in range(width):
-            shown = np.maximum(table[:, part], _SMALLEST)
+            shown = np.maximum(table[:, part], floor)
             axis.plot(range(len(names)), shown, color=colour, alpha=0.7, marker=".", label=label if part == 0 else None)
     axis.set_yscale("log")
     axis.set_xticks(range(len(names)), buckets, rotation=45, fontsize=7)
@@ -76,7 +77,7 @@ def _by_price(axis: Axes, family: str, recorded: Mapping[str, Fact], synthetic: 
 def _components(axis: Axes, recorded: Fact, synthetic: Fact) -> None:
     """The components of a fact that is not by price."""
     places = range(len(recorded.parts))
-    floor = _SMALLEST if recorded.kind == "positive" else -1.0
+    floor = max(recorded.resolution, _SMALLEST) if recorded.kind == "positive" else -1.0
     axis.plot(places, np.maximum(recorded.values, floor), color=_RECORDED, marker="o", label="recorded")
     axis.plot(places, np.maximum(synthetic.values, floor), color=_SYNTHETIC, marker="o", label="synthetic")
     if recorded.kind == "positive":
