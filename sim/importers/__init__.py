@@ -6,14 +6,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sim.importers import kalshi_btc15m, kalshi_nba, polymarket_mlb, polymarket_ws, resolvedkit
+from sim.importers import (
+    kalshi_books,
+    kalshi_btc15m,
+    kalshi_nba,
+    kalshi_trades,
+    kalshi_weather,
+    polymarket_mlb,
+    polymarket_updown,
+    polymarket_views,
+    polymarket_ws,
+    resolvedkit,
+)
 from sim.tape import Tape, TapeError
 
 FORMATS = {
     "kalshi_btc15m": kalshi_btc15m,
     "kalshi_nba": kalshi_nba,
+    "kalshi_weather": kalshi_weather,
+    "kalshi_books": kalshi_books,
+    "kalshi_trades": kalshi_trades,
     "polymarket_mlb": polymarket_mlb,
     "polymarket_ws": polymarket_ws,
+    "polymarket_views": polymarket_views,
+    "polymarket_updown": polymarket_updown,
     "resolvedkit": resolvedkit,
 }
 

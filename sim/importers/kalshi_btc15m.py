@@ -74,6 +74,21 @@ def tapes(source: Path) -> tuple[int, Iterator[tuple[str, Tape]]]:
     return len(frames["segments"]), _convert(source, frames, spot)
 
 
+def volumes(source: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Contracts traded since each market opened, as its tickers say: (recorder's stamps, cumulative 1e-6 contracts).
+
+    The tapes have no trades; this is what is known of them. Raises TapeError where the file cannot be used.
+    """
+    path = source / "tickers.parquet"
+    frame = common.read_frame(path, ("ticker", "recv_ns", "volume")).sort_values("recv_ns", kind="stable")
+    qty = common.exact(frame["volume"], 100 * MICRO_PER_LOT, "volume", path)
+    frame = frame.assign(qty=qty)
+    return {
+        str(ticker): (own["recv_ns"].to_numpy(np.int64), own["qty"].to_numpy(np.int64))
+        for ticker, own in frame.groupby("ticker", sort=False)
+    }
+
+
 def _read_spot(source: Path) -> np.ndarray:
     path = source / f"{_SPOT}.parquet"
     if not path.is_file():

@@ -1,0 +1,202 @@
+"""``python -m sim.scenarios.realism TABLE DATA``: how far a synthetic market is from the recorded ones, fact by fact.
+
+TABLE is what stands for the synthetic market: a folder of tapes it was written to (one folder for each set, named as
+in :mod:`sim.scenarios.splits`, or one for all), or the word ``recorded``: then the days that are fitted stand for it,
+which says what a perfect copy of them would get. DATA is the folder of recordings. Only days that are not fitted are
+compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from sim.scenarios.classifier import Score, score
+from sim.scenarios.distance import FACTOR, Comparison, Yardstick, compare, share_passed
+from sim.scenarios.facts import Fact, to_json
+from sim.scenarios.realism_plots import write_plots
+from sim.scenarios.recordings import Recording, facts_as, facts_of_pieces, load, yardsticks_of
+from sim.scenarios.splits import SETS
+from sim.scenarios.trace import Trace, markets_of, trace
+from sim.tape import SUFFIX, TapeError, read
+
+RECORDED = "recorded"
+_PIPE_WIDTH = 120  # columns where the output is no terminal
+
+
+class Report(NamedTuple):
+    """A synthetic market against the reported days of one recorded market."""
+
+    name: str
+    recorded: dict[str, Fact]
+    synthetic: dict[str, Fact]
+    measures: dict[str, Yardstick]
+    comparisons: list[Comparison]
+    told_apart: Score | None  # windows of the synthetic market from recorded ones
+    baseline: Score | None  # windows of the reported days from those of the fitted days
+    why_not: str = ""  # the classifier could not be asked
+
+
+def judge(recording: Recording, streams: Sequence[np.ndarray] | None) -> Report:
+    """Compare ``streams`` (EVENT arrays; None = the fitted days themselves) with the reported days of ``recording``."""
+    reported, fitted = recording.only("report"), recording.only("fit")
+    facts = facts_of_pieces(recording.name, reported)
+    if streams is None:
+        synthetic = facts_of_pieces(recording.name, fitted)
+    else:
+        synthetic = facts_as(recording.name, streams)
+    measures = yardsticks_of(recording)
+    told_apart, baseline, why_not = _classified(recording, streams)
+    comparisons = compare(facts, synthetic, measures)
+    return Report(recording.name, facts, synthetic, measures, comparisons, told_apart, baseline, why_not)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the comparison of every set asked for; returns the exit status: 0 done, 1 bad data."""
+    options = _parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    try:
+        for name in options.set or SETS:
+            streams = None if options.table == RECORDED else streams_of(Path(options.table), name)
+            report = judge(load(name, Path(options.data)), streams)
+            _print(console, report, options.all)
+            if options.out:
+                _write(Path(options.out) / name, report)
+    except ValueError as error:  # TapeError is one
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def streams_of(table: Path, name: str) -> list[np.ndarray]:
+    """Events of the tapes in the folder ``table / name``, or in ``table`` itself.
+
+    Raises TapeError where there are none, or one cannot be read.
+    """
+    folder = table / name if (table / name).is_dir() else table
+    paths = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+    if not paths:
+        raise TapeError(
+            f"{folder}: no tapes (*{SUFFIX}) of a synthetic market; expected a folder of them, or the word {RECORDED!r}"
+        )
+    return [read(path).events for path in paths]
+
+
+def _classified(recording: Recording, streams: Sequence[np.ndarray] | None) -> tuple[Score | None, Score | None, str]:
+    """Score of the synthetic windows, and of fitted days against reported ones, by the set's first source."""
+    feed = recording.set.sources[0].feed
+    reported, fitted = ([p.trace for p in recording.only(use) if p.source == 0] for use in ("report", "fit"))
+    try:
+        baseline = score(reported, fitted, feed)
+        if streams is None:
+            return None, baseline, ""
+        return score(reported, list(_traces(streams, recording)), feed), baseline, ""
+    except ValueError as error:
+        return None, None, str(error)
+
+
+def _traces(streams: Sequence[np.ndarray], recording: Recording) -> Iterator[Trace]:
+    feed = recording.set.sources[0].feed._replace(views=False)
+    return (trace(market, feed) for events in streams for market in markets_of(events))
+
+
+def _print(console: Console, report: Report, everything: bool) -> None:
+    passed, comparable = share_passed(report.comparisons)
+    share = f"{passed / comparable:.0%}" if comparable else "none"
+    console.print(f"\n{SETS[report.name].title} ({report.name})", style="bold", highlight=False)
+    console.print(
+        f"{passed} of {comparable} comparable facts within {FACTOR} yardsticks: {share}; "
+        f"{len(report.comparisons) - comparable} not comparable", highlight=False,
+    )  # fmt: skip
+    for words, found in (
+        ("synthetic from recorded", report.told_apart),
+        ("fitted from reported days", report.baseline),
+    ):
+        if found is not None:
+            console.print(
+                f"classifier, {words}: AUC {found.auc:.3f} [{found.low:.3f}, {found.high:.3f}] "
+                f"({found.second} and {found.first} windows)", highlight=False,
+            )  # fmt: skip
+    if report.why_not:
+        console.print(report.why_not, highlight=False, soft_wrap=True)
+    console.print(_kind_table(report.comparisons))
+    console.print(_fact_table(report, everything))
+    for one in report.comparisons:
+        if one.verdict == "not comparable":
+            console.print(f"not comparable: {one.name}: {one.why}", highlight=False, soft_wrap=True)
+
+
+def _kind_table(comparisons: Sequence[Comparison]) -> Table:
+    """Facts by kind: how many pass, and the medians of their yardsticks and distances."""
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for title in ("fact", "passed", "comparable", "not comparable", "median yardstick", "median distance"):
+        table.add_column(title, justify="left" if title == "fact" else "right")
+    for kind in dict.fromkeys(one.name.split("/")[0] for one in comparisons):
+        own = [one for one in comparisons if one.name.split("/")[0] == kind]
+        known = [one for one in own if one.verdict != "not comparable"]
+        counts = (share_passed(own)[0], len(known), len(own) - len(known))
+        middles = (_median([one.yardstick for one in known]), _median([one.distance for one in known]))
+        table.add_row(kind, *map(str, counts), *map(_number, middles))
+    return table
+
+
+def _fact_table(report: Report, everything: bool) -> Table:
+    """Misses, or every fact that is comparable."""
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for title in ("fact", "verdict", "distance", "yardstick", "recorded", "synthetic"):
+        table.add_column(title, justify="right" if title in ("distance", "yardstick") else "left")
+    for one in report.comparisons:
+        if one.verdict == "miss" or (everything and one.verdict == "pass"):
+            values = (_values(facts[one.name]) for facts in (report.recorded, report.synthetic))
+            table.add_row(one.name, one.verdict, _number(one.distance), _number(one.yardstick), *values)
+    return table
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else math.nan
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _values(fact: Fact) -> str:
+    return " ".join(f"{value:.3g}" for value in fact.values) or "-"
+
+
+def _write(folder: Path, report: Report) -> None:
+    """Facts, comparisons and plots as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recorded.json").write_text(to_json(report.recorded))
+    (folder / "synthetic.json").write_text(to_json(report.synthetic))
+    rows = [one._asdict() for one in report.comparisons]
+    for row in rows:
+        row.update({name: None for name in ("distance", "yardstick") if math.isnan(row[name])})
+    (folder / "comparison.json").write_text(json.dumps(rows, indent=1))
+    write_plots(folder, report.recorded, report.synthetic, report.comparisons)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sim.scenarios.realism", description=__doc__)
+    parser.add_argument(
+        "table", metavar="TABLE", help=f"folder of the synthetic market's tapes, or the word {RECORDED}"
+    )
+    parser.add_argument("data", metavar="DATA", help="folder of recordings")
+    parser.add_argument("--set", action="append", choices=tuple(SETS), help="one recorded market; default: all")
+    parser.add_argument("--out", help="folder for facts, comparisons and plots")
+    parser.add_argument("--all", action="store_true", help="list facts that pass, too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
