@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import time
 from fractions import Fraction
 
-from sim.types import FOK, GTC, IOC
+from sim.venues.amend import KALSHI_SELF_TRADE
 from sim.venues.fees import KALSHI, FeeSchedule
+from sim.venues.kalshi_orders import ORDERS
+from sim.venues.orders import CANCEL_ONLY
+from sim.venues.pauses import WeeklyPause
 from sim.venues.rules import Source, TickTable, VenueRules, edged, whole
 
 TAKER_PPM = 70_000  # 0.07 C P (1 - P) at multiplier 1
@@ -18,6 +22,9 @@ MAKER_SHARES = {
     "quadratic_with_maker_fees": Fraction(1, 4),
     "quadratic_with_combo_maker_fees": Fraction(1, 2),
 }
+
+# Multipliers that were in force on a series of 2026-09-26; another one is news.
+MULTIPLIERS = (Fraction(0), Fraction(1, 2), Fraction(1))
 
 # A label only: a market's own price_ranges come first. Edges are [0, 0.10] and [0.90, 1], but for the last one.
 # "banded_centi_cent" exists too; what it means is not published.
@@ -62,8 +69,10 @@ RULES = VenueRules(
     default_ticks="linear_cent",
     fees={fee_type: kalshi_fees(fee_type) for fee_type in MAKER_SHARES},
     default_fee="quadratic",
-    time_in_force={"good_till_canceled": GTC, "immediate_or_cancel": IOC, "fill_or_kill": FOK},
-    self_trade="taker_at_cross cancels what is left of the incoming order; maker cancels our resting order and goes on",
+    orders=ORDERS,
+    self_trade=KALSHI_SELF_TRADE,
+    amends=True,
+    pauses=(WeeklyPause(3, time(3), time(5), "America/New_York", CANCEL_ONLY),),
     settlement=(
         "YES pays the settlement value, any number in [0, 1], and NO the rest: scalar results and ties exist",
         "only net positions settle; there is no settlement fee",
@@ -74,6 +83,9 @@ RULES = VenueRules(
         Source("fee formula and rates", "Kalshi fee schedule, last updated and effective July 7, 2026", "2026-07-07"),
         Source("fee rounding, accumulator", "docs.kalshi.com/getting_started/fee_rounding", "2026-10-15"),
         Source("fee types, price ranges, sizes, orders", "docs.kalshi.com/openapi.yaml, version 3.34.0", "2026-10-26"),
+        Source("fee multipliers", "survey of 14,393 series by a third party", "2026-09-26"),
+        Source("collateral return", "docs.kalshi.com/openapi.yaml, version 3.34.0", "2026-10-26"),
+        Source("order groups, pauses", "docs.kalshi.com, order groups; maintenance and pauses", "2026-10-15"),
         Source("meaning of the tick labels", "docs.kalshi.com, sub-penny pricing; API changelog", "2026-10-15"),
         Source("netting of YES and NO", "round trips on a demo account: $1 a pair is freed at the fill", "2026-07-06"),
         Source("scalar results, time to settlement", "survey of 25,000 settled markets by a third party", "2026-09-26"),

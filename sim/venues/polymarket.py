@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from sim.types import FOK, GTC, IOC
+from sim.venues.amend import POLYMARKET_SELF_TRADE
 from sim.venues.fees import MAX_PPM, POLYMARKET, FeeSchedule
+from sim.venues.polymarket_orders import ORDERS
 from sim.venues.rules import Source, TickTable, VenueRules, whole
 
 # By the market's minimum tick size. It may change while the market is open.
@@ -57,8 +58,10 @@ RULES = VenueRules(
     default_ticks="0.01",
     fees={category: polymarket_fees(rate) for category, rate in RATES.items()},
     default_fee="other",
-    time_in_force={"GTC": GTC, "FAK": IOC, "FOK": FOK},
-    self_trade="not documented",
+    orders=ORDERS,
+    self_trade=POLYMARKET_SELF_TRADE,
+    amends=False,
+    pauses=(),
     settlement=(
         "a winning share redeems at 1, a losing one at 0; an unknown outcome pays 0.5 each",
         "YES and NO do not net: a pair is merged into $1 on request",
@@ -69,6 +72,7 @@ RULES = VenueRules(
         Source("fee formula, rates, rounding", "docs.polymarket.com/trading/fees", "2026-08-22"),
         Source("tick sizes, decimals of sizes", "Polymarket's Python client 0.14.0 and its changelog", "2026-10-07"),
         Source("minimum order, fee schedule of a market", "market objects of the Gamma API", "2026-07-24"),
+        Source("maker rebates, liquidity rewards", "docs.polymarket.com/trading/fees, liquidity rewards", "2026-08-22"),
         Source("orders, merging, resolution", "docs.polymarket.com", "2026-08-22"),
     ),
 )

@@ -10,6 +10,8 @@ import numpy as np
 
 from sim.types import PX_ONE
 from sim.venues.fees import FeeSchedule
+from sim.venues.orders import OrderSpec
+from sim.venues.pauses import WeeklyPause
 
 
 class TickRange(NamedTuple):
@@ -42,13 +44,19 @@ class VenueRules:
     default_ticks: str
     fees: Mapping[str, FeeSchedule]  # by fee type or category
     default_fee: str
-    time_in_force: Mapping[str, int]  # the venue's word -> GTC, IOC or FOK
-    self_trade: str  # what happens when an order would meet one of our own
+    orders: OrderSpec  # kinds, limits and refusals
+    self_trade: Mapping[str, int]  # the venue's word -> who gives way, see sim.venues.amend; the first is the default
+    pauses: tuple[WeeklyPause, ...]  # planned ones
+    amends: bool  # True: an order shrinks in place and keeps its priority; False: it is cancelled and placed anew
     settlement: tuple[str, ...]  # what the simulator must not take for granted
     sources: tuple[Source, ...]
 
-    def tick_table(self, label: str) -> TickTable:
-        """The ranges of a label. Raises ValueError where the label is unknown: then use the market's own ranges."""
+    def tick_table(self, label: str = "") -> TickTable:
+        """The ranges of a label, "" = the default one.
+
+        Raises ValueError where the label is unknown: then use the market's own ranges.
+        """
+        label = label or self.default_ticks
         if label not in self.ticks:
             raise ValueError(
                 f"{self.name}: no tick table {label!r}; known are {', '.join(self.ticks)}. "
@@ -56,11 +64,26 @@ class VenueRules:
             )
         return self.ticks[label]
 
-    def fee_schedule(self, name: str) -> FeeSchedule:
-        """The schedule of a fee type or category. Raises ValueError where it is unknown."""
+    def fee_schedule(self, name: str = "") -> FeeSchedule:
+        """The schedule of a fee type or category, "" = the default one. Raises ValueError where it is unknown."""
+        name = name or self.default_fee
         if name not in self.fees:
             raise ValueError(f"{self.name}: no fee schedule {name!r}; known are {', '.join(self.fees)}")
         return self.fees[name]
+
+    def self_trade_mode(self, name: str = "") -> int:
+        """Who gives way when two of our orders meet, "" = the default. Raises ValueError where it is unknown."""
+        name = name or next(iter(self.self_trade))
+        if name not in self.self_trade:
+            raise ValueError(f"{self.name}: no self-trade prevention {name!r}; known are {', '.join(self.self_trade)}")
+        return self.self_trade[name]
+
+    def source(self, topic: str) -> Source:
+        """Where a topic was read: the first source that names it. Raises ValueError where none does."""
+        for item in self.sources:
+            if topic in item.what:
+                return item
+        raise ValueError(f"{self.name}: no source about {topic!r}; known are {', '.join(s.what for s in self.sources)}")
 
 
 def whole(step_px: int) -> TickTable:

@@ -10,6 +10,7 @@ import pytest
 
 from sim.types import FOK, GTC, IOC
 from sim.venues import VENUES, TickRange, kalshi_fees, polymarket_fees, tick_prices, venue_rules
+from sim.venues.amend import CANCEL_INCOMING, CANCEL_RESTING
 
 ALL_TABLES = [(rules, label) for rules in VENUES.values() for label in rules.ticks]
 TABLE_IDS = [f"{rules.name}-{label}" for rules, label in ALL_TABLES]
@@ -100,9 +101,14 @@ def test_venues_by_name():
 
 @pytest.mark.parametrize("rules", VENUES.values(), ids=VENUES.keys())
 def test_rules_are_complete_and_dated(rules):
-    assert rules.tick_table(rules.default_ticks)
-    assert rules.fee_schedule(rules.default_fee)
-    assert sorted(rules.time_in_force.values()) == [GTC, IOC, FOK]
+    assert rules.tick_table() == rules.tick_table(rules.default_ticks)
+    assert rules.fee_schedule() == rules.fee_schedule(rules.default_fee)
+    assert {kind.tif for kind in rules.orders.kinds} == {GTC, IOC, FOK}
+    assert rules.self_trade_mode() == CANCEL_RESTING  # what the engine does
+    with pytest.raises(ValueError, match=f"{rules.name}: no self-trade prevention 'both'; known are"):
+        rules.self_trade_mode("both")
+    with pytest.raises(ValueError, match=f"{rules.name}: no source about 'weather'; known are"):
+        rules.source("weather")
     for source in rules.sources:
         assert date(2026, 1, 1) <= date.fromisoformat(source.date) <= date(2026, 12, 31)
     with pytest.raises(ValueError, match=f"{rules.name}: no tick table 'banded_centi_cent'; known are"):
@@ -111,6 +117,11 @@ def test_rules_are_complete_and_dated(rules):
         rules.fee_schedule("flat")
     with pytest.raises(dataclasses.FrozenInstanceError):
         rules.netting = True
+
+
+def test_self_trade_prevention_by_the_venues_word():
+    assert venue_rules("kalshi").self_trade_mode("taker_at_cross") == CANCEL_INCOMING
+    assert venue_rules("kalshi").self_trade_mode("maker") == CANCEL_RESTING
 
 
 def test_kalshi_rates():

@@ -1,0 +1,45 @@
+"""Reject codes by which venues are told apart; all codes and their names are defined in sim.types."""
+
+from __future__ import annotations
+
+from sim.types import (
+    REJECT_BOOK_CLEARED,
+    REJECT_DUPLICATE,
+    REJECT_EXPIRED,
+    REJECT_EXPIRY,
+    REJECT_GONE,
+    REJECT_GROUP,
+    REJECT_HALTED,
+    REJECT_IN_DELAY,
+    REJECT_IOC_UNFILLED,
+    REJECT_NAMES,
+    REJECT_NOTIONAL,
+    REJECT_ORDER_TYPE,
+    REJECT_PAUSED,
+    REJECT_POST_ONLY_MODE,
+    REJECT_RATE_LIMIT,
+    REJECT_SELF_TRADE,
+    REJECT_VENUE,
+)
+
+ALL_REJECT_NAMES = REJECT_NAMES
+
+__all__ = [
+    "ALL_REJECT_NAMES",
+    "REJECT_BOOK_CLEARED",
+    "REJECT_DUPLICATE",
+    "REJECT_EXPIRED",
+    "REJECT_EXPIRY",
+    "REJECT_GONE",
+    "REJECT_GROUP",
+    "REJECT_HALTED",
+    "REJECT_IN_DELAY",
+    "REJECT_IOC_UNFILLED",
+    "REJECT_NOTIONAL",
+    "REJECT_ORDER_TYPE",
+    "REJECT_PAUSED",
+    "REJECT_POST_ONLY_MODE",
+    "REJECT_RATE_LIMIT",
+    "REJECT_SELF_TRADE",
+    "REJECT_VENUE",
+]
