@@ -7,7 +7,7 @@ import numpy as np
 from sim.state import State
 from sim.types import ASK, BID, LOTS_PER_CONTRACT, PX_ONE, SECOND_NS, UUSD
 
-_STATUS = ("pending", "open", "paused", "closed", "settled")
+_STATUS = ("pending", "open", "paused", "closed", "settled", "halted")
 _LEVELS = 5  # quoted levels a side
 
 

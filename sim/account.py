@@ -12,8 +12,10 @@ contract of the agent.
 from __future__ import annotations
 
 from sim.kernel import hot, inner
+from sim.latency import refresh_due
 from sim.state import FILL_SLOTS, ORDER_SLOTS
-from sim.types import ASK, BID, NO, OPEN, PAIR_UUSD, PX_ONE, SETTLED, YES
+from sim.types import ASK, BID, NO, PAIR_UUSD, PX_ONE, SETTLED, YES
+from sim.venues.amend import group_add
 from sim.venues.fees import charge
 
 
@@ -187,6 +189,12 @@ def _promise(desk, leg, qty):
 
 
 @inner
+def cut_promise(desk, leg, qty):
+    """A resting order that reduces promises ``qty`` lots less."""
+    _promise(desk, leg, -qty)
+
+
+@inner
 def reserve(desk, index, amount):
     """Lock what resting order ``index`` may need: cash if it opens, lots if it reduces."""
     order = desk.market["orders"][index]
@@ -198,8 +206,11 @@ def reserve(desk, index, amount):
 
 
 @inner
-def fill_resting(desk, index, qty, now):
-    """A print reaches resting order ``index`` for ``qty`` lots: pay from its reservation, free the rest when done."""
+def fill_resting(desk, index, qty, mid2, now):
+    """A print reaches resting order ``index`` for ``qty`` lots: pay from its reservation, free the rest when done.
+
+    ``mid2``: bid + ask before the taker came.
+    """
     order = desk.market["orders"][index]
     order_id = order["id"]
     leg = order["leg"]
@@ -211,7 +222,7 @@ def fill_resting(desk, index, qty, now):
     desk.market["orders"][index]["filled_qty"] += qty
     paid, overshoot = execute(
         desk, order_id, order["side"], leg, reduce, order["px"], qty, 1,
-        order["overshoot_uusd"], desk.market["mid2_px"], order["sent_mid2_px"], now,
+        order["overshoot_uusd"], mid2, order["sent_mid2_px"], now,
     )  # fmt: skip
     desk.market["orders"][index]["overshoot_uusd"] = overshoot
     if reduce == 0:
@@ -220,6 +231,22 @@ def fill_resting(desk, index, qty, now):
         desk.pool["reserved_uusd"] -= release
     if desk.market["orders"][index]["qty"] == 0:
         drop_order(desk, index)
+    count_fill(desk, qty, now)
+
+
+@inner
+def count_fill(desk, qty, now):
+    """Count a fill towards the order group's limit."""
+    if desk.row["group_limit_qty"] > 0:
+        desk.market["group"]["limit_qty"] = desk.row["group_limit_qty"]
+        group_add(desk.market["group"], now, qty)
+
+
+@inner
+def stop_triggered(desk):
+    """A group past its limit has no orders: those that rest are cancelled, new ones are refused until its reset."""
+    if desk.market["group"]["triggered"] == 1:
+        drop_orders(desk)
 
 
 @inner
@@ -234,6 +261,8 @@ def drop_order(desk, index):
     desk.market["orders"][index]["id"] = 0
     desk.market["orders"][index]["qty"] = 0
     desk.market["orders"][index]["reserved_uusd"] = 0
+    if order["expiry_ns"] > 0:
+        refresh_due(desk.market)
 
 
 @inner
@@ -262,12 +291,6 @@ def settle(desk, payout):
     desk.pool["escrow_uusd"] -= (yes + no) * PAIR_UUSD
     desk.market["payout_px"] = payout
     desk.market["status"] = SETTLED
-
-
-@inner
-def tradable(desk):
-    """Whether the market takes orders now."""
-    return desk.market["status"] == OPEN
 
 
 @inner

@@ -151,3 +151,6 @@ def fresh_market(market, book):
     market["tick_grid"] = 0
     market["fee"] = 0
     market["in_snapshot"] = 0
+    market["sweep_mid2_px"] = PX_ONE
+    market["print_sum"] = 0.0
+    market["owed_qty"] = 0.0

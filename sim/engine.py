@@ -17,10 +17,10 @@ import numpy as np
 from sim import state as arrays
 from sim.account import mark, settle
 from sim.book import fresh_market
+from sim.delivery import deliver
 from sim.desk import Desk
 from sim.kernel import hot, inner, kernel, pasted
-from sim.latency import NEVER_NS, forget_message, next_message, want
-from sim.matching import accept_cancel, accept_order
+from sim.latency import NEVER_NS
 from sim.rng import FORK, RESET, below, fold, philox, uniform
 from sim.scenarios import Scenario
 from sim.scenarios.compiled import PPM
@@ -28,6 +28,8 @@ from sim.scenarios.flow import flow_event, outcome, start_flow
 from sim.scenarios.replay import catch_up, common_start, last_keyframe, start_tape, tape_event
 from sim.state import FILL_SLOTS, MESSAGE_SLOTS, ORDER_SLOTS, State
 from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, PX_ONE, SECOND_NS, SETTLED, UUSD
+from sim.venues.amend import group_reset
+from sim.wishes import want
 
 
 @pasted
@@ -72,18 +74,6 @@ def _market_event(world, desk, now):
         settle(desk, outcome(desk))
 
 
-@inner
-def _deliver(world, desk, now):
-    """Our earliest message reaches the venue."""
-    index = next_message(desk.market)
-    message = desk.market["messages"][index]
-    if message["cancel"] == 1:
-        accept_cancel(desk, message)
-    else:
-        accept_order(desk, world.tick_ok, message, now)
-    forget_message(desk.market, index)
-
-
 @hot
 def _soonest(clock, env):
     """The market that moves next, the first of equals."""
@@ -111,7 +101,7 @@ def _advance_env(world, state, env, until, max_events):
         if _next_event_ns(world, desk) <= desk.market["due_ns"]:
             _market_event(world, desk, now)
         else:
-            _deliver(world, desk, now)
+            deliver(desk, world.tick_ok, now)
         clock[env, index] = min(_next_event_ns(world, desk), desk.market["due_ns"])
     if account["events"] < last_event and until != NEVER_NS:
         account["now_ns"] = max(account["now_ns"], until)
@@ -176,6 +166,7 @@ def _fresh_account(account, pools):
         pools[venue]["counterparty_uusd"] = 0
         pools[venue]["fees_uusd"] = 0
         pools[venue]["escrow_uusd"] = 0
+        pools[venue]["paid_until_ns"] = 0
     account["equity_uusd"] = account["start_uusd"]
     account["peak_uusd"] = account["start_uusd"]
     account["step"] = 0
@@ -201,11 +192,13 @@ def _nothing_of_ours(market):
     position["realised_uusd"] = 0
     market["live_orders"] = 0
     market["due_ns"] = NEVER_NS
+    group_reset(market["group"])
     for index in range(ORDER_SLOTS):
         market["orders"][index]["id"] = 0
         market["orders"][index]["leaving"] = 0
     for index in range(MESSAGE_SLOTS):
         market["messages"][index]["due_ns"] = 0
+        market["messages"][index]["held"] = 0
         market["messages"][index]["leaving"] = 0
 
 
@@ -393,6 +386,10 @@ class Engine:
         self.state.pool["start_uusd"] = cash
         self.state.pool["netting"] = [rules.netting for rules in venues]
         self.state.pool["min_qty"] = [rules.min_qty for rules in venues]
+        self.state.pool["min_take_uusd"] = [rules.orders.min_take_uusd for rules in venues]
+        self.state.pool["lead_ns"] = [rules.orders.lead_ns for rules in venues]
+        self.state.pool["early_ns"] = [rules.orders.early_ns for rules in venues]
+        self.state.pool["amends"] = [int(rules.amends) for rules in venues]
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self._everyone = np.ones(num_envs, np.bool_)

@@ -1,39 +1,43 @@
-"""How the venue treats our messages: depth walk, time in force, price limit, self-cross, reservation."""
+"""How the venue treats our orders: refusals, depth walk, time in force, price limit, self-trade prevention."""
 
 from __future__ import annotations
 
 import math
 
 from sim.account import (
+    count_fill,
     drop_order,
     execute,
     free_cash,
     held_free,
     leg_price,
     opposite,
-    reserve,
-    tradable,
+    stop_triggered,
 )
 from sim.book import set_level
 from sim.kernel import inner
-from sim.latency import reject
-from sim.queue import join_queue
-from sim.state import MESSAGE_SLOTS, ORDER_SLOTS, USED_NS, USED_QTY
+from sim.latency import refresh_due, reject
+from sim.resting import rest, shut, too_soon
+from sim.state import ORDER_SLOTS, USED_NS, USED_QTY
 from sim.types import (
     BID,
     FOK,
     GTC,
     PX_ONE,
     REJECT_CASH,
+    REJECT_EXPIRY,
     REJECT_FOK_UNFILLED,
-    REJECT_MARKET_CLOSED,
-    REJECT_NO_SLOT,
+    REJECT_GROUP,
     REJECT_NONE,
     REJECT_NOTHING_TO_REDUCE,
+    REJECT_NOTIONAL,
     REJECT_OFF_GRID,
+    REJECT_ORDER_TYPE,
     REJECT_POST_ONLY_CROSS,
+    REJECT_SELF_TRADE,
     REJECT_SIZE,
 )
+from sim.venues.amend import CANCEL_INCOMING
 from sim.venues.fees import fee_bound
 
 
@@ -100,8 +104,10 @@ def _depth(desk, message, qty, now):
 
 
 @inner
-def take(desk, message, qty, now):
+def take(desk, message, qty, met, now):
     """Walk the book level by level up to the limit. Returns (lots left, rounding carried by the order).
+
+    ``met``: own resting order at which the walk ends, behind what stands ahead of it; -1 = none.
 
     The order was accepted because free cash covers the most it can cost, so no fill has to ask for cash again.
     """
@@ -114,11 +120,14 @@ def take(desk, message, qty, now):
     budget = message["budget_uusd"]
     mid2 = desk.market["mid2_px"]
     overshoot = 0
-    while qty > 0 and 0 <= level < levels and _within(desk, side, level, message["px"]):
+    limit = message["px"] if met < 0 else desk.market["orders"][met]["px"]
+    while qty > 0 and 0 <= level < levels and _within(desk, side, level, limit):
         if desk.market["low"] > level or level > desk.market["high"]:
             break
         px = desk.px_of[level]
         size = min(qty, available(desk, resting_side, level, now))
+        if met >= 0 and px == limit:
+            size = min(size, desk.market["orders"][met]["ahead_qty"])
         if message["budget_uusd"] > 0:
             size = min(size, budget // leg_price(leg, px))
         if size > 0:
@@ -127,11 +136,14 @@ def take(desk, message, qty, now):
                 desk, message["id"], side, leg, message["reduce"], px, size, 0,
                 overshoot, mid2, message["sent_mid2_px"], now,
             )  # fmt: skip
+            count_fill(desk, size, now)
             qty -= size
             budget -= leg_price(leg, px) * size
         elif message["budget_uusd"] > 0 and budget < leg_price(leg, px):
             return 0, overshoot  # the cash meant for this order is spent
         level += step
+    if met >= 0 and message["budget_uusd"] > 0 and budget < leg_price(leg, limit):
+        return 0, overshoot
     return qty, overshoot
 
 
@@ -173,115 +185,112 @@ def _worst_cost(desk, message, qty):
 
 
 @inner
-def _refusal(desk, tick_ok, message, qty):
+def _notional(message, qty):
+    """What an order is worth at its limit, or what it may spend."""
+    worth = leg_price(message["leg"], message["px"]) * qty
+    return min(worth, message["budget_uusd"]) if message["budget_uusd"] > 0 else worth
+
+
+@inner
+def _unwelcome(desk, message, now):
+    """Why the venue refuses an order whatever its price and size; 0 when it does not."""
+    reason = shut(desk.market["status"])
+    if reason != REJECT_NONE:
+        return reason
+    if message["tif"] != GTC and (message["post_only"] == 1 or message["expiry_ns"] != 0):
+        return REJECT_ORDER_TYPE
+    if desk.market["group"]["triggered"] == 1:
+        return REJECT_GROUP
+    return REJECT_EXPIRY if too_soon(desk, message["expiry_ns"], now) else REJECT_NONE
+
+
+@inner
+def _refusal(desk, tick_ok, message, qty, now):
     """Why the venue refuses an order of ``qty`` lots; 0 when it does not."""
     px = message["px"]
-    if not tradable(desk):
-        return REJECT_MARKET_CLOSED
+    reason = _unwelcome(desk, message, now)
+    if reason != REJECT_NONE:
+        return reason
     if px <= 0 or px >= PX_ONE or not tick_ok[desk.market["tick_grid"], px]:
         return REJECT_OFF_GRID
     if message["reduce"] == 1 and qty == 0:
         return REJECT_NOTHING_TO_REDUCE
     if qty < desk.pool["min_qty"]:
         return REJECT_SIZE
-    if message["post_only"] == 1 and _crosses(desk, message["side"], px):
-        return REJECT_POST_ONLY_CROSS
+    if _crosses(desk, message["side"], px):
+        if message["reduce"] == 0 and _notional(message, qty) < desk.pool["min_take_uusd"]:
+            return REJECT_NOTIONAL
+        if message["post_only"] == 1:
+            return REJECT_POST_ONLY_CROSS
     if message["reduce"] == 0 and _worst_cost(desk, message, qty) > free_cash(desk):
         return REJECT_CASH
     return REJECT_NONE
 
 
 @inner
-def _rest(desk, message, qty, overshoot, now):
-    """The remainder becomes a resting order behind the size shown at its level."""
+def _first_met(desk, side, px):
+    """Own resting order that an order of ours at ``px`` meets first: best price, then the oldest. -1 when none."""
+    best = -1
     for index in range(ORDER_SLOTS):
-        if desk.market["orders"][index]["id"] != 0:
-            continue
         order = desk.market["orders"][index]
-        desk.market["live_orders"] += 1
-        order["id"] = message["id"]
-        order["qty"] = qty
-        order["filled_qty"] = 0
-        order["reserved_uusd"] = 0
-        order["overshoot_uusd"] = overshoot
-        order["sent_mid2_px"] = message["sent_mid2_px"]
-        order["px"] = message["px"]
-        order["level"] = desk.level_of[message["px"]]
-        order["side"] = message["side"]
-        order["leg"] = message["leg"]
-        order["reduce"] = message["reduce"]
-        order["leaving"] = message["leaving"]
-        price = leg_price(message["leg"], message["px"])
-        bound = fee_bound(desk.fees, desk.market["fee"], price, price, qty, True)
-        reserve(desk, index, price * qty + bound)
-        join_queue(desk, index, now)
-        return
-    reject(desk, REJECT_NO_SLOT)
+        if order["id"] == 0 or order["side"] == side:
+            continue
+        if order["px"] > px if side == BID else order["px"] < px:
+            continue
+        if best >= 0:
+            other = desk.market["orders"][best]
+            better = order["px"] < other["px"] if side == BID else order["px"] > other["px"]
+            if not better and not (order["px"] == other["px"] and order["id"] < other["id"]):
+                continue
+        best = index
+    return best
 
 
 @inner
-def change_fees(desk, fee):
-    """Schedule ``fee`` holds from now on: where makers pay another rate, reserve anew, the oldest order first.
-
-    An order that the free cash no longer covers is cancelled.
-    """
-    same = desk.fees[fee]["maker_ppm"] == desk.fees[desk.market["fee"]]["maker_ppm"]
-    desk.market["fee"] = fee
-    if same:
-        return
-    done = 0
-    for _ in range(ORDER_SLOTS):
-        oldest = -1
-        for index in range(ORDER_SLOTS):
-            order = desk.market["orders"][index]
-            if order["id"] > done and order["reduce"] == 0:
-                if oldest < 0 or order["id"] < desk.market["orders"][oldest]["id"]:
-                    oldest = index
-        if oldest < 0:
-            return
-        done = desk.market["orders"][oldest]["id"]
-        _reserve_anew(desk, oldest)
+def _hold_back(desk, message, now):
+    """The venue lets an order that would trade at once wait. Until it is over, its cancel is refused."""
+    message["held"] = 1
+    message["due_ns"] = now + desk.row["taker_delay_ns"]
+    refresh_due(desk.market)
 
 
 @inner
-def _reserve_anew(desk, index):
-    order = desk.market["orders"][index]
-    price = leg_price(order["leg"], order["px"])
-    needed = price * order["qty"] + fee_bound(desk.fees, desk.market["fee"], price, price, order["qty"], True)
-    more = needed - order["reserved_uusd"]
-    if more > free_cash(desk):
-        drop_order(desk, index)
-        return
-    desk.market["orders"][index]["reserved_uusd"] = needed
-    desk.pool["reserved_uusd"] += more
+def _match(desk, tick_ok, message, qty, now):
+    """An order that the venue takes: what meets ours gives way, the rest takes, rests or is cancelled."""
+    met = -1
+    if desk.row["self_trade"] == CANCEL_INCOMING:
+        met = _first_met(desk, message["side"], message["px"])
+    else:
+        _drop_self_crossed(desk, message["side"], message["px"])
+    left, overshoot = take(desk, message, qty, met, now)
+    if left > 0 and met >= 0:
+        reject(desk, REJECT_SELF_TRADE)
+        left = 0
+    if desk.market["group"]["triggered"] == 1:
+        stop_triggered(desk)
+    elif left > 0 and message["tif"] == GTC:
+        rest(desk, tick_ok, message, left, overshoot, now)
 
 
 @inner
 def accept_order(desk, tick_ok, message, now):
-    """An order of ours reaches the venue. ``tick_ok``: (G, 10001) bool, the tick tables."""
-    side = message["side"]
+    """An order of ours reaches the venue. ``tick_ok``: (G, 10001) bool, the tick tables.
+
+    Returns whether the message is done with: one that the venue holds back comes again.
+    """
     qty = message["qty"]
     if message["reduce"] == 1:
         qty = min(qty, held_free(desk, message["leg"]))
-    reason = _refusal(desk, tick_ok, message, qty)
-    if reason == REJECT_NONE and message["tif"] == FOK:
+    reason = _refusal(desk, tick_ok, message, qty, now)
+    if reason == REJECT_NONE and message["held"] == 0 and desk.row["taker_delay_ns"] > 0:
+        if _crosses(desk, message["side"], message["px"]):
+            _hold_back(desk, message, now)
+            return False
+    if reason == REJECT_NONE and message["tif"] == FOK and _first_met(desk, message["side"], message["px"]) < 0:
         if _depth(desk, message, qty, now) < qty:
             reason = REJECT_FOK_UNFILLED
     if reason != REJECT_NONE:
         reject(desk, reason)
-        return
-    _drop_self_crossed(desk, side, message["px"])
-    left, overshoot = take(desk, message, qty, now)
-    if left > 0 and message["tif"] == GTC:
-        _rest(desk, message, left, overshoot, now)
-
-
-@inner
-def accept_cancel(desk, message):
-    """A cancel of ours reaches the venue. An order that is gone needs none; one it overtook will need another."""
-    for index in range(ORDER_SLOTS):
-        if desk.market["orders"][index]["id"] == message["id"]:
-            drop_order(desk, index)
-    for index in range(MESSAGE_SLOTS):
-        if desk.market["messages"][index]["id"] == message["id"]:
-            desk.market["messages"][index]["leaving"] = 0
+    else:
+        _match(desk, tick_ok, message, qty, now)
+    return True

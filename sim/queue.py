@@ -3,8 +3,8 @@
 The models differ in what they believe of the queue ahead (docs/fills.md):
 
 * ``pessimistic``: we are last; only a print through our price fills us.
-* ``queue``: we stand behind the size shown at entry. Prints eat it; cancels take from ahead of us in proportion
-  (``cancel_ahead`` = 1) or never (0); own orders queue behind each other.
+* ``queue``: we stand behind the size shown at entry. Prints eat it; of cancels the row's ``cancel_rule`` says how many
+  stood ahead (:mod:`sim.place`); own orders queue behind each other.
 * ``probabilistic``: at each print at our price a coin says whether it reached us. The chance is the hazard of a stated
   probability p of a fill within a life h: ``1 - (1 - p) ** (dt / h)``, dt since the last coin.
 * ``optimistic``: nobody is ahead.
@@ -17,24 +17,31 @@ from __future__ import annotations
 
 import math
 
-from sim.account import fill_resting
+from sim.account import fill_resting, stop_triggered
+from sim.activity import count_print, print_rate
 from sim.book import set_level
 from sim.kernel import hot, inner, kernel
 from sim.mathematics import exp, log
+from sim.place import cancel_again, expect_print, level_fell
 from sim.rng import FILL as FILL_PURPOSE
 from sim.rng import philox, uniform
 from sim.state import ORDER_SLOTS
-from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPTIMISTIC, PESSIMISTIC, PX_ONE, QUEUE
+from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPTIMISTIC, PESSIMISTIC, QUEUE
+
+# How a drop is split into trade and cancel where a feed has no trades: the row's ``drop_split``.
+SPLIT_SHARE = 0  # a share of every drop of the touch was traded
+SPLIT_WHOLE = 1  # a drop was traded whole or cancelled whole: traded once half of it is owed to the share
+SPLIT_VANISHED = 2  # a touch that vanishes was traded, any other drop was cancelled
 
 
 @kernel
-def fill_probability(row, ahead, qty, spread_ticks, prints, seconds_left):
+def fill_probability(row, ahead, qty, ticks, rate, seconds_left):
     """Probability of a fill within the row's life, in [0.01, 0.99]: a logistic in five features (docs/fills.md)."""
     logit = (
         row["fill_base"]
         + row["fill_queue"] * log(1.0 + ahead / qty)
-        + row["fill_spread"] * max(0.0, spread_ticks - 1.0)
-        + row["fill_activity"] * log(1.0 + prints)
+        + row["fill_spread"] * max(0.0, ticks - 1.0)
+        + row["fill_activity"] * log(1.0 + rate)
         + row["fill_time"] * log(1.0 + seconds_left)
         + row["fill_size"] * log(1.0 + qty / LOTS_PER_CONTRACT)
     )
@@ -97,25 +104,16 @@ def _reach(desk, index, left, now):
 
 
 @inner
-def _credit(desk, side, px, qty):
-    """Every order of ours at the price expects the level's change that tells of this print."""
-    for index in range(ORDER_SLOTS):
-        order = desk.market["orders"][index]
-        if order["id"] > 0 and order["side"] == side and order["px"] == px:
-            desk.market["orders"][index]["credit_qty"] += qty
-
-
-@inner
 def _fill_side(desk, side, px, qty, through_only, now):
     """Share a print of ``qty`` lots at ``px`` among our resting orders on ``side``."""
     if not through_only:
-        _credit(desk, side, px, qty)
+        expect_print(desk, side, px, qty, now)
     left = qty
     served = 0
     while left > 0:
         index = _next_in_line(desk, side, px, served)
         if index < 0:
-            return
+            break
         served |= 1 << index
         order = desk.market["orders"][index]
         if order["px"] != px:
@@ -126,8 +124,12 @@ def _fill_side(desk, side, px, qty, through_only, now):
             reach = _reach(desk, index, left, now)
         fill = min(reach, order["qty"])
         if fill > 0:
-            fill_resting(desk, index, fill, now)
+            mid2 = order["debit_mid2_px"] if order["late"] == 1 else desk.market["sweep_mid2_px"]
+            fill_resting(desk, index, fill, mid2, now)
             left -= fill
+            stop_triggered(desk)
+    if not through_only:
+        cancel_again(desk, side, px)
 
 
 @hot
@@ -137,6 +139,9 @@ def on_print(desk, taker_side, px, qty, now):
     ``taker_side`` -1 means the venue did not say: then only orders the print went through are filled.
     """
     market = desk.market
+    if market["trade_ns"] != now or market["last_side"] != taker_side:
+        market["sweep_mid2_px"] = market["mid2_px"]  # the first print of a taker
+    count_print(market, now)
     market["trade_ns"] = now
     market["last_px"] = px
     market["last_side"] = taker_side
@@ -156,22 +161,6 @@ def on_print(desk, taker_side, px, qty, now):
         _fill_side(desk, BID, px, qty, taker_side < 0, now)
 
 
-@inner
-def _cancel_ahead(desk, side, level, old, new, share):
-    """Part of a level's drop was not printed: it was cancelled, some of it ahead of us."""
-    for index in range(ORDER_SLOTS):
-        order = desk.market["orders"][index]
-        if order["id"] == 0 or order["side"] != side or order["level"] != level:
-            continue
-        printed = min(order["credit_qty"], old - new)
-        desk.market["orders"][index]["credit_qty"] -= printed
-        cancelled = old - new - printed
-        ahead = order["ahead_qty"]
-        if cancelled > 0 and share > 0.0:
-            ahead -= int(math.floor(share * (cancelled * ahead / (old - printed))))
-        desk.market["orders"][index]["ahead_qty"] = min(ahead, new)
-
-
 @hot
 def on_level(desk, side, level, qty, now):
     """Others change a level's size to ``qty`` lots: the book follows, then our place in its queue."""
@@ -182,6 +171,7 @@ def on_level(desk, side, level, qty, now):
     market["book_ns"] = now
     market["n_events"] += 1
     desk.account["events"] += 1
+    mid2 = market["mid2_px"]
     set_level(desk.market, desk.book, desk.px_of, side, level, qty)
     if qty > old:
         if side == BID:
@@ -194,17 +184,32 @@ def on_level(desk, side, level, qty, now):
     else:
         market["ask_removed_qty"] += old - qty
     if market["live_orders"] > 0:
-        _cancel_ahead(desk, side, level, old, qty, desk.row["cancel_ahead"])
+        level_fell(desk, side, level, old, qty, mid2, now)
+
+
+@inner
+def _traded(desk, old, new):
+    """Lots of a touch's drop that count as a trade, by the row's ``drop_split``."""
+    share = desk.row["trade_share"]
+    drop = old - new
+    if desk.row["drop_split"] == SPLIT_SHARE:
+        return int(math.floor(share * drop))
+    if desk.row["drop_split"] == SPLIT_VANISHED:
+        return drop if new == 0 else 0
+    desk.market["owed_qty"] += share * drop
+    if 2.0 * desk.market["owed_qty"] < drop:
+        return 0
+    desk.market["owed_qty"] -= drop
+    return drop
 
 
 @hot
 def on_drop(desk, side, level, qty, now):
-    """As :func:`on_level`, for a feed without trades: a stated share of a drop at the touch counts as a print."""
+    """As :func:`on_level`, for a feed without trades: part of a drop at the touch counts as a print."""
     old = desk.book[side, level]
     touch = desk.market["best_bid"] if side == BID else desk.market["best_ask"]
     if qty < old and level == touch:
-        row = desk.row
-        traded = int(math.floor(row["trade_share"] * (old - qty)))
+        traded = _traded(desk, old, qty)
         if traded > 0:
             taker = ASK if side == BID else BID
             on_print(desk, taker, desk.px_of[level], traded, now)
@@ -212,22 +217,31 @@ def on_drop(desk, side, level, qty, now):
 
 
 @inner
-def join_queue(desk, index, now):
+def spread_ticks(desk, tick_ok):
+    """Ticks of the table in force between the best bid and the best ask; 1 where a side is empty or they cross."""
+    market = desk.market
+    ticks = 0
+    if market["best_bid"] >= 0 and market["best_ask"] < desk.book.shape[1]:
+        for level in range(market["best_bid"] + 1, market["best_ask"] + 1):
+            ticks += tick_ok[market["tick_grid"], desk.px_of[level]]
+    return max(1, ticks)
+
+
+@inner
+def join_queue(desk, tick_ok, index, now):
     """A new resting order takes its place: behind the size shown at its level, with its hazard frozen."""
     order = desk.market["orders"][index]
-    side = order["side"]
-    ahead = desk.book[side, order["level"]]
+    ahead = desk.book[order["side"], order["level"]]
     market = desk.market
-    spread = 1.0
-    if market["best_bid"] >= 0 and market["best_ask"] < desk.book.shape[1]:
-        spread = (desk.px_of[market["best_ask"]] - desk.px_of[market["best_bid"]]) / (PX_ONE // 100)
     seconds = max(0.0, (market["close_ns"] - now) * 1e-9)
     row = desk.row
     desk.market["orders"][index]["ahead_qty"] = ahead
     desk.market["orders"][index]["credit_qty"] = 0
+    desk.market["orders"][index]["debit_qty"] = 0
+    desk.market["orders"][index]["late"] = 0
     desk.market["orders"][index]["entry_ns"] = now
     desk.market["orders"][index]["drawn_ns"] = now
     desk.market["orders"][index]["draws"] = 0
     desk.market["orders"][index]["hazard"] = fill_probability(
-        row, ahead, order["qty"], spread, market["n_prints"], seconds
+        row, ahead, order["qty"], spread_ticks(desk, tick_ok), print_rate(market, now), seconds
     )

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.types import FILL
+from sim.venues.amend import ORDER_GROUP
 
 ORDER_SLOTS = 4  # own orders per market: one wanted a side, and as many whose cancel is still in flight
 MESSAGE_SLOTS = 8  # own messages in flight per market
@@ -43,6 +44,12 @@ ORDER = np.dtype(
         ("ahead_qty", "<i8"),  # queue in front of us at our level
         ("credit_qty", "<i8"),  # printed at our level, its level change still to come
         ("reserved_uusd", "<i8"),
+        ("front_qty", "<i8"),  # `ahead_qty` before the drops in `debit_qty`
+        ("debit_qty", "<i8"),  # lots the level lost that a print coming late may explain
+        ("debit_ns", "<i8"),  # when it lost the last of them
+        ("debit_mid2_px", "<i8"),  # bid + ask before it lost the first of them
+        ("late", "<i8"),  # 1 while a print is served that explains part of the debit
+        ("expiry_ns", "<i8"),  # when it ends by itself; 0 = never
         ("overshoot_uusd", "<i8"),  # rounding paid so far and not yet rebated
         ("entry_ns", "<i8"),
         ("drawn_ns", "<i8"),  # last time the probabilistic model drew
@@ -58,6 +65,12 @@ ORDER = np.dtype(
     ]
 )
 
+# Kinds of messages.
+NEW = 0  # an order
+CANCEL = 1
+AMEND = 2  # `qty` = what the order has been filled and what it wants besides
+RESET = 3  # of the order group
+
 MESSAGE = np.dtype(
     [
         ("due_ns", "<i8"),  # 0 = free slot
@@ -67,7 +80,9 @@ MESSAGE = np.dtype(
         ("budget_uusd", "<i8"),
         ("px", "<i8"),
         ("sent_mid2_px", "<i8"),
-        ("cancel", "<i8"),  # 1 = cancels order `id`
+        ("expiry_ns", "<i8"),  # of the order; 0 = never
+        ("kind", "<i8"),  # one of the kinds below; all but a new order act on order `id`
+        ("held", "<i8"),  # 1 = it has arrived, and the venue holds it back before it may trade
         ("side", "<i8"),
         ("leg", "<i8"),
         ("reduce", "<i8"),
@@ -87,6 +102,11 @@ POOL = np.dtype(
         ("start_uusd", "<i8"),  # cash an episode starts with
         ("netting", "<i8"),  # 1: YES and NO of one market offset at once
         ("min_qty", "<i8"),  # the venue's smallest order, lots
+        ("min_take_uusd", "<i8"),  # least price x size of a buy that trades at once
+        ("lead_ns", "<i8"),  # an expiry must lie at least this far ahead
+        ("early_ns", "<i8"),  # an order ends this long before its expiry
+        ("amends", "<i8"),  # 1: orders shrink in place
+        ("paid_until_ns", "<i8"),  # the rate limit: up to here our messages have used their turns
     ]
 )
 
@@ -165,6 +185,10 @@ MARKET = np.dtype(
         ("high", "<i8"),
         ("in_snapshot", "<i8"),  # a CLEAR has come and its levels are still coming
         ("live_orders", "<i8"),  # how many of `orders` rest in the book
+        ("sweep_mid2_px", "<i8"),  # bid + ask before the present run of prints
+        ("print_sum", "<f8"),  # prints, decaying; as of `trade_ns`
+        ("owed_qty", "<f8"),  # lots of drops that still have to count as traded, see `drop_split`
+        ("group", ORDER_GROUP),  # fills of the last seconds
         ("position", POSITION),
         ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting
         ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight

@@ -45,8 +45,10 @@ SETTLE = 9  # px = payout of one YES contract, 0 to 10000
 SIGNAL = 10  # qty = forecast probability in 1e-6, px = its stated standard error in 1e-4
 GAP = 11  # messages were lost; the book is not to be trusted until the next CLEAR
 REFERENCE = 12  # qty = price of the underlying in 1e-6 of its quote currency
+WIPE = 13  # the venue cancels every resting order (Polymarket: at the start of a game); the book's rows follow
 KIND_NAMES = (
     "?", "DELTA", "LEVEL", "CLEAR", "TRADE", "QUOTE", "STATUS", "TICKS", "FEES", "SETTLE", "SIGNAL", "GAP", "REFERENCE",
+    "WIPE",
 )  # fmt: skip
 
 # Market status.
@@ -55,6 +57,7 @@ OPEN = 1
 PAUSED = 2
 CLOSED = 3
 SETTLED = 4
+HALTED = 5  # the exchange takes nothing at all, cancels included
 
 END_OF_BATCH = 1  # flag: here the book is whole: a venue may spread one match over several messages; see docs/tape.md
 INFERRED = 2  # flag: not in the source as such, derived by a stated rule
@@ -96,20 +99,39 @@ REJECT_POST_ONLY_CROSS = 6
 REJECT_FOK_UNFILLED = 7
 REJECT_NO_SLOT = 8
 REJECT_NO_QUOTE = 9
+REJECT_PAUSED = 10  # no new orders for now; cancels still work
+REJECT_HALTED = 11  # nothing is taken, cancels included
+REJECT_POST_ONLY_MODE = 12  # only post-only orders for now
+REJECT_ORDER_TYPE = 13  # the venue does not offer this combination
+REJECT_EXPIRY = 14  # the expiry lies in the past, or too near
+REJECT_NOTIONAL = 15  # price x size is below what an order that trades at once must be worth
+REJECT_GROUP = 16  # its order group has been triggered
+REJECT_SELF_TRADE = 17  # it would have traded with one of our own
+REJECT_DUPLICATE = 18  # the client's order number has been used
+REJECT_GONE = 19  # the order to amend is no longer there
+REJECT_RATE_LIMIT = 20  # too many messages
+REJECT_IN_DELAY = 21  # a cancel came while the venue holds the order back
+REJECT_IOC_UNFILLED = 22  # nothing to take
+REJECT_EXPIRED = 23  # its time was up
+REJECT_BOOK_CLEARED = 24  # the venue emptied the book
+REJECT_VENUE = 25  # the venue's own reason, none of the others
 REJECT_NAMES = (
     "none", "market_closed", "off_grid", "size", "cash", "nothing_to_reduce", "post_only_cross", "fok_unfilled",
-    "no_slot", "no_quote",
+    "no_slot", "no_quote", "paused", "halted", "post_only_mode", "order_type", "expiry", "notional", "group",
+    "self_trade", "duplicate", "gone", "rate_limit", "in_delay", "ioc_unfilled", "expired", "book_cleared", "venue",
 )  # fmt: skip
 
 # What an environment wants done on one side of one book (the decoder's output, the engine's input).
 DO_NOTHING = 0
 DO_PLACE = 1  # place, replacing whatever we have on that side
 DO_CANCEL = 2  # cancel whatever we have on that side
+DO_RESET_GROUP = 3  # a triggered order group takes orders again
 
 INTENT = np.dtype(
     [
         ("qty", "<i8"),  # lots
         ("budget_uusd", "<i8"),  # a taker's cap on price x size, fee not included; 0 = none
+        ("expiry_ns", "<i8"),  # market time at which a GTC order ends by itself; 0 = never
         ("px", "<i8"),  # limit, YES space
         ("do", "<i8"),
         ("leg", "<i8"),  # YES or NO: the holding it changes; side and leg say whether it opens or reduces

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.mathematics import log, normal
 from sim.types import LOTS_PER_CONTRACT, SECOND_NS
 
 PPM = 1_000_000
+_Z99 = normal(0.99)  # standard deviations from a normal's median to its 99th percentile
 
 # The kinds of arrivals in the synthetic market, in the order of their thresholds.
 NEWS = 0
@@ -41,13 +43,31 @@ COMPILED_ROW = np.dtype(
         ("used_life_ns", "<i8"),
         ("fill_life_ns", "<i8"),
         ("trade_share", "<f8"),
-        ("cancel_ahead", "<f8"),
         ("fill_base", "<f8"),
         ("fill_queue", "<f8"),
         ("fill_spread", "<f8"),
         ("fill_activity", "<f8"),
         ("fill_time", "<f8"),
         ("fill_size", "<f8"),
+        ("cancel_rule", "<i8"),
+        ("cancel_power", "<f8"),
+        ("late_print_ns", "<i8"),
+        ("drop_split", "<i8"),
+        ("feed_delay_ns", "<i8"),
+        ("feed_tail_ns", "<f8"),  # exponential: the mean; log-normal: the median
+        ("feed_sigma", "<f8"),  # 0 = exponential
+        ("order_tail_ns", "<f8"),
+        ("order_sigma", "<f8"),
+        ("cancel_tail_ns", "<f8"),
+        ("cancel_sigma", "<f8"),
+        ("delay_activity", "<f8"),
+        ("delay_spread", "<f8"),
+        ("fifo", "<i8"),
+        ("taker_delay_ns", "<i8"),
+        ("self_trade", "<i8"),
+        ("group_limit_qty", "<i8"),
+        ("pause_keeps", "<i8"),
+        ("message_gap_ns", "<i8"),  # 0 = no rate limit
     ]
 )
 
@@ -81,9 +101,37 @@ def compile_rows(rows: np.ndarray) -> np.ndarray:
     for name in ("life", "used_life", "fill_life"):
         compiled[f"{name}_ns"] = _whole(rows[f"{name}_s"], SECOND_NS)
     for name in (
-        "cancel_share", "trade_share", "cancel_ahead", "fill_base", "fill_queue", "fill_spread", "fill_activity",
+        "cancel_share", "trade_share", "fill_base", "fill_queue", "fill_spread", "fill_activity",
         "fill_time", "fill_size",
     ):  # fmt: skip
         compiled[name] = rows[name]
     compiled["levels"] = _whole(rows["levels"], 1)
+    _compile_venue_side(rows, compiled)
     return compiled
+
+
+def _compile_venue_side(rows: np.ndarray, compiled: np.ndarray) -> None:
+    """The queue, the delays and what the venue does with our orders."""
+    for name in ("cancel_power", "delay_activity", "delay_spread"):
+        compiled[name] = rows[name]
+    for name in ("cancel_rule", "drop_split", "fifo", "self_trade", "pause_keeps"):
+        compiled[name] = _whole(rows[name], 1)
+    for name in ("late_print", "feed_delay", "taker_delay"):
+        compiled[f"{name}_ns"] = _whole(rows[f"{name}_ms"], SECOND_NS / 1000)
+    for name in ("feed", "order", "cancel"):
+        compiled[f"{name}_tail_ns"], compiled[f"{name}_sigma"] = _tail(
+            rows[f"{name}_tail_ms"], rows[f"{name}_tail99_ms"]
+        )
+    compiled["group_limit_qty"] = _whole(rows["group_limit"], LOTS_PER_CONTRACT)
+    limited = rows["rate_limit"] > 0
+    compiled["message_gap_ns"][limited] = np.rint(SECOND_NS / rows["rate_limit"][limited])
+
+
+def _tail(median_ms: np.ndarray, tail_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scale in ns and sigma of a random delay: a log-normal's median, or with sigma 0 an exponential's mean."""
+    scale = median_ms * (SECOND_NS / 1000)
+    sigma = np.zeros(len(scale))
+    for index in np.flatnonzero(tail_ms > 0):
+        sigma[index] = log(tail_ms[index] / median_ms[index]) / _Z99
+    scale[sigma == 0] /= log(2.0)
+    return scale, sigma

@@ -12,7 +12,21 @@ from sim.desk import Desk
 from sim.scenarios.replay import find_keyframes
 from sim.state import MARKET, allocate
 from sim.tape import Tape
-from sim.types import CLOSED, DELTA, EVENT, FEES, LEVEL, MICRO_PER_LOT, OPEN, PENDING, SECOND_NS, STATUS, TICKS, TRADE
+from sim.types import (
+    CLOSED,
+    DELTA,
+    EVENT,
+    FEES,
+    HALTED,
+    LEVEL,
+    MICRO_PER_LOT,
+    OPEN,
+    PENDING,
+    SECOND_NS,
+    STATUS,
+    TICKS,
+    TRADE,
+)
 from sim.world import World
 
 KEYFRAME_S = 15.0  # an episode that starts inside a tape starts at one of these
@@ -62,11 +76,12 @@ def events_in_lots(tape: Tape, name: str, grid: Grid, tick_offset: int, fee_offs
             f"tape {name}, row {row}: a change of {events['qty'][row]} x 1e-6 contracts is not a whole number of lots"
         )
     priced = (kind == DELTA) | (kind == LEVEL)
-    unknown = (kind == STATUS) & ((events["qty"] < PENDING) | (events["qty"] > CLOSED))
+    unknown = (kind == STATUS) & ((events["qty"] < PENDING) | (events["qty"] > CLOSED)) & (events["qty"] != HALTED)
     if unknown.any():
         row = int(np.argmax(unknown))
         raise ValueError(
-            f"tape {name}, row {row}: STATUS {events['qty'][row]}; expected {PENDING} (pending) to {CLOSED} (closed): "
+            f"tape {name}, row {row}: STATUS {events['qty'][row]}; expected {PENDING} (pending) to {CLOSED} (closed), or "
+            f"{HALTED} (halted): "
             "what a market pays is said by SETTLE"
         )
     off = priced & (grid.level_of[np.where(priced, events["px"], 0)] < 0)

@@ -7,8 +7,9 @@ import numpy as np
 from sim.account import drop_orders, settle
 from sim.book import clear_book, reset_counters, set_level
 from sim.kernel import hot, inner, kernel
-from sim.matching import change_fees
+from sim.place import forget_changes
 from sim.queue import on_drop, on_level, on_print
+from sim.resting import change_fees, change_status
 from sim.state import ORDER_SLOTS, USED_NS, USED_QTY
 from sim.types import (
     ASK,
@@ -25,6 +26,7 @@ from sim.types import (
     STATUS,
     TICKS,
     TRADE,
+    WIPE,
 )
 
 _PPM_PER_PX = 100  # a stated error comes in 1e-4, the state keeps 1e-6
@@ -41,8 +43,7 @@ def _end_snapshot(desk):
     for index in range(ORDER_SLOTS):
         order = desk.market["orders"][index]
         if order["id"] > 0:
-            shown = desk.book[order["side"], order["level"]]
-            desk.market["orders"][index]["ahead_qty"] = min(order["ahead_qty"], shown)
+            forget_changes(order, desk.book[order["side"], order["level"]])
 
 
 @hot
@@ -72,13 +73,13 @@ def _rare_event(desk, event, now):
         market["in_snapshot"] = 1
         market["book_ns"] = now
     elif kind == STATUS:
-        market["status"] = event["qty"]
-        if event["qty"] != OPEN:
-            drop_orders(desk)
+        change_status(desk, event["qty"])
     elif kind == TICKS:
         market["tick_grid"] = event["qty"]
     elif kind == FEES:
         change_fees(desk, event["qty"])
+    elif kind == WIPE:
+        drop_orders(desk)
     elif kind == SETTLE:
         settle(desk, event["px"])
     elif kind == SIGNAL:

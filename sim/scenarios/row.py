@@ -55,16 +55,41 @@ FIELDS: dict[str, Field] = {
     "cancel_delay_ms": Field(50.0, 0.0, 60_000.0, "ms", "the same for a cancel"),
     "used_life_s": Field(5.0, 0.0, 3600.0, "s", "how long liquidity taken from a recorded book stays taken"),
     "trade_share": Field(0.455, 0.0, 1.0, "1", "share of a touch's drop that is a trade where a feed has no trades"),
-    "cancel_ahead": Field(1.0, 0.0, 1.0, "1", "1 = cancels come from ahead of us in proportion; 0 = never from ahead"),
     # the probabilistic fill model: logit of the probability of a fill within `life`, see docs/fills.md
     "fill_life_s": Field(5.0, 0.1, 3600.0, "s", "the life that the fill probability is stated for"),
     "fill_base": Field(-0.25, -20.0, 20.0, "logit", "intercept: prints through the price fill besides"),
     "fill_queue": Field(-0.25, -20.0, 20.0, "logit", "per unit of log(1 + queue ahead / own size)"),
-    "fill_spread": Field(0.1, -20.0, 20.0, "logit", "per cent of spread beyond the first"),
-    "fill_activity": Field(0.3, -20.0, 20.0, "logit", "per unit of log(1 + prints in the last step)"),
+    "fill_spread": Field(0.1, -20.0, 20.0, "logit", "per tick of spread beyond the first"),
+    "fill_activity": Field(0.3, -20.0, 20.0, "logit", "per unit of log(1 + prints a second)"),
     "fill_time": Field(0.0, -20.0, 20.0, "logit", "per unit of log(1 + seconds to the close)"),
     "fill_size": Field(-0.1, -20.0, 20.0, "logit", "per unit of log(1 + own size in contracts)"),
+    # the queue, see sim.shares and docs/fills.md
+    "cancel_rule": Field(1.0, 0.0, 4.0, "code", "cancels ahead: 0 none, 1 proportional, 2 power, 3 log, 4 snapshot"),
+    "cancel_power": Field(2.0, 0.1, 10.0, "1", "the power of cancel_rule 2"),
+    "late_print_ms": Field(250.0, 0.0, 60_000.0, "ms", "how long after a level's drop its print may come, recordings"),
+    "drop_split": Field(0.0, 0.0, 2.0, "code", "drops of a feed without trades: 0 share, 1 whole, 2 vanished"),
+    # delays beyond the constant ones, see docs/fills.md
+    "feed_delay_ms": Field(0.0, 0.0, 60_000.0, "ms", "added to the delay of every order and cancel"),
+    "feed_tail_ms": Field(0.0, 0.0, 60_000.0, "ms", "median of the feed's random delay on top; 0 = none"),
+    "feed_tail99_ms": Field(0.0, 0.0, 60_000.0, "ms", "its 99th percentile, log-normal; 0 = exponential"),
+    "order_tail_ms": Field(0.0, 0.0, 60_000.0, "ms", "median of an order's random delay on top; 0 = none"),
+    "order_tail99_ms": Field(0.0, 0.0, 60_000.0, "ms", "its 99th percentile, log-normal; 0 = exponential"),
+    "cancel_tail_ms": Field(0.0, 0.0, 60_000.0, "ms", "median of a cancel's random delay on top; 0 = none"),
+    "cancel_tail99_ms": Field(0.0, 0.0, 60_000.0, "ms", "its 99th percentile, log-normal; 0 = exponential"),
+    "delay_activity": Field(0.0, 0.0, 10.0, "1", "growth of every delay per unit of log(1 + prints a second)"),
+    "delay_spread": Field(0.0, 0.0, 10.0, "1", "growth of every delay per cent of spread beyond the first"),
+    "fifo": Field(0.0, 0.0, 1.0, "flag", "1 = a message never overtakes an earlier one of the same market"),
+    "taker_delay_ms": Field(
+        0.0, 0.0, 60_000.0, "ms", "how long the venue holds back an order that would trade at once"
+    ),
+    # what the venue does with our orders
+    "self_trade": Field(0.0, 0.0, 1.0, "code", "orders of ours meet: 0 the resting one is cancelled, 1 the new one"),
+    "group_limit": Field(0.0, 0.0, 1e6, "contracts", "fills in 15 s above which all orders are cancelled; 0 = none"),
+    "pause_keeps": Field(0.0, 0.0, 2.0, "code", "in a pause orders: 0 go, 1 stay, 2 stay until the market comes back"),
+    "rate_limit": Field(0.0, 0.0, 1e5, "1/s", "messages a venue takes from us, as many at once; 0 = any number"),
 }
+
+MAX_TAIL_RATIO = 1000.0  # of a random delay's 99th percentile to its median
 
 ROW = np.dtype([(name, "<f8") for name in FIELDS])
 
@@ -110,6 +135,25 @@ def check_rows(rows: np.ndarray) -> None:
         if bad.any():
             index = int(np.argmax(bad))
             raise ValueError(f"scenario row {index}: {low} = {rows[low][index]} exceeds {high} = {rows[high][index]}")
+    _check_venue_side(rows)
+
+
+def _check_venue_side(rows: np.ndarray) -> None:
+    """Codes are whole; a log-normal tail lies above its median, and within a factor in which no delay overflows."""
+    for name in ("cancel_rule", "drop_split", "fifo", "self_trade", "pause_keeps"):
+        bad = rows[name] != np.rint(rows[name])
+        if bad.any():
+            index = int(np.argmax(bad))
+            raise ValueError(f"scenario row {index}: {name} = {rows[name][index]} is a code; expected a whole number")
+    for name in ("feed", "order", "cancel"):
+        median, tail = rows[f"{name}_tail_ms"], rows[f"{name}_tail99_ms"]
+        bad = (tail != 0) & ((tail <= median) | (tail > MAX_TAIL_RATIO * median))
+        if bad.any():
+            index = int(np.argmax(bad))
+            raise ValueError(
+                f"scenario row {index}: {name}_tail99_ms = {tail[index]} does not fit {name}_tail_ms = {median[index]}; "
+                f"expected 0 (exponential), or above the median and at most {MAX_TAIL_RATIO:.0f} times it"
+            )
 
 
 def draw_rows(count: int, ranges: Mapping[str, float | tuple[float, float]], seed: int) -> np.ndarray:

@@ -36,7 +36,7 @@ AMEND_REPLACE = 2  # cancel, then a new order with its own delay: the two can pa
 AMEND_CANCEL = 3  # nothing is left
 
 GROUP_WINDOW_NS = 15 * SECOND_NS
-GROUP_FILLS = 64  # fills remembered; see group_add
+GROUP_FILLS = 8  # fills remembered; see group_add
 MAX_GROUP_CONTRACTS = 1_000_000
 
 ORDER_GROUP = np.dtype(

@@ -71,6 +71,7 @@ RULES = VenueRules(
     default_fee="quadratic",
     orders=ORDERS,
     self_trade=KALSHI_SELF_TRADE,
+    amends=True,
     pauses=(WeeklyPause(3, time(3), time(5), "America/New_York", CANCEL_ONLY),),
     settlement=(
         "YES pays the settlement value, any number in [0, 1], and NO the rest: scalar results and ties exist",

@@ -276,9 +276,15 @@ def ends_at(rules, v, expiry_ns):
 
     0 for an order without expiry.
     """
+    return whole_expiry(rules[v]["early_ns"], expiry_ns)
+
+
+@kernel
+def whole_expiry(early_ns, expiry_ns):
+    """:func:`ends_at` for a venue that ends orders ``early_ns`` before their expiry."""
     if expiry_ns == 0:
         return 0
-    return expiry_ns // SECOND_NS * SECOND_NS - rules[v]["early_ns"]
+    return expiry_ns // SECOND_NS * SECOND_NS - early_ns
 
 
 @kernel

@@ -60,6 +60,7 @@ RULES = VenueRules(
     default_fee="other",
     orders=ORDERS,
     self_trade=POLYMARKET_SELF_TRADE,
+    amends=False,
     pauses=(),
     settlement=(
         "a winning share redeems at 1, a losing one at 0; an unknown outcome pays 0.5 each",

@@ -47,6 +47,7 @@ class VenueRules:
     orders: OrderSpec  # kinds, limits and refusals
     self_trade: Mapping[str, int]  # the venue's word -> who gives way, see sim.venues.amend; the first is the default
     pauses: tuple[WeeklyPause, ...]  # planned ones
+    amends: bool  # True: an order shrinks in place and keeps its priority; False: it is cancelled and placed anew
     settlement: tuple[str, ...]  # what the simulator must not take for granted
     sources: tuple[Source, ...]
 

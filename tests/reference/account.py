@@ -30,6 +30,12 @@ class Order:
     reserved: int = 0
     ahead: int = 0  # lots of others in front of us
     credit: int = 0  # lots printed at our price whose level change is still to come
+    debit: int = 0  # lots the level lost that a late print may explain
+    debit_ns: int = 0  # when the last of them went
+    debit_mid2: int = 0  # bid + ask before the first of them went
+    front: int = 0  # lots in front of us before they went
+    expiry: int = 0  # as wished; 0 = none
+    ends_ns: int = 0  # when it ends by itself; 0 = never
     entry_ns: int = 0
     drawn_ns: int = 0
     draws: int = 0
@@ -60,6 +66,7 @@ class Account:
     cost: dict[int, int] = field(default_factory=lambda: {YES: 0, NO: 0})
     slots: list[Order | None] = field(default_factory=lambda: [None] * RESTING_ORDERS)
     fills: dict[tuple, dict] = field(default_factory=dict)  # the step's journal
+    filled: list[tuple[int, int]] = field(default_factory=list)  # (when, lots) of every fill that the group counts
 
     @property
     def resting(self) -> list[Order]:

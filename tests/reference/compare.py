@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from reference.engine import ReferenceEngine
+from reference.engine import Message, ReferenceEngine
 from sim.types import ASK, BID, INTENT, NO, YES
 
+KINDS = ("new", "cancel", "amend", "reset")
 USED_QTY, USED_NS = 2, 4  # rows of the engine's book in replay
 OF_ACCOUNT = (
     "equity_uusd", "peak_uusd", "now_ns",
@@ -54,12 +55,9 @@ def engine_view(engine: object, env: int) -> dict:
         "shown": shown,
         "used": used,
         "orders": {o["id"]: _order_of_engine(o, a["fill_model"]) for o in orders},
-        "messages": {
-            x["sent"]: (x["due_ns"], "cancel", x["id"]) if x["cancel"] else
-            (x["due_ns"], x["px"], x["qty"], x["side"], x["leg"], x["reduce"], x["tif"], x["post_only"],
-             x["budget_uusd"], x["sent_mid2_px"], x["leaving"])
-            for x in messages
-        },
+        "messages": {x["sent"]: _message_of_engine(x) for x in messages},
+        "triggered": bool(state.market[env]["group"]["triggered"]),
+        "sweep_mid2": m["sweep_mid2_px"],
         "fills": [
             (f["ns"], f["order_id"], f["px"], f["qty"], f["fee_uusd"], f["maker"], f["leg"], f["mid2_px"],
              f["sent_mid2_px"], f["latent_ppm"])
@@ -70,11 +68,32 @@ def engine_view(engine: object, env: int) -> dict:
     }  # fmt: skip
 
 
+def _message_of_engine(x: dict) -> tuple:
+    kind = KINDS[x["kind"]]
+    if kind == "new":
+        return (
+            x["due_ns"], x["px"], x["qty"], x["side"], x["leg"], x["reduce"], x["tif"], x["post_only"],
+            x["budget_uusd"], x["expiry_ns"], x["sent_mid2_px"], x["leaving"], x["held"],
+        )  # fmt: skip
+    amend = (x["qty"], x["expiry_ns"]) if kind == "amend" else (0, 0)
+    return (x["due_ns"], kind, x["id"], *amend)
+
+
+def _message_of_reference(ref: ReferenceEngine, m: Message) -> tuple:
+    o = m.order
+    if o is None:
+        return (m.due_ns, m.kind, m.id, m.count, m.expiry)
+    return (
+        m.due_ns, o.px, o.qty, o.side, o.leg, int(o.reduce), o.tif, int(o.post_only), o.budget, o.expiry, o.sent_mid2,
+        int(ref._leaving(o.id)), int(m.held),
+    )  # fmt: skip
+
+
 def _order_of_engine(o: dict, fill_model: int) -> tuple:
     return (
         o["side"], o["px"], o["qty"], o["filled_qty"], o["ahead_qty"], o["credit_qty"], o["reserved_uusd"],
         o["overshoot_uusd"], o["entry_ns"], o["drawn_ns"], o["draws"], o["leg"], o["reduce"], o["leaving"],
-        o["sent_mid2_px"], round(o["hazard"], 9),
+        o["sent_mid2_px"], o["debit_qty"], o["expiry_ns"], round(o["hazard"], 9),
     )  # fmt: skip
 
 
@@ -102,17 +121,13 @@ def reference_view(ref: ReferenceEngine) -> dict:
         "orders": {
             o.id: (
                 o.side, o.px, o.qty, o.filled, o.ahead, o.credit, o.reserved, o.carried, o.entry_ns, o.drawn_ns,
-                o.draws, o.leg, int(o.reduce), int(ref._leaving(o.id)), o.sent_mid2, round(o.probability, 9),
+                o.draws, o.leg, int(o.reduce), int(ref._leaving(o.id)), o.sent_mid2, o.debit, o.ends_ns,
+                round(o.probability, 9),
             )
             for o in account.resting
         },
-        "messages": {
-            m.number: (m.due_ns, "cancel", m.cancels) if m.order is None else (
-                m.due_ns, m.order.px, m.order.qty, m.order.side, m.order.leg, int(m.order.reduce), m.order.tif,
-                int(m.order.post_only), m.order.budget, m.order.sent_mid2, int(ref._leaving(m.order.id)),
-            )
-            for m in ref.wire
-        },
+        "messages": {m.number: _message_of_reference(ref, m) for m in ref.wire},
+        "triggered": market.triggered, "sweep_mid2": market.sweep_mid2,
         "fills": [
             (f["ns"], f["id"], f["px"], f["qty"], f["fee"], int(f["maker"]), f["leg"], f["mid2"], f["sent_mid2"],
              f["latent"])

@@ -10,6 +10,7 @@ from reference.compare import as_intents, broken_laws, differences
 from reference.dice import Dice
 from reference.engine import ReferenceEngine, Setting
 from reference.fees import Schedule
+from reference.market import Venue
 from reference.random_orders import Trader
 from reference.random_tapes import random_tape
 from reference.recording import Recording, record
@@ -19,10 +20,16 @@ from sim.scenarios.row import ROW, make_rows
 from sim.tape import Tape
 from sim.types import FILL_MODELS
 
-# what the venues' own rules say, said again: nets, smallest order in lots, fees of the synthetic market
+# what the venues' own rules say, said again, and the fees of the synthetic market
 VENUES = {
-    "kalshi": (True, 1, Schedule("kalshi", 70_000, 0, 100)),
-    "polymarket": (False, 500, Schedule("polymarket", 50_000, 0, 0)),
+    "kalshi": (
+        Venue(netting=True, min_qty=1, min_take=0, lead_ns=1, early_ns=0, amends=True),
+        Schedule("kalshi", 70_000, 0, 100),
+    ),
+    "polymarket": (
+        Venue(netting=False, min_qty=500, min_take=10**6, lead_ns=180 * 10**9, early_ns=60 * 10**9, amends=False),
+        Schedule("polymarket", 50_000, 0, 0),
+    ),
 }
 
 
@@ -31,7 +38,12 @@ def random_rows(dice: Dice, count: int) -> np.ndarray:
     pick = lambda *values: np.array([dice.pick(values) for _ in range(count)], float)  # noqa: E731
     return make_rows(
         count, order_delay_ms=pick(0, 10, 50, 300, 900), cancel_delay_ms=pick(0, 10, 50, 400, 1300),
-        cancel_ahead=pick(0, 0.5, 1), trade_share=pick(0.25, 0.5, 1), used_life_s=pick(0, 0.5, 5),
+        cancel_rule=pick(0, 1, 1, 2, 3, 4), cancel_power=pick(0.7, 1.7), late_print_ms=pick(0, 100, 300),
+        drop_split=pick(0, 1, 2), feed_delay_ms=pick(0, 0, 20), feed_tail_ms=pick(0, 0, 30),
+        order_tail_ms=pick(0, 0, 40), cancel_tail_ms=(cancel_tail := pick(0, 0, 60)),
+        cancel_tail99_ms=cancel_tail * pick(0, 7), delay_activity=pick(0, 0, 0.5), delay_spread=pick(0, 0, 0.2),
+        fifo=pick(0, 1), taker_delay_ms=pick(0, 0, 0, 200, 1500), self_trade=pick(0, 1),
+        group_limit=pick(0, 0, 0, 20, 60), pause_keeps=pick(0, 1, 2), rate_limit=pick(0, 0, 0, 1, 3), trade_share=pick(0.25, 0.5, 1), used_life_s=pick(0, 0.5, 5),
         fill_life_s=pick(0.5, 5), fill_base=pick(-1, 0, 3), fill_time=pick(0, 0.1), life_s=pick(20, 40),
         news_rate=pick(0.5, 3), news_size=pick(0.02, 0.1), maker_rate=pick(1, 4), half_spread=pick(0, 0.006, 0.02),
         depth=pick(1, 5, 20), levels=pick(2, 4), add_rate=pick(2, 5), add_size=pick(1, 10), cancel_rate=pick(2, 5),
@@ -56,7 +68,7 @@ class Batch:
     def __init__(self, seed: int, venue: str, fill_model: str, *, recorded: bool, poor: bool, envs: int) -> None:
         self.name = f"seed {seed}, {venue}, {fill_model}, {'recorded' if recorded else 'synthetic'}, poor={poor}"
         self.dice = dice = Dice(seed, sorted(VENUES).index(venue), FILL_MODELS.index(fill_model), recorded, poor)
-        netting, min_qty, schedule = VENUES[venue]
+        rules, schedule = VENUES[venue]
         rows = random_rows(dice, 6)
         count = envs if recorded else 0
         tapes = [random_tape(dice, venue, dice.between(60, 400), prints=i % 3 != 2) for i in range(count)]
@@ -75,7 +87,7 @@ class Batch:
         )  # fmt: skip
         setting = Setting(
             [dict(zip(ROW.names, row.item(), strict=True)) for row in rows], [recording_of(tape) for tape in tapes],
-            netting, min_qty, schedule, share, sequential, FILL_MODELS.index(fill_model),
+            rules, schedule, share, sequential, FILL_MODELS.index(fill_model),
             window_s if window_s == float("inf") else round(window_s * 10**9), cash, ruin, seed,
         )  # fmt: skip
         self.references = [ReferenceEngine(setting, first_env + env) for env in range(envs)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 from reference.account import RESTING_ORDERS, Account, Order, opposite
 from reference.book import Book
@@ -12,30 +13,56 @@ from sim.types import (
     ASK,
     BID,
     FOK,
+    GTC,
+    HALTED,
     OPEN,
+    PAUSED,
     PENDING,
     PX_ONE,
     REJECT_CASH,
+    REJECT_EXPIRY,
     REJECT_FOK_UNFILLED,
+    REJECT_GONE,
+    REJECT_GROUP,
+    REJECT_HALTED,
     REJECT_MARKET_CLOSED,
     REJECT_NO_SLOT,
     REJECT_NONE,
     REJECT_NOTHING_TO_REDUCE,
+    REJECT_NOTIONAL,
     REJECT_OFF_GRID,
+    REJECT_ORDER_TYPE,
+    REJECT_PAUSED,
     REJECT_POST_ONLY_CROSS,
+    REJECT_SELF_TRADE,
     REJECT_SIZE,
+    SECOND_NS,
     SETTLED,
 )
+
+
+class Venue(NamedTuple):
+    """A venue's rules."""
+
+    netting: bool
+    min_qty: int
+    min_take: int  # micro-dollars that a buy which trades at once must be worth
+    lead_ns: int  # how far ahead an expiry must lie
+    early_ns: int  # how long before its expiry an order ends
+    amends: bool  # orders shrink in place
 
 
 class Market(PassiveFills):
     """A book, its statistics, its rules, and our resting orders."""
 
     def __init__(
-        self, account: Account, row: dict, fill_model: int, min_qty: int, schedule: Schedule, prices: set[int],
-        draw: object, seen: Counter, *, recorded: bool,
+        self, account: Account, row: dict, fill_model: int, venue: Venue, schedule: Schedule, prices: set[int],
+        draw: object, seen: Counter, *, recorded: bool, has_prints: bool = True,
     ) -> None:  # fmt: skip
-        self.account, self.row, self.fill_model, self.min_qty = account, row, fill_model, min_qty
+        self.account, self.row, self.fill_model, self.venue = account, row, fill_model, venue
+        self.has_prints = has_prints
+        self.prints: list[int] = []  # when others traded
+        self.owed, self.sweep_mid2, self.triggered = 0.0, PX_ONE, False
         self.schedule, self.prices, self.draw, self.seen, self.recorded = schedule, prices, draw, seen, recorded
         self.book = Book()
         self.status, self.payout, self.open_ns, self.close_ns = PENDING, -1, 0, 0
@@ -99,21 +126,41 @@ class Market(PassiveFills):
 
     def refusal(self, order: Order, now: int) -> int:
         """Why the venue refuses an order."""
-        if self.status != OPEN:
-            return REJECT_MARKET_CLOSED
+        closed = self.shut()
+        if closed:
+            return closed
+        if order.tif != GTC and (order.post_only or order.expiry):
+            return REJECT_ORDER_TYPE
+        if self.triggered:
+            return REJECT_GROUP
+        if self.too_soon(order.expiry, now):
+            return REJECT_EXPIRY
         if order.px not in self.prices:
             return REJECT_OFF_GRID
         if order.reduce and order.qty == 0:
             return REJECT_NOTHING_TO_REDUCE
-        if order.qty < self.min_qty:
+        if order.qty < self.venue.min_qty:
             return REJECT_SIZE
+        worth = min(order.price(order.px) * order.qty, order.budget or 10**18)
+        if not order.reduce and self.crosses(order.side, order.px) and worth < self.venue.min_take:
+            return REJECT_NOTIONAL
         if order.post_only and self.crosses(order.side, order.px):
             return REJECT_POST_ONLY_CROSS
         if not order.reduce and self.worst_cost(order) > self.account.free:
             return REJECT_CASH
-        if order.tif == FOK and sum(lots for _, lots in self.walk(order, now)) < order.qty:
-            return REJECT_FOK_UNFILLED
         return REJECT_NONE
+
+    def shut(self) -> int:
+        """Why the market takes no orders now."""
+        return {OPEN: REJECT_NONE, PAUSED: REJECT_PAUSED, HALTED: REJECT_HALTED}.get(self.status, REJECT_MARKET_CLOSED)
+
+    def ends(self, expiry: int) -> int:
+        """When an order with this expiry ends: the wire carries whole seconds."""
+        return expiry - expiry % SECOND_NS - self.venue.early_ns if expiry else 0
+
+    def too_soon(self, expiry: int, now: int) -> bool:
+        """Whether an expiry is past, or nearer than the venue allows."""
+        return bool(expiry) and (expiry < now + self.venue.lead_ns or self.ends(expiry) <= now)
 
     def worst_cost(self, order: Order) -> int:
         """The most an opening order can cost: its limit for every lot, and the dearest fees on the way."""
@@ -127,16 +174,36 @@ class Market(PassiveFills):
             cost += fee_reserve(self.schedule, 0, price, order.qty, False)
         return cost
 
-    def accept(self, order: Order, now: int) -> int:
-        """An order of ours arrives. Returns why it was refused, or 0."""
+    def accept(self, order: Order, now: int, *, may_wait: bool = False) -> int | None:
+        """An order of ours arrives. Returns why it was refused, 0 if it was not, None if the venue holds it back."""
+        asked = order.qty
         if order.reduce:
             order.qty = min(order.qty, self.account.sellable(order.leg))
         reason = self.refusal(order, now)
+        if not reason and may_wait and self.row["taker_delay_ms"] and self.crosses(order.side, order.px):
+            order.qty = asked
+            return None
+        own = self._own_that_cross(order)
+        whole = sum(lots for _, lots in self.walk(order, now)) >= order.qty
+        self.seen["fill or kill that meets our own"] += order.tif == FOK and bool(own) and not reason and not whole
+        if not reason and order.tif == FOK and not own and not whole:
+            reason = REJECT_FOK_UNFILLED
         if reason:
             return reason
-        self._cancel_own_that_cross(order)
         plan = self.walk(order, now)
+        if round(self.row["self_trade"]) == 0:
+            for other in own:
+                self.seen["self-cross"] += 1
+                self.account.drop(other)
+        elif own:
+            plan = self._until(plan, own)
         self._take(order, plan, now)
+        if own and round(self.row["self_trade"]) == 1 and order.qty and not self._budget_spent(order, own, plan):
+            self.stop_triggered()
+            return REJECT_SELF_TRADE
+        if self.triggered:
+            self.stop_triggered()
+            return REJECT_NONE
         self.seen["fill or kill filled"] += order.tif == FOK and order.qty == 0
         if order.qty == 0 or not order.may_rest:
             self.seen["immediate order left something"] += order.qty > 0
@@ -149,14 +216,28 @@ class Market(PassiveFills):
         if not order.reduce:
             price = order.price(order.px)
             order.reserved = price * order.qty + fee_reserve(self.schedule, price, price, order.qty, True)
+        order.ends_ns = self.ends(order.expiry)
         self.join(order, now)
         return REJECT_NONE
 
-    def _cancel_own_that_cross(self, order: Order) -> None:
-        for other in self.account.resting:
-            if other.side != order.side and (other.px <= order.px if order.side == BID else other.px >= order.px):
-                self.seen["self-cross"] += 1
-                self.account.drop(other)
+    def _own_that_cross(self, order: Order) -> list[Order]:
+        """Our resting orders that ``order`` would meet, the one it meets first in front."""
+        met = [o for o in self.account.resting if o.side != order.side]
+        if order.side == BID:
+            return sorted((o for o in met if o.px <= order.px), key=lambda o: (o.px, o.id))
+        return sorted((o for o in met if o.px >= order.px), key=lambda o: (-o.px, o.id))
+
+    def _until(self, plan: list[tuple[int, int]], own: list[Order]) -> list[tuple[int, int]]:
+        """The part of a walk before it comes to our own order: worse prices, and who stands behind it, are cut off."""
+        first = own[0]
+        better = [(px, lots) for px, lots in plan if (px < first.px if first.side == ASK else px > first.px)]
+        level = [(px, min(lots, first.ahead)) for px, lots in plan if px == first.px and first.ahead]
+        return better + level
+
+    def _budget_spent(self, order: Order, own: list[Order], plan: list[tuple[int, int]]) -> bool:
+        """Whether the budget does not pay for one lot at our own order's price."""
+        left = order.budget - sum(order.price(px) * lots for px, lots in plan)
+        return bool(order.budget) and left < order.price(own[0].px)
 
     def _take(self, order: Order, plan: list[tuple[int, int]], now: int) -> None:
         resting, mid2 = opposite(order.side), self.book.mid2
@@ -170,6 +251,7 @@ class Market(PassiveFills):
                 self.book.put(resting, px, self.book.size(resting, px) - lots)
             order.qty -= lots
             self.account.fill(order, self.schedule, px, lots, False, self.context(order, mid2, now))
+            self.count_fill(lots, now)
             self.seen["taker fill that reduces"] += order.reduce
 
     def cancel(self, order_id: int) -> None:
@@ -178,6 +260,76 @@ class Market(PassiveFills):
         self.seen["cancel met its order" if there else "cancel came too late"] += 1
         for order in there:
             self.account.drop(order)
+
+    def amend(self, order_id: int, count: int, expiry: int, now: int) -> int:
+        """Make a resting order smaller, or let it end at another time; it keeps its place."""
+        reason = self.shut() or (REJECT_EXPIRY if self.too_soon(expiry, now) else REJECT_NONE)
+        there = [order for order in self.account.resting if order.id == order_id]
+        if reason or not there:
+            return reason or REJECT_GONE
+        order = there[0]
+        order.expiry, order.ends_ns = expiry, self.ends(expiry)
+        left = count - order.filled
+        if left <= 0:
+            self.seen["amend to nothing"] += 1
+            self.account.drop(order)
+        elif left < order.qty:
+            self.seen["amend of a reducing order" if order.reduce else "amend"] += 1
+            order.qty = left
+            if not order.reduce:
+                self._reserve_anew(order)
+        else:
+            self.seen["amend of the expiry"] += 1
+        return REJECT_NONE
+
+    def expire(self, now: int) -> None:
+        """The order that ends first ends."""
+        order = min((o for o in self.account.slots if o and o.ends_ns), key=lambda o: o.ends_ns)
+        self.seen["expired"] += 1
+        self.account.drop(order)
+
+    def count_fill(self, qty: int, now: int) -> None:
+        """Fills of the last 15 s count towards the group's limit."""
+        limit = round(self.row["group_limit"] * 100)
+        if limit:
+            self.account.filled = [(then, lots) for then, lots in self.account.filled if now - then < 15 * SECOND_NS]
+            if self.account.filled and self.account.filled[-1][0] == now:
+                qty += self.account.filled.pop()[1]
+            elif len(self.account.filled) == 8:  # no more places: the youngest takes it in
+                self.seen["fills share a place"] += 1
+                qty += self.account.filled.pop()[1]
+            self.account.filled.append((now, qty))
+            self.triggered = self.triggered or sum(lots for _, lots in self.account.filled) > limit
+
+    def stop_triggered(self) -> None:
+        """A group past its limit loses its orders."""
+        if self.triggered:
+            self.seen["group triggered with orders"] += bool(self.account.resting)
+            self.drop_all()
+
+    def reset_group(self) -> None:
+        """The group takes orders again."""
+        self.seen["group reset"] += self.triggered
+        self.triggered, self.account.filled = False, []
+
+    def drop_all(self) -> None:
+        """The venue cancels everything of ours."""
+        for order in self.account.resting:
+            self.account.drop(order)
+
+    def change_status(self, status: int) -> None:
+        """Whether orders outlive a pause is the row's to say; a market that closes cancels them."""
+        keeps, before, self.status = round(self.row["pause_keeps"]), self.status, status
+        orders = bool(self.account.resting)
+        if status == OPEN:
+            if keeps == 2 and before != OPEN:
+                self.seen["orders dropped when the market came back"] += orders
+                self.drop_all()
+        elif keeps == 0 or status not in (PAUSED, HALTED):
+            self.seen["orders dropped by a halt"] += orders
+            self.drop_all()
+        else:
+            self.seen["orders kept in a pause"] += orders
 
     def change_fees(self, schedule: Schedule) -> None:
         """New rates hold at once, for resting orders too: where makers pay another rate, fees are set aside anew.
@@ -188,16 +340,18 @@ class Market(PassiveFills):
         if old.maker_ppm == schedule.maker_ppm:
             return
         for order in sorted(self.account.resting, key=lambda order: order.id):
-            if order.reduce:
-                continue
-            price = order.price(order.px)
-            needed = price * order.qty + fee_reserve(schedule, price, price, order.qty, True)
-            if needed - order.reserved > self.account.free:
-                self.seen["order dropped by new fees"] += 1
-                self.account.drop(order)
-            else:
-                self.seen["reserved anew for new fees"] += needed != order.reserved
-                order.reserved = needed
+            if not order.reduce:
+                self._reserve_anew(order)
+
+    def _reserve_anew(self, order: Order) -> None:
+        price = order.price(order.px)
+        needed = price * order.qty + fee_reserve(self.schedule, price, price, order.qty, True)
+        if needed - order.reserved > self.account.free:
+            self.seen["order dropped by new fees"] += 1
+            self.account.drop(order)
+        else:
+            self.seen["reserved anew for new fees"] += needed > order.reserved
+            order.reserved = needed
 
     def settle(self, payout_px: int) -> None:
         """Pay out and close."""
@@ -212,6 +366,7 @@ class Market(PassiveFills):
         for order in self.account.resting:
             self.seen["snapshot cut the queue ahead"] += order.ahead > self.book.size(order.side, order.px)
             order.ahead = min(order.ahead, self.book.size(order.side, order.px))
+            order.credit = order.debit = 0
 
     def quotes(self) -> tuple[int | None, int | None]:
         """Best bid and ask."""

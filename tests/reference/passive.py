@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from reference.account import Order
 from reference.philox import FILL, uniform
-from sim.types import ASK, BID, OPTIMISTIC, PESSIMISTIC, QUEUE
+from sim.types import ASK, BID, OPTIMISTIC, PESSIMISTIC, QUEUE, SECOND_NS
+
+RULES = ("none", "proportional", "power", "log", "snapshot")
+RATE_HALF_NS = 10 * SECOND_NS
 
 
 class PassiveFills:
@@ -16,12 +20,12 @@ class PassiveFills:
         """Stand behind what the level shows; the chance of the probabilistic model is fixed here."""
         row = self.row
         bid, ask = self.book.best(BID), self.book.best(ASK)
-        spread = 1.0 if bid is None or ask is None else (ask - bid) / 100
+        spread = 1 if bid is None or ask is None else max(1, sum(bid < px <= ask for px in self.prices))
         logit = (
             row["fill_base"]
             + row["fill_queue"] * math.log(1.0 + self.book.size(order.side, order.px) / order.qty)
-            + row["fill_spread"] * max(0.0, spread - 1.0)
-            + row["fill_activity"] * math.log(1.0 + self.n_prints)
+            + row["fill_spread"] * (spread - 1)
+            + row["fill_activity"] * math.log(1.0 + self.print_rate(now))
             + row["fill_time"] * math.log(1.0 + max(0.0, (self.close_ns - now) / 1e9))
             + row["fill_size"] * math.log(1.0 + order.qty / 100)
         )
@@ -31,9 +35,17 @@ class PassiveFills:
         order.entry_ns = order.drawn_ns = now
         self.account.rest(order)
 
+    def print_rate(self, now: int) -> float:
+        """Prints a second: each counts log 2 / 10 s, and half as much every 10 s later."""
+        return sum(2.0 ** -((now - then) / RATE_HALF_NS) for then in self.prints) * math.log(2.0) / 10.0
+
     def print_trade(self, taker_side: int, px: int, qty: int, now: int) -> None:
         """Others traded ``qty`` lots at ``px``. Its side unknown, only orders it went through fill."""
+        if (now, taker_side) != (self.trade_ns, self.last_side):
+            self.sweep_mid2 = self.book.mid2
+        self.seen["a sweep's second print"] += (now, taker_side) == (self.trade_ns, self.last_side)
         self.trade_ns, self.last_px, self.last_side, self.last_qty = now, px, taker_side, qty
+        self.prints = [then for then in self.prints if now - then < 1000 * SECOND_NS] + [now]
         self.n_prints += 1
         self.happened()
         if taker_side == BID:
@@ -54,9 +66,19 @@ class PassiveFills:
 
     def _serve(self, side: int, px: int, qty: int, side_unknown: bool, now: int) -> None:
         queue = self._met_by(side, px)
+        late = []
         for order in queue:
             if order.px == px and not side_unknown:
-                order.credit += qty
+                explained = min(qty, order.debit) if self._may_be_explained(order, now) else 0
+                if explained:
+                    self.seen["a late print"] += 1
+                    self.seen["a late print explains part of a drop"] += explained < order.debit
+                    order.ahead = order.front
+                    late.append(order)
+                    order.debit -= explained
+                else:
+                    order.debit = 0
+                order.credit += qty - explained
         left = qty
         for order in queue:
             if left == 0:
@@ -74,8 +96,12 @@ class PassiveFills:
             fill = min(reached, order.qty)
             self.seen["a second order of ours met the same print"] += left < qty
             if fill:
-                self._fill_resting(order, fill, now)
+                self.seen["filled by a late print"] += order in late
+                self._fill_resting(order, fill, order.debit_mid2 if order in late else self.sweep_mid2, now)
                 left -= fill
+        for order in late:
+            order.front = order.ahead
+            order.ahead = self._after_cancels(order, self.book.size(side, px))
         if not 0 <= left <= qty:
             raise AssertionError(f"a print of {qty} filled {qty - left}")
 
@@ -102,15 +128,42 @@ class PassiveFills:
         self.seen["probabilistic: reached" if reached else "probabilistic: missed"] += 1
         return left if reached else 0
 
-    def _fill_resting(self, order: Order, qty: int, now: int) -> None:
+    def _may_be_explained(self, order: Order, now: int) -> bool:
+        return order.debit > 0 and now - order.debit_ns <= round(self.row["late_print_ms"] * 1e6)
+
+    def _after_cancels(self, order: Order, shown: int) -> int:
+        """Lots in front of an order whose level shows ``shown`` and has lost its debit by cancels."""
+        back = shown + order.debit - order.front
+        return min(shown, order.front - self._share(order.front, max(0, back), order.debit))
+
+    def _share(self, front: int, back: int, cancelled: int) -> int:
+        """Lots of a cancel that came from in front of us."""
+        rule = RULES[round(self.row["cancel_rule"])]
+        self.seen[f"cancels by rule {rule}"] += cancelled > 0
+        if rule == "none" or front == 0:
+            return 0
+        least = min(front, max(0, cancelled - back))  # those behind us cannot cancel more than they have
+        if rule == "snapshot" or back == 0:
+            return least
+        if rule == "proportional":
+            return math.floor(Fraction(cancelled * front, front + back))
+        if rule == "power":
+            share = 1.0 / (1.0 + math.exp(self.row["cancel_power"] * (math.log(back) - math.log(front))))
+        else:
+            share = math.log(1 + front) / (math.log(1 + front) + math.log(1 + back))
+        return min(front, max(least, math.floor(share * cancelled)))
+
+    def _fill_resting(self, order: Order, qty: int, mid2: int, now: int) -> None:
         order.qty -= qty
         self.seen["partial maker fill"] += order.qty > 0
         self.seen["maker fill that reduces"] += order.reduce
-        paid = self.account.fill(order, self.schedule, order.px, qty, True, self.context(order, self.book.mid2, now))
+        paid = self.account.fill(order, self.schedule, order.px, qty, True, self.context(order, mid2, now))
         if not order.reduce:
             order.reserved -= min(paid, order.reserved)
         if order.qty == 0:
             self.account.drop(order)
+        self.count_fill(qty, now)
+        self.stop_triggered()
 
     def change_level(self, side: int, px: int, qty: int, now: int) -> None:
         """Others change what a level shows. What was not printed was cancelled, some of it ahead of us."""
@@ -119,6 +172,7 @@ class PassiveFills:
             return
         self.book_ns = now
         self.happened()
+        mid2 = self.book.mid2
         self.book.put(side, px, qty)
         if qty > old:
             self.added[side] += qty - old
@@ -129,19 +183,42 @@ class PassiveFills:
                 continue
             printed = min(order.credit, old - qty)
             order.credit -= printed
-            cancelled = old - qty - printed
-            if cancelled:
-                self.seen["cancel at our level"] += 1
-                order.ahead -= math.floor(self.row["cancel_ahead"] * (cancelled * order.ahead / (old - printed)))
             self.seen["drop at our level was printed"] += bool(printed)
+            if old - qty > printed:
+                self._cancelled(order, old - qty - printed, qty, mid2, now)
             order.ahead = min(order.ahead, qty)
+
+    def _cancelled(self, order: Order, lots: int, shown: int, mid2: int, now: int) -> None:
+        self.seen["cancel at our level"] += 1
+        prints_may_be_late = self.recorded and self.has_prints
+        if prints_may_be_late and self._may_be_explained(order, now):
+            self.seen["a second drop before its print"] += 1
+            order.debit += lots
+        else:
+            order.debit, order.front, order.debit_mid2 = lots, order.ahead, mid2
+        order.debit_ns = now
+        order.ahead = self._after_cancels(order, shown)
+        if not prints_may_be_late:
+            order.debit = 0
+
+    def _traded(self, drop: int, left: int) -> int:
+        """Lots of a touch's drop that count as a trade."""
+        share, way = self.row["trade_share"], round(self.row["drop_split"])
+        if way == 0:
+            return math.floor(share * drop)
+        if way == 2:
+            return drop if left == 0 else 0
+        self.owed += share * drop
+        traded = drop if self.owed >= drop / 2 else 0
+        self.owed -= traded
+        return traded
 
     def drop_without_prints(self, side: int, px: int, qty: int, now: int) -> None:
         """As above on a feed without trades: part of a drop at the touch counts as a print."""
         old = self.book.size(side, px)
         if qty < old and px == self.book.best(side):
-            traded = math.floor(self.row["trade_share"] * (old - qty))
+            traded = self._traded(old - qty, qty)
             if traded:
-                self.seen["drop split"] += 1
+                self.seen[f"drop split {round(self.row['drop_split'])}"] += 1
                 self.print_trade(ASK if side == BID else BID, px, traded, now)
         self.change_level(side, px, qty, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 LOW = 0xFFFFFFFF
 
 # purposes: the second word of a counter (docs/determinism.md)
-FLOW, FILL, RESET, SIGNAL, OUTCOME = 1, 2, 3, 5, 6
+FLOW, FILL, RESET, SIGNAL, OUTCOME, LATENCY = 1, 2, 3, 5, 6, 7
 
 
 def philox(key: tuple[int, int], counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

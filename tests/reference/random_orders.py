@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from reference.account import Order
 from reference.dice import Dice
 from reference.engine import ReferenceEngine
-from sim.types import ASK, BID, DO_CANCEL, DO_NOTHING, DO_PLACE, FOK, GTC, INTENT, IOC, NO, PX_ONE, YES
+from sim.types import (
+    ASK,
+    BID,
+    DO_CANCEL,
+    DO_NOTHING,
+    DO_PLACE,
+    DO_RESET_GROUP,
+    FOK,
+    GTC,
+    INTENT,
+    IOC,
+    NO,
+    PX_ONE,
+    SECOND_NS,
+    YES,
+)
 
 NOTHING = {**dict.fromkeys(INTENT.names, 0), "do": DO_NOTHING}
 
@@ -22,14 +38,34 @@ class Trader:
 
     def _one(self, engine: ReferenceEngine, side: int) -> dict:
         dice = self.dice
+        if engine.market.triggered and dice.chance(0.3):
+            return {**NOTHING, "do": DO_RESET_GROUP}
         if not dice.chance(self.zeal):
             return NOTHING
         if dice.chance(0.08):
             return {**NOTHING, "do": DO_CANCEL}
         if dice.chance(0.15):
             return self.last[side]
+        resting = [order for order in engine.account.resting if order.side == side]
+        if resting and dice.chance(0.2):
+            return self._less(engine, dice.pick(resting))
         self.last[side] = self._order(engine, side)
         return self.last[side]
+
+    def _less(self, engine: ReferenceEngine, order: Order) -> dict:
+        """The same order again, smaller or with another end."""
+        dice = self.dice
+        qty = dice.pick((order.qty, order.qty // 2, order.qty - 1))
+        return {
+            **NOTHING, "do": DO_PLACE, "qty": max(1, qty), "px": order.px, "leg": order.leg, "tif": GTC,
+            "expiry_ns": dice.pick((order.expiry, 0, self._expiry(engine))),
+        }  # fmt: skip
+
+    def _expiry(self, engine: ReferenceEngine) -> int:
+        """An end some seconds ahead; now and then one that the venue refuses."""
+        dice, venue = self.dice, engine.setting.venue
+        soonest = engine.now + max(venue.lead_ns, venue.early_ns + SECOND_NS)
+        return soonest + dice.pick((-SECOND_NS, 0, SECOND_NS, 5 * SECOND_NS, 400_000_000)) + dice.below(SECOND_NS)
 
     def _order(self, engine: ReferenceEngine, side: int) -> dict:
         dice = self.dice
@@ -51,7 +87,7 @@ class Trader:
         leg = closing if reduce else (YES if side == BID else NO)
         px = self._price(engine, side)
         tif = dice.pick((GTC, GTC, GTC, GTC, GTC, IOC, IOC, FOK))
-        least = engine.setting.min_qty
+        least = engine.setting.venue.min_qty
         qty = least + dice.pick((dice.below(60), dice.below(60), dice.below(400), dice.below(2000)))
         if dice.chance(0.05):
             qty = dice.pick((10**7, least - 1, 0))
@@ -65,7 +101,8 @@ class Trader:
             budget = 1 + dice.below(max(1, qty * price))
         return {
             "qty": qty, "budget_uusd": budget, "px": px, "do": DO_PLACE, "leg": leg, "tif": tif,
-            "post_only": int(dice.chance(0.2)),
+            "expiry_ns": self._expiry(engine) if dice.chance(0.2 if tif == GTC else 0.03) else 0,
+            "post_only": int(dice.chance(0.2 if tif == GTC else 0.03)),
         }  # fmt: skip
 
     def _price(self, engine: ReferenceEngine, side: int) -> int:

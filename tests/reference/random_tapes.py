@@ -17,6 +17,7 @@ from sim.types import (
     EVENT,
     FEES,
     GAP,
+    HALTED,
     LEVEL,
     OPEN,
     PAUSED,
@@ -27,6 +28,7 @@ from sim.types import (
     STATUS,
     TICKS,
     TRADE,
+    WIPE,
 )
 
 START_NS = 1_700_000_000_000_000_000
@@ -179,14 +181,17 @@ class TapeMaker:
 
     def rare(self) -> None:
         """What is not about the book."""
-        kind = self.dice.pick((TICKS, FEES, STATUS, SIGNAL, QUOTE, REFERENCE, FEES))
+        kind = self.dice.pick((TICKS, FEES, STATUS, STATUS, SIGNAL, QUOTE, REFERENCE, FEES, WIPE))
         if kind == TICKS:
             self.row(TICKS, qty=self.dice.below(len(self.tick_tables)))
         elif kind == FEES:
             self.row(FEES, qty=self.dice.below(self.schedules))
         elif kind == STATUS:
             self.paused = True
-            self.row(STATUS, qty=PAUSED)
+            self.row(STATUS, qty=self.dice.pick((PAUSED, PAUSED, HALTED)))
+        elif kind == WIPE:
+            self.row(WIPE)
+            self.snapshot()
         elif kind == SIGNAL:
             self.row(SIGNAL, px=self.dice.below(2000), qty=self.dice.below(1_000_001))
         else:

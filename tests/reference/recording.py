@@ -21,6 +21,7 @@ from sim.types import (
     STATUS,
     TICKS,
     TRADE,
+    WIPE,
 )
 
 
@@ -88,11 +89,10 @@ def apply(market: Market, event: Event, recording: Recording, now: int) -> None:
 def _rule(market: Market, event: Event, recording: Recording, now: int) -> None:
     kind = event.kind
     if kind == STATUS:
-        market.status = event.qty
-        if event.qty != OPEN:
-            market.seen["orders dropped by a halt"] += len(market.account.resting)
-            for order in market.account.resting:
-                market.account.drop(order)
+        market.change_status(event.qty)
+    elif kind == WIPE:
+        market.seen["orders dropped at a game's start"] += len(market.account.resting)
+        market.drop_all()
     elif kind == TICKS:
         market.prices = recording.tick_sets[event.qty]
     elif kind == FEES:

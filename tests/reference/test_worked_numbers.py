@@ -8,13 +8,14 @@ import pytest
 
 from reference.account import Account, Order
 from reference.fees import Schedule, fee_of_fill
-from reference.market import Market
+from reference.market import Market, Venue
 from reference.philox import philox
 from sim.scenarios.row import FIELDS
 from sim.types import ASK, BID, FILL_MODELS, GTC, IOC, NO, OPEN, YES
 
 FREE = Schedule("kalshi", 0, 0, 100)
 KALSHI = Schedule("kalshi", 70_000, 17_500, 100)
+VENUE = Venue(netting=True, min_qty=1, min_take=0, lead_ns=1, early_ns=0, amends=True)
 ROW = {name: field.default for name, field in FIELDS.items()}
 
 
@@ -24,7 +25,7 @@ def draw(purpose, step, stream):
 
 def market(*, fill_model="queue", schedule=FREE, netting=True, recorded=True, row=()):
     made = Market(
-        Account(10**10, netting, Counter()), {**ROW, **dict(row)}, FILL_MODELS.index(fill_model), 1, schedule,
+        Account(10**10, netting, Counter()), {**ROW, **dict(row)}, FILL_MODELS.index(fill_model), VENUE._replace(netting=netting), schedule,
         set(range(100, 10_000, 100)), draw, Counter(), recorded=recorded,
     )  # fmt: skip
     made.status = OPEN

@@ -53,7 +53,7 @@ def engine_on(rows, *, cash_uusd=10_000_000_000, rates=((0, 0),), **row):
 def want(engine, side, qty=0, px=0, *, do=DO_PLACE, tif=GTC, budget=0, leg=YES):
     """Say what is wanted on one side, and let the messages that are due at once arrive."""
     intents = np.zeros((1, 2), INTENT)
-    intents[0, side] = (qty, budget, px, do, leg, tif, 0)
+    intents[0, side] = (qty, budget, 0, px, do, leg, tif, 0)
     engine.submit(intents[:, None])
 
 

@@ -46,6 +46,7 @@ from sim.types import (
     REJECT_NONE,
     REJECT_NOTHING_TO_REDUCE,
     REJECT_OFF_GRID,
+    REJECT_PAUSED,
     REJECT_POST_ONLY_CROSS,
     REJECT_SIZE,
     STATUS,
@@ -144,7 +145,7 @@ def test_a_halt_cancels_our_orders_and_refuses_new_ones(status):
     wait(engine, until=6)
     assert resting(engine) == []
     assert account(engine, "reserved_uusd") == 0
-    assert send(engine, bid=buy(4700, 10)) == (0, REJECT_MARKET_CLOSED)
+    assert send(engine, bid=buy(4700, 10)) == (0, REJECT_PAUSED if status == PAUSED else REJECT_MARKET_CLOSED)
 
 
 def test_a_tick_change_says_which_prices_new_orders_may_use():

@@ -15,20 +15,44 @@ from reference.engine import MESSAGES_IN_FLIGHT
 from reference.lockstep import VENUES, Batch
 
 from sim import state
-from sim.types import FILL_MODELS, REJECT_NAMES, REJECT_NO_QUOTE
+from sim.types import (
+    FILL_MODELS,
+    REJECT_BOOK_CLEARED,
+    REJECT_DUPLICATE,
+    REJECT_EXPIRED,
+    REJECT_IOC_UNFILLED,
+    REJECT_NAMES,
+    REJECT_NO_QUOTE,
+    REJECT_POST_ONLY_MODE,
+    REJECT_VENUE,
+)
 
 BATCHES = list(product(VENUES, FILL_MODELS, (True, False), (True, False)))  # 32: venue, model, recorded, poor
 ENVS, STEPS = (3, 100) if numba.config.DISABLE_JIT else (8, 200)
 
+# The decoder's, and words of a venue that the engine has no case of.
+NOT_THE_ENGINE_S = (
+    REJECT_NO_QUOTE, REJECT_POST_ONLY_MODE, REJECT_DUPLICATE, REJECT_IOC_UNFILLED, REJECT_EXPIRED, REJECT_BOOK_CLEARED,
+    REJECT_VENUE,
+)  # fmt: skip
+
 # A branch that no sequence reaches is a branch that nothing was proved of.
 BRANCHES = {
-    *(f"reject {code}" for code in range(1, len(REJECT_NAMES)) if code != REJECT_NO_QUOTE),  # that one is the decoder's
+    *(f"reject {code}" for code in range(1, len(REJECT_NAMES)) if code not in NOT_THE_ENGINE_S),
     "taker fill", "taker fill that reduces", "reserved anew for new fees", "the wanted order is under way already",
     "walk over several levels", "fill or kill filled", "budget cut",
     "immediate order left something", "rests after taking", "post-only rests", "self-cross", "budget end",
     "consumed liquidity missing", "no slot to rest in", "no slot for a message",
     "maker fill", "maker fill that reduces", "partial maker fill", "print through",
-    "print of unknown side at our price", "a second order of ours met the same print", "drop split",
+    "print of unknown side at our price", "a second order of ours met the same print",
+    "drop split 0", "drop split 1", "drop split 2", "a sweep's second print",
+    *(f"cancels by rule {rule}" for rule in ("none", "proportional", "power", "log", "snapshot")),
+    "a late print", "a late print explains part of a drop", "filled by a late print", "a second drop before its print",
+    "exponential delay", "log-normal delay", "slower in a busy or wide market", "kept from overtaking",
+    "held back", "a held order that traded", "a held order that found nothing", "expired",
+    "amend", "amend of a reducing order", "amend to nothing", "amend of the expiry", "the amend is under way already",
+    "group triggered with orders", "group reset", "fills share a place", "fill or kill that meets our own",
+    "orders kept in a pause", "orders dropped when the market came back", "orders dropped at a game's start",
     "drop at our level was printed", "cancel at our level", "snapshot cut the queue ahead",
     "pessimistic: behind everyone", "optimistic: ahead of everyone", "queue: eaten", "queue: reached",
     "probabilistic: reached", "probabilistic: missed",

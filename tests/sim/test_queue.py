@@ -32,6 +32,7 @@ from scipy.stats import binomtest
 from sim.queue import fill_probability, hazard
 from sim.scenarios.compiled import compile_rows
 from sim.scenarios.row import default_rows, make_rows
+from sim.shares import RULE_NAMES
 from sim.types import ASK, BID, FILL_MODELS
 
 BOOK = opening({5000: 100, 4900: 50}, {5200: 100})
@@ -68,15 +69,24 @@ def test_orders_join_behind_what_is_shown():
     assert ahead(order_after(px=4800)[0]) == 0
 
 
-@pytest.mark.parametrize(("share", "left"), [(1.0, 80), (0.5, 90), (0.0, 100)])
-def test_cancels_ahead_are_in_proportion(share, left):
-    """50 join behind our place: 100 of 150 are ahead, so 30 cancelled take 20 from ahead, or half of that, or none."""
-    engine, _ = order_after(level(2, BID, 5000, 150), level(3, BID, 5000, 120), cancel_ahead=share)
-    assert ahead(engine) == left
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [("none", 100), ("proportional", 80), ("power", 76), ("log", 84), ("snapshot", 100)],
+)
+def test_cancels_ahead_are_shared_by_rule(rule, left):
+    """50 join behind our place: 100 of 150 are ahead, then 30 are cancelled.
+
+    Proportional: 30 x 100 / 150 = 20 from ahead; power 2: 30 x 100**2 / (100**2 + 50**2) = 24; log, in lots:
+    30 x ln(10001) / (ln(10001) + ln(5001)) = 15.58; those behind cover the cancel, so the snapshot rule takes none.
+    """
+    engine, _ = order_after(
+        level(2, BID, 5000, 150), level(3, BID, 5000, 120), cancel_rule=float(RULE_NAMES.index(rule)), cancel_power=2.0
+    )
+    assert ahead(engine) == pytest.approx(left, abs=0.5)
 
 
 def test_nobody_is_ahead_who_is_not_shown():
-    engine, _ = order_after(level(2, BID, 5000, 60), cancel_ahead=0.0)
+    engine, _ = order_after(level(2, BID, 5000, 60), cancel_rule=0.0)
     assert ahead(engine) == 60
 
 
