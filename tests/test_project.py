@@ -62,12 +62,14 @@ def _package(path: Path) -> str:
 
 
 def _decorators(function: ast.FunctionDef) -> set[str]:
-    return {node.id for node in function.decorator_list if isinstance(node, ast.Name)}
+    named = [node.func if isinstance(node, ast.Call) else node for node in function.decorator_list]
+    return {node.id for node in named if isinstance(node, ast.Name)}
 
 
 def _kernel_decorators() -> set[str]:
-    """The public functions of sim.kernel."""
-    return {function.name for function in _functions(ROOT / "sim" / "kernel.py") if not function.name.startswith("_")}
+    """The public functions of sim.kernel, and sim.backtest's for strategies."""
+    functions = _functions(ROOT / "sim" / "kernel.py")
+    return {function.name for function in functions if not function.name.startswith("_")} | {"strategy"}
 
 
 def _functions(path: Path) -> list[ast.FunctionDef]:
