@@ -18,3 +18,4 @@ class Desk(NamedTuple):
     px_of: np.ndarray  # (L,) int64
     level_of: np.ndarray  # (10001,) int64
     fees: np.ndarray  # (F,) FEE
+    ticks: np.ndarray  # (G, 2, 10001) int16, see sim.book.Grid

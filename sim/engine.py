@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from sim import state as arrays
-from sim.account import mark, settle
+from sim.account import mark
 from sim.book import fresh_market
 from sim.desk import Desk
 from sim.kernel import hot, inner, kernel, pasted
@@ -24,10 +24,10 @@ from sim.matching import accept_cancel, accept_order
 from sim.rng import FORK, RESET, below, fold, philox, uniform
 from sim.scenarios import Scenario
 from sim.scenarios.compiled import PPM
-from sim.scenarios.flow import flow_event, outcome, start_flow
+from sim.scenarios.flow import flow_events, start_flow
 from sim.scenarios.replay import catch_up, common_start, last_keyframe, start_tape, tape_event
 from sim.state import FILL_SLOTS, MESSAGE_SLOTS, ORDER_SLOTS, State
-from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, PX_ONE, SECOND_NS, SETTLED, UUSD
+from sim.types import DO_NOTHING, FILL_MODELS, INTENT, PX_ONE, SECOND_NS, SETTLED, UUSD
 
 
 @pasted
@@ -43,6 +43,7 @@ def _desk(world, state, env, slot):
         world.px_of,
         world.level_of,
         world.fees,
+        world.ticks,
     )
 
 
@@ -54,22 +55,19 @@ def _next_event_ns(world, desk):
         if market["cursor"] >= market["cursor_end"]:
             return NEVER_NS
         return world.events[market["cursor"]]["local_ns"]
-    if market["status"] != OPEN:
-        return NEVER_NS
-    return min(market["flow_ns"], market["close_ns"])
+    return market["event_ns"]
 
 
 @hot
-def _market_event(world, desk, now):
+def _market_events(world, desk, now, until, last_event):
+    """A tape's next event, or all that a synthetic market does up to ``until``."""
     market = desk.market
     if market["tape"] >= 0:
         event = world.events[market["cursor"]]
         market["cursor"] += 1
         tape_event(desk, event, now)
-    elif market["flow_ns"] < market["close_ns"]:
-        flow_event(desk)
     else:
-        settle(desk, outcome(desk))
+        flow_events(desk, until, last_event)
 
 
 @inner
@@ -95,6 +93,16 @@ def _soonest(clock, env):
 
 
 @hot
+def _others_next(clock, env, index):
+    """When the next of the other markets moves."""
+    soonest = NEVER_NS
+    for market in range(clock.shape[1]):
+        if market != index:
+            soonest = min(soonest, clock[env, market])
+    return soonest
+
+
+@hot
 def _advance_env(world, state, env, until, max_events):
     """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first."""
     account = state.account[env]
@@ -109,7 +117,8 @@ def _advance_env(world, state, env, until, max_events):
         account["now_ns"] = now
         desk = _desk(world, state, env, env * clock.shape[1] + index)
         if _next_event_ns(world, desk) <= desk.market["due_ns"]:
-            _market_event(world, desk, now)
+            undisturbed = min(_others_next(clock, env, index) - 1, desk.market["due_ns"])
+            _market_events(world, desk, now, min(until, undisturbed), last_event)
         else:
             _deliver(world, desk, now)
         clock[env, index] = min(_next_event_ns(world, desk), desk.market["due_ns"])
@@ -389,6 +398,11 @@ class Engine:
 
     def reseed(self, seed: int) -> None:
         """Start over with another seed: every environment waits for its episode 0."""
+        index = self.state.market["index"].copy()
+        self.state.market[:] = np.zeros(1, self.state.market.dtype)  # no trace of what was, so that digests agree
+        self.state.market["index"] = index
+        self.state.account["fills"] = 0
+        self.state.book[:] = 0
         self.state.account["seed"] = fold(seed)
         self.state.account["episode"] = -1
         self.state.account["done"] = 1

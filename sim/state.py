@@ -21,6 +21,7 @@ from sim.types import FILL
 
 ORDER_SLOTS = 4  # own orders per market: one wanted a side, and as many whose cancel is still in flight
 MESSAGE_SLOTS = 8  # own messages in flight per market
+BLOCKS = 8  # arrivals of the synthetic market whose random words are computed at once
 FILL_SLOTS = 32  # fills journalled per environment and step
 
 POSITION = np.dtype(
@@ -129,8 +130,15 @@ MARKET = np.dtype(
         ("cursor", "<i8"),  # next row of the tape; -1 in the synthetic market
         ("cursor_end", "<i8"),
         ("has_prints", "<i8"),  # the tape shows trades
-        ("draws", "<i8"),  # random blocks the synthetic market has used this episode
-        ("flow_ns", "<i8"),  # when the synthetic market's next arrival happens
+        ("event_ns", "<i8"),  # when the synthetic market next moves
+        ("flow_ns", "<i8"),  # when its next arrival comes
+        ("stop_ns", "<i8"),  # when it next does something else: closes
+        ("draws", "<i8"),  # random blocks its arrivals have used this episode
+        ("words", "<u4", (2, BLOCKS)),  # of the coming arrivals: kind, place; see sim.scenarios.blocks
+        ("expo", "<u4", (2 * BLOCKS,)),  # and their exponential variates: waits, then sizes
+        ("bid_rank", "<i8"),  # where the synthetic makers quote: number of the price in the tick table
+        ("ask_rank", "<i8"),
+        ("last_rank", "<i8"),  # how many prices the tick table has
         ("due_ns", "<i8"),  # when our next message arrives at the venue
         ("open_ns", "<i8"),
         ("close_ns", "<i8"),  # when trading is expected to end

@@ -16,6 +16,7 @@ class World(NamedTuple):
     px_of: np.ndarray  # (L,) int64
     level_of: np.ndarray  # (10001,) int64
     tick_ok: np.ndarray  # (G, 10001) bool
+    ticks: np.ndarray  # (G, 2, 10001) int16, see sim.book.Grid
     fees: np.ndarray  # (F,) FEE
     venue_of: np.ndarray  # (M,) int64: the venue of a market
     fee_of: np.ndarray  # (M,) int64: the fee schedule a synthetic market starts with

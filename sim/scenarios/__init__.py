@@ -12,7 +12,6 @@ import numpy as np
 
 from sim.book import Grid, make_grid
 from sim.scenarios.compiled import compile_rows
-from sim.scenarios.flow import TICK_PX
 from sim.scenarios.pool import TapePool, build_pool, empty_pool
 from sim.scenarios.row import check_rows, default_rows
 from sim.tape import FeeRates, Tape, read
@@ -22,7 +21,7 @@ from sim.venues.kalshi import DIRECT_MEMBER_UUSD
 from sim.venues.rules import whole
 from sim.world import World
 
-_SYNTHETIC_TICKS = whole(TICK_PX)
+_SYNTHETIC_TICKS = whole(100)
 MAX_MARKETS = 64
 
 
@@ -109,7 +108,7 @@ class Scenario:
         grid, fees, _, _ = self._tables
         markets = len(self.places)
         return World(
-            px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, fees=fees,
+            px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, ticks=grid.ticks, fees=fees,
             venue_of=np.array([self.venue_names.index(place.venue) for place in self.places]),
             fee_of=np.arange(markets), rows=compile_rows(np.ravel(self.rows)),
             row_width=1 if self.rows.ndim == 1 else markets,

@@ -9,14 +9,14 @@ from sim.types import LOTS_PER_CONTRACT, SECOND_NS
 PPM = 1_000_000
 
 # The kinds of arrivals in the synthetic market, in the order of their thresholds.
-NEWS = 0
-REPRICE = 1
-LIMIT = 2
-CANCEL = 3
-NOISE = 4
-INFORMED = 5
+ADD = 0
+CANCEL = 1
+NOISE = 2
+INFORMED = 3
+REPRICE = 4
+NEWS = 5
 FORECAST = 6
-ARRIVALS = ("news_rate", "maker_rate", "add_rate", "cancel_rate", "noise_rate", "informed_rate", "signal_rate")
+ARRIVALS = ("add_rate", "cancel_rate", "noise_rate", "informed_rate", "maker_rate", "news_rate", "signal_rate")
 
 COMPILED_ROW = np.dtype(
     [

@@ -1,4 +1,4 @@
-"""The synthetic market, written again from its description (docs/fills.md, sim/scenarios/flow.py)."""
+"""The synthetic market, written again from its description (docs/market.md)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,30 @@ from sim.types import ASK, BID, OPEN, PX_ONE, SECOND_NS
 
 PPM = 1_000_000
 TICK = 100
-ARRIVALS = ("news", "maker", "add", "cancel", "noise", "informed", "signal")
-NEW_LEVELS = 2**31  # blocks that size a new level are numbered from here
+ARRIVALS = ("add", "cancel", "noise", "informed", "maker", "news", "signal")
+
+
+def exponential(word: int) -> float:
+    """A standard exponential variate, in whole units of 2**-26."""
+    return math.floor(-math.log(uniform(word)) * 2**26) / 2**26
+
+
+def mix(word: int, place: int) -> int:
+    """A word and a place mixed (docs/market.md)."""
+    mixed = (word + place * 0x9E3779B9) % 2**32
+    mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D % 2**32
+    mixed = (mixed ^ mixed >> 12) * 0x297A2D39 % 2**32
+    return mixed ^ mixed >> 15
+
+
+INSIDE = [-math.log(1 - i / 256) for i in range(256)]
+KNOTS = [round(q * 2**16) for q in (*INSIDE, 512 - 2 * sum(INSIDE))]  # the last makes the mean one
+
+
+def quantile(mixed: int) -> float:
+    """An exponential variate of mean one from the high half of a mix: 256 quantiles, linear between them."""
+    low, high = KNOTS[mixed >> 24], KNOTS[(mixed >> 24) + 1]
+    return (low + (high - low) * (mixed >> 16 & 255) // 256) / 2**16
 
 
 class Flow:
@@ -30,7 +52,7 @@ class Flow:
         self.thresholds = [round(share * 2**32) for share in shares]
         self.levels = round(row["levels"])
         self.half_spread = round(row["half_spread"] * PPM)
-        first, second, _, _ = self.draw(RESET, 1, 0)
+        first, second, third, _ = self.draw(RESET, 1, 0)
         low, high = (round(row[name] * PPM) for name in ("belief_low", "belief_high"))
         belief = low + below(first, high - low + 1)
         market.status, market.open_ns = OPEN, SECOND_NS
@@ -40,7 +62,7 @@ class Flow:
             for steps in range(self.levels):
                 px = self.behind(side, steps)
                 if px is not None:
-                    market.book.put(side, px, self.new_depth(side, steps))
+                    market.book.put(side, px, self.new_depth(third, side, steps))
         if None in market.quotes():
             market.book.mid2 = 2 * belief // 100
         self.next_ns = SECOND_NS
@@ -48,15 +70,16 @@ class Flow:
 
     def wait(self, word: int) -> None:
         """Draw the time of the next arrival."""
-        self.next_ns += 1 + math.floor(-math.log(uniform(word)) * self.mean_wait)
+        self.next_ns += 1 + math.floor(exponential(word) * self.mean_wait)
 
     def lots(self, word: int, contracts: float) -> int:
         """A size of at least one lot."""
-        return 1 + math.floor(-math.log(uniform(word)) * (contracts * 100))
+        return 1 + math.floor(exponential(word) * (contracts * 100))
 
-    def new_depth(self, side: int, steps: int) -> int:
+    def new_depth(self, word: int, side: int, steps: int) -> int:
         """Size of a level that the makers quote anew."""
-        return self.lots(self.draw(FLOW, self.blocks + NEW_LEVELS, 2 * steps + side)[0], self.row["depth"])
+        mixed = mix(word, 2 * steps + side)
+        return 1 + math.floor(quantile(mixed) * (self.row["depth"] * 100))
 
     def quote(self, side: int) -> int:
         """The makers' price on a side, rounded outwards to whole cents."""
@@ -81,11 +104,11 @@ class Flow:
         if name == "news":
             self.news(place)
         elif name == "maker":
-            self.reprice(now)
+            self.reprice(place, now)
         elif name == "add":
             self.add(place, size, now)
         elif name == "cancel":
-            self.cancel(place, size, now)
+            self.cancel(place, now)
         elif name == "noise":
             self.sweep(place & 1, 0 if place & 1 == ASK else PX_ONE, self.lots(size, self.row["noise_size"]), now)
         elif name == "informed":
@@ -100,7 +123,7 @@ class Flow:
         jump = round(self.row["news_size"] * PPM) * 4 * p // PPM * (PPM - p) // PPM
         self.market.latent = p + jump if word % 2 else p - jump
 
-    def reprice(self, now: int) -> None:
+    def reprice(self, word: int, now: int) -> None:
         """The makers learn the belief, pull what it makes a gift, and refill what is empty."""
         market = self.market
         market.fair = market.latent
@@ -113,7 +136,7 @@ class Flow:
             for steps in range(self.levels):
                 px = self.behind(side, steps)
                 if px is not None and market.book.size(side, px) == 0:
-                    market.change_level(side, px, self.new_depth(side, steps), now)
+                    market.change_level(side, px, self.new_depth(word, side, steps), now)
 
     def place(self, word: int) -> tuple[int, int | None]:
         """Side and price that a limit order or a cancel picks."""
@@ -127,12 +150,12 @@ class Flow:
             qty = self.market.book.size(side, px) + self.lots(size, self.row["add_size"])
             self.market.change_level(side, px, qty, now)
 
-    def cancel(self, place: int, size: int, now: int) -> None:
+    def cancel(self, place: int, now: int) -> None:
         """Part of a level goes."""
         side, px = self.place(place)
         shown = self.market.book.size(side, px) if px is not None else 0
         if shown:
-            gone = 1 + math.floor(shown * self.row["cancel_share"] * uniform(size))
+            gone = 1 + math.floor(shown * (self.row["cancel_share"] * (place % 2**16 + 0.5) / 2**16))
             self.market.change_level(side, px, max(0, shown - gone), now)
 
     def sweep(self, taker: int, limit: int, qty: int, now: int) -> None:
