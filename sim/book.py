@@ -149,6 +149,7 @@ def fresh_market(market, book):
     market["signal_ppm"] = -1
     market["signal_err_ppm"] = 0
     market["latent_ppm"] = -1
+    market["anchor_px"] = -1
     market["fair_ppm"] = -1
     market["last_qty"] = 0
     market["mid2_px"] = PX_ONE

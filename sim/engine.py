@@ -17,8 +17,8 @@ import numpy as np
 from sim import state as arrays
 from sim.account import mark
 from sim.book import fresh_market
-from sim.desk import Desk
-from sim.kernel import hot, inner, kernel, pasted
+from sim.desk import desk_at
+from sim.kernel import hot, inner, kernel
 from sim.latency import NEVER_NS, forget_message, next_message, want
 from sim.matching import accept_cancel, accept_order
 from sim.rng import FORK, RESET, below, fold, philox, uniform
@@ -26,25 +26,10 @@ from sim.scenarios import Scenario
 from sim.scenarios.compiled import PPM
 from sim.scenarios.flow import flow_events, start_flow
 from sim.scenarios.replay import catch_up, common_start, last_keyframe, start_tape, tape_event
+from sim.scenarios.shocks import close_market, shock, start_beliefs
+from sim.scenarios.takers import we_took
 from sim.state import FILL_SLOTS, MESSAGE_SLOTS, ORDER_SLOTS, State
 from sim.types import DO_NOTHING, FILL_MODELS, INTENT, PX_ONE, SECOND_NS, SETTLED, UUSD
-
-
-@pasted
-def _desk(world, state, env, slot):
-    """What the kernels see of an environment and the market in ``slot``."""
-    market = state.market[slot]
-    return Desk(
-        state.account[env],
-        state.pool[env, market["venue"]],
-        market,
-        state.book[slot],
-        world.rows[market["row"]],
-        world.px_of,
-        world.level_of,
-        world.fees,
-        world.ticks,
-    )
 
 
 @hot
@@ -59,15 +44,17 @@ def _next_event_ns(world, desk):
 
 
 @hot
-def _market_events(world, desk, now, until, last_event):
-    """A tape's next event, or all that a synthetic market does up to ``until``."""
+def _market_events(world, state, env, desk, now, until, last_event):
+    """A tape's next event, or all that a synthetic market does up to ``until``, or its close."""
     market = desk.market
     if market["tape"] >= 0:
         event = world.events[market["cursor"]]
         market["cursor"] += 1
         tape_event(desk, event, now)
+    elif market["event_ns"] < market["close_ns"]:
+        flow_events(desk, min(until, market["close_ns"] - 1), last_event)
     else:
-        flow_events(desk, until, last_event)
+        close_market(world, state, env, desk)
 
 
 @inner
@@ -78,13 +65,17 @@ def _deliver(world, desk, now):
     if message["cancel"] == 1:
         accept_cancel(desk, message)
     else:
+        before = desk.market["ask_total_qty"] - desk.market["bid_total_qty"]
         accept_order(desk, world.tick_ok, message, now)
+        taken = before - (desk.market["ask_total_qty"] - desk.market["bid_total_qty"])  # of a synthetic book; + bought
+        if taken != 0 and desk.market["tape"] < 0:
+            we_took(desk, taken, now)
     forget_message(desk.market, index)
 
 
 @hot
 def _soonest(clock, env):
-    """The market that moves next, the first of equals."""
+    """The market that moves next, the first of equals; the environment's own clock comes last."""
     best = 0
     for market in range(1, clock.shape[1]):
         if clock[env, market] < clock[env, best]:
@@ -115,10 +106,13 @@ def _advance_env(world, state, env, until, max_events):
         if now > until or now == NEVER_NS:
             break
         account["now_ns"] = now
-        desk = _desk(world, state, env, env * clock.shape[1] + index)
+        if index == clock.shape[1] - 1:
+            shock(world, state, env)
+            continue
+        desk = desk_at(world, state, env, env * (clock.shape[1] - 1) + index)
         if _next_event_ns(world, desk) <= desk.market["due_ns"]:
             undisturbed = min(_others_next(clock, env, index) - 1, desk.market["due_ns"])
-            _market_events(world, desk, now, min(until, undisturbed), last_event)
+            _market_events(world, state, env, desk, now, min(until, undisturbed), last_event)
         else:
             _deliver(world, desk, now)
         clock[env, index] = min(_next_event_ns(world, desk), desk.market["due_ns"])
@@ -128,7 +122,7 @@ def _advance_env(world, state, env, until, max_events):
 
 @kernel
 def _advance(world, state, first, last, step_ns, max_events):
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     for env in range(first, last):
         account = state.account[env]
         if account["done"] == 1:
@@ -152,13 +146,13 @@ def _clear_step(account):
 
 @kernel
 def _submit(world, state, first, last, intents):
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     for env in range(first, last):
         _clear_step(state.account[env])
         if state.account[env]["done"] == 1:
             continue
         for index in range(markets):
-            desk = _desk(world, state, env, env * markets + index)
+            desk = desk_at(world, state, env, env * markets + index)
             for side in range(2):
                 if intents[env, index, side]["do"] != DO_NOTHING:
                     want(desk, side, intents[env, index, side])
@@ -224,22 +218,27 @@ def _start_markets(world, state, env):
     """Synthetic markets from their first second on."""
     account = state.account[env]
     account["start_ns"] = SECOND_NS
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     for index in range(markets):
         slot = env * markets + index
         _place(world, state.market[slot], index, account["row"])
-        desk = _desk(world, state, env, slot)
+        desk = desk_at(world, state, env, slot)
         fresh_market(desk.market, desk.book)
         _nothing_of_ours(desk.market)
         desk.market["fee"] = world.fee_of[index]
-        start_flow(desk)
+        desk.market["tick_grid"] = world.tick_of[index]
+    start_beliefs(world, state, env)
+    for index in range(markets):
+        start_flow(desk_at(world, state, env, env * markets + index))
 
 
 @inner
 def _start_recording(world, state, env, second, third):
     """The markets of a recording, all from the same moment on."""
     account = state.account[env]
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
+    state.clock[env, markets] = NEVER_NS
+    state.belief[env, :] = 0
     count = len(world.recordings)
     recording = (account["number"] + account["episode"]) % count if world.sequential == 1 else below(second, count)
     key, start = common_start(world, recording)
@@ -254,7 +253,7 @@ def _start_recording(world, state, env, second, third):
         state.market[slot] = world.key_market[key]
         _place(world, state.market[slot], index, account["row"])
         _nothing_of_ours(state.market[slot])
-        desk = _desk(world, state, env, slot)
+        desk = desk_at(world, state, env, slot)
         start_tape(desk, world, tape, key)
         if world.key_ns[key] < start:
             catch_up(desk, world, start)
@@ -275,9 +274,10 @@ def _reset_env(world, state, env):
     start = account["start_ns"]
     account["now_ns"] = start
     account["end_ns"] = start + account["window_ns"] if account["window_ns"] < NEVER_NS - start else NEVER_NS
-    for index in range(state.clock.shape[1]):
-        slot = env * state.clock.shape[1] + index
-        state.clock[env, index] = _next_event_ns(world, _desk(world, state, env, slot))
+    markets = state.clock.shape[1] - 1
+    for index in range(markets):
+        slot = env * markets + index
+        state.clock[env, index] = _next_event_ns(world, desk_at(world, state, env, slot))
 
 
 @kernel
@@ -310,7 +310,7 @@ def _finish(state, first, last, terminated, truncated):
 
     Returns an environment that had more fills than its journal holds, or -1.
     """
-    count = state.clock.shape[1]
+    count = state.clock.shape[1] - 1
     overflow = -1
     for env in range(first, last):
         account = state.account[env]
@@ -378,7 +378,7 @@ class Engine:
         self.num_markets = len(scenario.places)
         self.state: State = arrays.allocate(
             num_envs, len(self.grid.px_of), num_markets=self.num_markets, num_venues=len(venues),
-            replay=bool(scenario.tapes),
+            num_states=int(self.world.first_state[-1]), replay=bool(scenario.tapes),
         )  # fmt: skip
         account = self.state.account
         account["number"] += first_env

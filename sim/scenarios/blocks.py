@@ -1,8 +1,8 @@
 """The random words of the coming arrivals of a synthetic market, eight at a time.
 
-Word ``i`` of arrival ``n`` is word ``i`` of the Philox block of step ``n``: which arrivals are computed together decides
-nothing. Eight blocks side by side fill the lanes of a vector unit, and so do the logarithms that turn the first and the
-last word of a block into exponential variates; one at a time they were half of the event loop's time.
+Word ``i`` of arrival ``n`` is word ``i`` of the Philox block of step ``n``: which arrivals are computed together
+decides nothing. Eight blocks side by side fill the lanes of a vector unit, and so do the logarithms that turn the first
+and the last word of a block into exponential variates; one at a time they were half of the event loop's time.
 
 The logarithm is that of fdlibm 5.3 (``e_log.c``, Copyright (C) 1993 by Sun Microsystems, Inc.; permission to use, copy,
 modify, and distribute it is freely granted, provided that this notice is preserved), error below 1 ulp; it is written

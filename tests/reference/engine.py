@@ -219,7 +219,13 @@ class ReferenceEngine:
             self.seen["cancel overtook its order"] += under_way
             self.market.cancel(message.cancels)
             return
+        shown = [sum(self.market.book.shown[side].values()) for side in (BID, ASK)]
         reason = self.market.accept(message.order, self.now)
+        if self.recording is None:
+            now_shown = [sum(self.market.book.shown[side].values()) for side in (BID, ASK)]
+            taken = (shown[ASK] - now_shown[ASK]) - (shown[BID] - now_shown[BID])
+            if taken:
+                self.flow.we_took(taken, self.now)
         if reason:
             self._reject(reason)
 
@@ -230,19 +236,15 @@ class ReferenceEngine:
             if self.rows_applied == len(self.recording.events):
                 return NEVER
             return max(self.now, self.recording.events[self.rows_applied].ns)
-        if self.market.status != OPEN:
-            return NEVER
-        return min(self.flow.next_ns, self.market.close_ns)
+        return self.flow.next_ns
 
     def _market_event(self) -> None:
         if self.recording:
             event = self.recording.events[self.rows_applied]
             self.rows_applied += 1
             apply(self.market, event, self.recording, self.now)
-        elif self.flow.next_ns < self.market.close_ns:
-            self.flow.arrive()
         else:
-            self.market.settle(self.flow.outcome())
+            self.flow.happen(self.now)
 
     def advance(self, *, ns: float = NEVER, events: float = NEVER) -> None:
         """Let time or a number of market events pass; at one stamp, the market comes before our messages."""
