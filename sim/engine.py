@@ -94,7 +94,7 @@ def _others_next(clock, env, index):
 
 
 @hot
-def _advance_env(world, state, env, until, max_events):
+def advance_env(world, state, env, until, max_events):
     """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first."""
     account = state.account[env]
     clock = state.clock
@@ -129,7 +129,7 @@ def _advance(world, state, first, last, step_ns, max_events):
             continue
         until = account["now_ns"] + step_ns if step_ns > 0 else NEVER_NS
         account["step"] += 1
-        _advance_env(world, state, env, until, max_events)
+        advance_env(world, state, env, until, max_events)
         mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets])
         if account["equity_uusd"] < account["ruin_uusd"]:
             account["ruined"] = 1

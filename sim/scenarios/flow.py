@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from sim.book import clear_book
 from sim.kernel import hot, inner
 from sim.latency import NEVER_NS
@@ -82,7 +84,7 @@ def _change_level(desk, row, kind, place, expo, now):
     rank = market["bid_rank"] - steps if side == BID else market["ask_rank"] + steps
     if rank < 1 or rank > market["last_rank"]:
         return
-    level = int(desk.ticks[market["tick_grid"], 1, rank])
+    level = np.int64(desk.ticks[market["tick_grid"], 1, rank])
     shown = desk.book[side, level]
     share = ((place & 0xFFFF) + 0.5) * _UNIT16 * row["cancel_share"]
     more = lots(expo, row["add_qty"])
@@ -136,11 +138,11 @@ def _arrival(desk):
         account = desk.account
         stream = market["index"] << MARKET_BITS
         refill(market, account["seed"], account["episode"], account["number"], stream, BLOCKS)
-    kind = int(market["words"][KIND, lane])
-    place = int(market["words"][PLACE, lane])
-    expo = int(market["expo"][SIZE * BLOCKS + lane])
+    kind = np.int64(market["words"][KIND, lane])
+    place = np.int64(market["words"][PLACE, lane])
+    expo = np.int64(market["expo"][SIZE * BLOCKS + lane])
     market["draws"] = number + 1
-    market["flow_ns"] = now + wait_ns(int(market["expo"][WAIT * BLOCKS + lane]), row["interval_ns"])
+    market["flow_ns"] = now + wait_ns(np.int64(market["expo"][WAIT * BLOCKS + lane]), row["interval_ns"])
     threshold = row["threshold"]
     if kind < threshold[CANCEL]:
         _change_level(desk, row, kind, place, expo, now)

@@ -149,9 +149,9 @@ def quote(desk, half):
     fair = market["fair_ppm"]
     bid_px = max(0, (fair - half) // 100)
     ask_px = min(PX_ONE, max(1, -((-fair - half) // 100)))
-    market["last_rank"] = int(desk.ticks[grid, 0, PX_ONE])
-    market["bid_rank"] = int(desk.ticks[grid, 0, bid_px])
-    market["ask_rank"] = int(desk.ticks[grid, 0, ask_px - 1]) + 1
+    market["last_rank"] = np.int64(desk.ticks[grid, 0, PX_ONE])
+    market["bid_rank"] = np.int64(desk.ticks[grid, 0, bid_px])
+    market["ask_rank"] = np.int64(desk.ticks[grid, 0, ask_px - 1]) + 1
 
 
 @inner
@@ -176,15 +176,15 @@ def level_behind(desk, side, steps):
     rank = market["bid_rank"] - steps if side == BID else market["ask_rank"] + steps
     if rank < 1 or rank > market["last_rank"]:
         return -1
-    return int(desk.ticks[market["tick_grid"], 1, rank])
+    return np.int64(desk.ticks[market["tick_grid"], 1, rank])
 
 
 @inner
 def _pull(desk, now):
     """Quotes that the new estimate would lose on are cancelled."""
     market = desk.market
-    bid = int(desk.ticks[market["tick_grid"], 1, market["bid_rank"]])
-    ask = int(desk.ticks[market["tick_grid"], 1, market["ask_rank"]])
+    bid = np.int64(desk.ticks[market["tick_grid"], 1, market["bid_rank"]])
+    ask = np.int64(desk.ticks[market["tick_grid"], 1, market["ask_rank"]])
     while market["best_bid"] > bid:
         on_level(desk, BID, market["best_bid"], 0, now)
     while market["best_ask"] < ask:

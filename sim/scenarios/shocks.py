@@ -31,7 +31,7 @@ def _shock_row(world, account):
 def start_beliefs(world, state, env):
     """First beliefs of every group, the markets' expected payouts, and when the first shock comes."""
     account = state.account[env]
-    account["shocks"] = 0
+    account["shocks"] = 1
     for group in range(len(world.first_state) - 1):
         low = world.first_state[group]
         high = world.first_state[group + 1]
@@ -44,8 +44,10 @@ def start_beliefs(world, state, env):
             state.belief[env, low + 1] = PPM - belief
         else:
             _first_beliefs(account, state.belief[env, low:high], group)
-        refresh(world, state, env, group)
-    state.clock[env, state.clock.shape[1] - 1] = _next_shock(world, account, SECOND_NS)
+        _refresh_group(world, state, env, group)
+    word, _, _, _ = philox(account["seed"], account["episode"], 0, SHOCK, account["number"], 0)
+    row = _shock_row(world, account)
+    state.clock[env, state.clock.shape[1] - 1] = _next_shock(row, len(world.first_state) - 1, word, SECOND_NS)
 
 
 @inner
@@ -63,48 +65,47 @@ def _first_beliefs(account, belief, group):
     belief[0] += rest
 
 
-@inner
-def _next_shock(world, account, now):
-    row = _shock_row(world, account)
+@hot
+def _next_shock(row, groups, word, now):
     if row["shock_ns"] == 0.0:
         return NEVER_NS
-    word, _, _, _ = philox(account["seed"], account["episode"], account["shocks"], SHOCK, account["number"], 0)
-    groups = len(world.first_state) - 1
     return now + wait_ns(exponential(word), row["shock_ns"] / groups)
 
 
-@inner
-def refresh(world, state, env, group):
-    """Write the expected payout of a group's open markets: what their makers and informed takers believe."""
-    first = world.first_state[group]
-    count = world.first_state[group + 1] - first
-    base = env * (state.clock.shape[1] - 1)
-    for index in range(world.first_market[group], world.first_market[group + 1]):
-        market = state.market[base + index]
-        if market["status"] == SETTLED:
+@hot
+def refresh(markets, belief, pays, row):
+    """Write the expected payout of a group's open ``markets``: what their makers and informed takers believe."""
+    void = row["void_share_ppm"]
+    for index in range(len(markets)):
+        if markets[index]["status"] == SETTLED:
             continue
         total = 0
-        for outcome in range(count):
-            total += world.pays[index, outcome] * state.belief[env, first + outcome]
-        row = _shock_row(world, state.account[env])
-        void = row["void_share_ppm"]
+        for outcome in range(len(belief)):
+            total += pays[markets[index]["index"], outcome] * belief[outcome]
         expected = total // PX_ONE
         if void > 0:
             expected = ((PPM - void) * expected + void * row["void_payout_ppm"]) // PPM
-        market["latent_ppm"] = expected
+        markets[index]["latent_ppm"] = expected
 
 
 @inner
-def _undecided(world, state, env, group):
-    """Whether a market of the group has not settled yet."""
+def _refresh_group(world, state, env, group):
     base = env * (state.clock.shape[1] - 1)
-    for index in range(world.first_market[group], world.first_market[group + 1]):
-        if state.market[base + index]["status"] != SETTLED:
-            return True
-    return False
+    markets = state.market[base + world.first_market[group] : base + world.first_market[group + 1]]
+    belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
+    refresh(markets, belief, world.pays, _shock_row(world, state.account[env]))
 
 
-@inner
+@hot
+def _undecided(markets):
+    """Whether one of them has not settled yet."""
+    undecided = 0
+    for index in range(len(markets)):
+        undecided += markets[index]["status"] != SETTLED
+    return undecided > 0
+
+
+@hot
 def _news(belief, row, place, size):
     """Mass moves between two states of a group, either way with equal chances."""
     states = len(belief)
@@ -124,27 +125,41 @@ def _news(belief, row, place, size):
     belief[high] -= jump
 
 
-@inner
+@hot
 def shock(world, state, env):
-    """What is due on the environment's own clock happens to one of its groups."""
+    """What is due on the environment's own clock happens to one of its groups.
+
+    Inlined, and with few arguments below: a call that takes world and state copies 40 arrays.
+    """
     account = state.account[env]
     last = state.clock.shape[1] - 1
     now = state.clock[env, last]
     row = _shock_row(world, account)
-    _, kind, place, size = philox(account["seed"], account["episode"], account["shocks"], SHOCK, account["number"], 0)
-    account["shocks"] += 1
-    state.clock[env, last] = _next_shock(world, account, now)
-    group = below(place, len(world.first_state) - 1)
-    if kind < row["shock"][NEWS]:
-        if not _undecided(world, state, env, group):
-            return
-        _news(state.belief[env, world.first_state[group] : world.first_state[group + 1]], row, place, size)
-        refresh(world, state, env, group)
+    number = account["shocks"]
+    wait, kind, place, size = philox(account["seed"], account["episode"], number, SHOCK, account["number"], 0)
+    account["shocks"] = number + 1
+    groups = len(world.first_state) - 1
+    state.clock[env, last] = _next_shock(row, groups, wait, now)
+    group = below(place, groups)
+    if kind >= row["shock"][NEWS]:
+        _strike_group(world, state, env, group, kind, exponential(size), now)
         return
+    markets = state.market[env * last + world.first_market[group] : env * last + world.first_market[group + 1]]
+    if _undecided(markets):
+        belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
+        _news(belief, row, place, size)
+        refresh(markets, belief, world.pays, row)
+
+
+@inner
+def _strike_group(world, state, env, group, kind, expo, now):
+    """A shock that is no news, to every open market of a group."""
+    last = state.clock.shape[1] - 1
+    row = _shock_row(world, state.account[env])
     for index in range(world.first_market[group], world.first_market[group + 1]):
         slot = env * last + index
         if state.market[slot]["status"] == OPEN:
-            _strike(world, desk_at(world, state, env, slot), row["shock"], kind, exponential(size), now)
+            _strike(world, desk_at(world, state, env, slot), row["shock"], kind, expo, now)
             state.clock[env, index] = min(state.market[slot]["event_ns"], state.market[slot]["due_ns"])
 
 
@@ -193,7 +208,7 @@ def close_market(world, state, env, desk):
     settle(desk, payout)
     market["stop_ns"] = NEVER_NS
     market["event_ns"] = NEVER_NS
-    refresh(world, state, env, group)
+    _refresh_group(world, state, env, group)
 
 
 @inner

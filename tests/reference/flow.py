@@ -54,7 +54,7 @@ class Flow(Opponents):
 
     def __init__(self, market: Market, row: dict) -> None:
         self.market, self.row, self.draw = market, row, market.draw
-        self.blocks = self.shocks = 0
+        self.blocks, self.shocks = 0, 1
         self.rates = [row[f"{name}_rate"] for name in ARRIVALS]
         self.mean_wait = SECOND_NS / sum(self.rates)
         self.shock_rates = [row[f"{name}_rate"] for name in SHOCKS]
@@ -77,7 +77,7 @@ class Flow(Opponents):
                     market.book.put(side, px, self.new_depth(mixed, px, steps, SECOND_NS))
         self.trend2 = market.book.mid2
         self.flow_ns = SECOND_NS + self.waiting(second, self.mean_wait)
-        self.shock_ns = self.next_shock(SECOND_NS)
+        self.shock_ns = self.next_shock(self.draw(SHOCK, 0, 0)[0], SECOND_NS)
 
     # the clocks
 
@@ -85,11 +85,10 @@ class Flow(Opponents):
         """Time to the next of a Poisson stream."""
         return 1 + math.floor(exponential(word) * mean)
 
-    def next_shock(self, now: int) -> float:
+    def next_shock(self, word: int, now: int) -> float:
         """When something next comes from outside."""
         if sum(self.shock_rates) == 0:
             return NEVER
-        word = self.draw(SHOCK, self.shocks, 0)[0]
         return now + self.waiting(word, SECOND_NS / sum(self.shock_rates))
 
     def next_market_ns(self) -> float:
@@ -124,9 +123,9 @@ class Flow(Opponents):
     def shock(self, now: int) -> None:
         """News, a halt, a standstill, an early close, other rules."""
         market = self.market
-        _, kind, place, size = self.draw(SHOCK, self.shocks, 0)
+        wait, kind, place, size = self.draw(SHOCK, self.shocks, 0)
         self.shocks += 1
-        self.shock_ns = self.next_shock(now)
+        self.shock_ns = self.next_shock(wait, now)
         name = pick(kind, SHOCKS, self.shock_rates)
         if name == "news":
             if market.status in (OPEN, PAUSED):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from by_hand import INTERPRETED
@@ -86,7 +88,7 @@ def test_beliefs_sum_to_one_exactly_and_stay_inside():
     for _ in range(12):
         belief = engine.state.belief
         assert (belief >= 0).all()
-        for low, high in zip(first[:-1], first[1:], strict=True):
+        for low, high in pairwise(first):
             assert (belief[:, low:high].sum(axis=1) == PPM).all()
         open_now = engine.state.market["status"].reshape(20, 6) != SETTLED
         latent = engine.state.market["latent_ppm"].reshape(20, 6)
