@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.engine import Engine, advance_one, clear_step, desk_of, finish_one, submit_one
+from sim.desk import desk_at
+from sim.engine import Engine, advance_one, clear_step, finish_one, submit_one
 from sim.kernel import callback, calls_back, hot, inner
 from sim.sight import SIGHT, look
 from sim.state import FILL_SLOTS
@@ -139,10 +140,10 @@ def _play(
 @hot
 def _decide(act, world, state, env, params, memory, seen, orders):
     """Look at every market, ask the strategy, put its orders on the wire."""
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     first = env * markets
     for index in range(markets):
-        look(desk_of(world, state, env, first + index), seen[index])
+        look(desk_at(world, state, env, first + index), seen[index])
         orders[index, BID]["do"] = DO_NOTHING
         orders[index, ASK]["do"] = DO_NOTHING
     act(Screen(seen, state.book[first : first + markets], world.px_of, params, memory), orders)
@@ -154,7 +155,7 @@ def _decide(act, world, state, env, params, memory, seen, orders):
 
 @inner
 def _mark(state, env, mark):
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     mark["env"] = env
     mark["ns"] = state.account[env]["now_ns"]
     mark["equity_uusd"] = state.account[env]["equity_uusd"]

@@ -23,6 +23,8 @@ class Grid(NamedTuple):
     px_of: np.ndarray  # (L,) int64: price of a level, ascending
     level_of: np.ndarray  # (10001,) int64: level of a price, -1 off the ladder
     tick_ok: np.ndarray  # (G, 10001) bool: prices an order may use under each tick table
+    ticks: np.ndarray  # (G, 2, 10001) int16: [0, px] = n: so many prices of the table lie at or below px; [1, n] = the
+    # level of the n-th of them, -1 for n = 0 and L for one more than there are
 
 
 def make_grid(tick_tables: Sequence[Iterable[tuple[int, int, int]]]) -> Grid:
@@ -38,7 +40,13 @@ def make_grid(tick_tables: Sequence[Iterable[tuple[int, int, int]]]) -> Grid:
     px_of = np.flatnonzero(tick_ok.any(axis=0))
     level_of = np.full(PX_ONE + 1, -1, np.int64)
     level_of[px_of] = np.arange(len(px_of))
-    return Grid(px_of, level_of, tick_ok)
+    ticks = np.full((len(tick_tables), 2, PX_ONE + 1), len(px_of), np.int16)
+    ticks[:, 0] = tick_ok.cumsum(axis=1)
+    ticks[:, 1, 0] = -1
+    for index, allowed in enumerate(tick_ok):
+        levels = level_of[allowed]
+        ticks[index, 1, 1 : 1 + len(levels)] = levels
+    return Grid(px_of, level_of, tick_ok, ticks)
 
 
 @hot
@@ -141,6 +149,7 @@ def fresh_market(market, book):
     market["signal_ppm"] = -1
     market["signal_err_ppm"] = 0
     market["latent_ppm"] = -1
+    market["anchor_px"] = -1
     market["fair_ppm"] = -1
     market["last_qty"] = 0
     market["mid2_px"] = PX_ONE

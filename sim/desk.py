@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.kernel import pasted
+
 
 class Desk(NamedTuple):
     """One environment's account, one market of it and the cash on its venue. L ladder levels, F fee schedules."""
@@ -18,3 +20,21 @@ class Desk(NamedTuple):
     px_of: np.ndarray  # (L,) int64
     level_of: np.ndarray  # (10001,) int64
     fees: np.ndarray  # (F,) FEE
+    ticks: np.ndarray  # (G, 2, 10001) int16, see sim.book.Grid
+
+
+@pasted
+def desk_at(world, state, env, slot):
+    """What the kernels see of an environment and the market in ``slot``."""
+    market = state.market[slot]
+    return Desk(
+        state.account[env],
+        state.pool[env, market["venue"]],
+        market,
+        state.book[slot],
+        world.rows[market["row"]],
+        world.px_of,
+        world.level_of,
+        world.fees,
+        world.ticks,
+    )

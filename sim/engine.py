@@ -15,37 +15,23 @@ from itertools import pairwise
 import numpy as np
 
 from sim import state as arrays
-from sim.account import mark, settle
+from sim.account import mark
 from sim.book import fresh_market
 from sim.delivery import deliver
-from sim.desk import Desk
-from sim.kernel import hot, inner, kernel, pasted
+from sim.desk import desk_at
+from sim.kernel import hot, inner, kernel
 from sim.latency import NEVER_NS
 from sim.rng import FORK, RESET, below, fold, philox, uniform
 from sim.scenarios import Scenario
 from sim.scenarios.compiled import PPM
-from sim.scenarios.flow import flow_event, outcome, start_flow
+from sim.scenarios.flow import flow_events, start_flow
 from sim.scenarios.replay import catch_up, common_start, last_keyframe, start_tape, tape_event
+from sim.scenarios.shocks import close_market, shock, start_beliefs
+from sim.scenarios.takers import we_took
 from sim.state import FILL_SLOTS, MESSAGE_SLOTS, ORDER_SLOTS, State
-from sim.types import DO_NOTHING, FILL_MODELS, INTENT, OPEN, PX_ONE, SECOND_NS, SETTLED, UUSD
+from sim.types import DO_NOTHING, FILL_MODELS, INTENT, PX_ONE, SECOND_NS, SETTLED, UUSD
 from sim.venues.amend import group_reset
 from sim.wishes import want
-
-
-@pasted
-def desk_of(world, state, env, slot):
-    """What the kernels see of an environment and the market in ``slot``."""
-    market = state.market[slot]
-    return Desk(
-        state.account[env],
-        state.pool[env, market["venue"]],
-        market,
-        state.book[slot],
-        world.rows[market["row"]],
-        world.px_of,
-        world.level_of,
-        world.fees,
-    )
 
 
 @hot
@@ -56,27 +42,36 @@ def _next_event_ns(world, desk):
         if market["cursor"] >= market["cursor_end"]:
             return NEVER_NS
         return world.events[market["cursor"]]["local_ns"]
-    if market["status"] != OPEN:
-        return NEVER_NS
-    return min(market["flow_ns"], market["close_ns"])
+    return market["event_ns"]
 
 
 @hot
-def _market_event(world, desk, now):
+def _market_events(world, state, env, desk, now, until, last_event):
+    """A tape's next event, or all that a synthetic market does up to ``until``, or its close."""
     market = desk.market
     if market["tape"] >= 0:
         event = world.events[market["cursor"]]
         market["cursor"] += 1
         tape_event(desk, event, now)
-    elif market["flow_ns"] < market["close_ns"]:
-        flow_event(desk)
+    elif market["event_ns"] < market["close_ns"]:
+        flow_events(desk, min(until, market["close_ns"] - 1), last_event)
     else:
-        settle(desk, outcome(desk))
+        close_market(world, state, env, desk)
+
+
+@inner
+def _deliver(world, desk, now):
+    """What is due of ours at the venue happens; opponents of a synthetic market hear of what we took."""
+    before = desk.market["ask_total_qty"] - desk.market["bid_total_qty"]
+    deliver(desk, world.tick_ok, now)
+    taken = before - (desk.market["ask_total_qty"] - desk.market["bid_total_qty"])  # of a synthetic book; + bought
+    if taken != 0 and desk.market["tape"] < 0:
+        we_took(desk, taken, now)
 
 
 @hot
 def _soonest(clock, env):
-    """The market that moves next, the first of equals."""
+    """The market that moves next, the first of equals; the environment's own clock comes last."""
     best = 0
     for market in range(1, clock.shape[1]):
         if clock[env, market] < clock[env, best]:
@@ -85,7 +80,17 @@ def _soonest(clock, env):
 
 
 @hot
-def _advance_env(world, state, env, until, max_events):
+def _others_next(clock, env, index):
+    """When the next of the other markets moves."""
+    soonest = NEVER_NS
+    for market in range(clock.shape[1]):
+        if market != index:
+            soonest = min(soonest, clock[env, market])
+    return soonest
+
+
+@hot
+def advance_env(world, state, env, until, max_events):
     """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first."""
     account = state.account[env]
     clock = state.clock
@@ -97,11 +102,15 @@ def _advance_env(world, state, env, until, max_events):
         if now > until or now == NEVER_NS:
             break
         account["now_ns"] = now
-        desk = desk_of(world, state, env, env * clock.shape[1] + index)
+        if index == clock.shape[1] - 1:
+            shock(world, state, env)
+            continue
+        desk = desk_at(world, state, env, env * (clock.shape[1] - 1) + index)
         if _next_event_ns(world, desk) <= desk.market["due_ns"]:
-            _market_event(world, desk, now)
+            undisturbed = min(_others_next(clock, env, index) - 1, desk.market["due_ns"])
+            _market_events(world, state, env, desk, now, min(until, undisturbed), last_event)
         else:
-            deliver(desk, world.tick_ok, now)
+            _deliver(world, desk, now)
         clock[env, index] = min(_next_event_ns(world, desk), desk.market["due_ns"])
     if account["events"] < last_event and until != NEVER_NS:
         account["now_ns"] = max(account["now_ns"], until)
@@ -110,11 +119,11 @@ def _advance_env(world, state, env, until, max_events):
 @hot
 def advance_one(world, state, env, step_ns, max_events):
     """One step of an environment that is not done: events, messages, mark."""
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     account = state.account[env]
     until = account["now_ns"] + step_ns if step_ns > 0 else NEVER_NS
     account["step"] += 1
-    _advance_env(world, state, env, until, max_events)
+    advance_env(world, state, env, until, max_events)
     mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets])
     if account["equity_uusd"] < account["ruin_uusd"]:
         account["ruined"] = 1
@@ -139,7 +148,7 @@ def clear_step(account):
 @inner
 def submit_one(world, state, env, index, sides):
     """Put on the wire what is wanted in one market: ``sides`` (2,) INTENT."""
-    desk = desk_of(world, state, env, env * state.clock.shape[1] + index)
+    desk = desk_at(world, state, env, env * (state.clock.shape[1] - 1) + index)
     for side in range(2):
         if sides[side]["do"] != DO_NOTHING:
             want(desk, side, sides[side])
@@ -148,7 +157,7 @@ def submit_one(world, state, env, index, sides):
 
 @kernel
 def _submit(world, state, first, last, intents):
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     for env in range(first, last):
         clear_step(state.account[env])
         if state.account[env]["done"] == 1:
@@ -173,6 +182,7 @@ def _fresh_account(account, pools):
     account["next_id"] = 1
     account["events"] = 0
     account["sent_qty"] = 0
+    account["shocks"] = 0
     account["gap"] = 0
     account["ruined"] = 0
     account["done"] = 0
@@ -219,22 +229,27 @@ def _start_markets(world, state, env):
     """Synthetic markets from their first second on."""
     account = state.account[env]
     account["start_ns"] = SECOND_NS
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
     for index in range(markets):
         slot = env * markets + index
         _place(world, state.market[slot], index, account["row"])
-        desk = desk_of(world, state, env, slot)
+        desk = desk_at(world, state, env, slot)
         fresh_market(desk.market, desk.book)
         _nothing_of_ours(desk.market)
         desk.market["fee"] = world.fee_of[index]
-        start_flow(desk)
+        desk.market["tick_grid"] = world.tick_of[index]
+    start_beliefs(world, state, env)
+    for index in range(markets):
+        start_flow(desk_at(world, state, env, env * markets + index))
 
 
 @inner
 def _start_recording(world, state, env, second, third):
     """The markets of a recording, all from the same moment on."""
     account = state.account[env]
-    markets = state.clock.shape[1]
+    markets = state.clock.shape[1] - 1
+    state.clock[env, markets] = NEVER_NS
+    state.belief[env, :] = 0
     count = len(world.recordings)
     recording = (account["number"] + account["episode"]) % count if world.sequential == 1 else below(second, count)
     key, start = common_start(world, recording)
@@ -249,7 +264,7 @@ def _start_recording(world, state, env, second, third):
         state.market[slot] = world.key_market[key]
         _place(world, state.market[slot], index, account["row"])
         _nothing_of_ours(state.market[slot])
-        desk = desk_of(world, state, env, slot)
+        desk = desk_at(world, state, env, slot)
         start_tape(desk, world, tape, key)
         if world.key_ns[key] < start:
             catch_up(desk, world, start)
@@ -270,9 +285,10 @@ def _reset_env(world, state, env):
     start = account["start_ns"]
     account["now_ns"] = start
     account["end_ns"] = start + account["window_ns"] if account["window_ns"] < NEVER_NS - start else NEVER_NS
-    for index in range(state.clock.shape[1]):
-        slot = env * state.clock.shape[1] + index
-        state.clock[env, index] = _next_event_ns(world, desk_of(world, state, env, slot))
+    markets = state.clock.shape[1] - 1
+    for index in range(markets):
+        slot = env * markets + index
+        state.clock[env, index] = _next_event_ns(world, desk_at(world, state, env, slot))
 
 
 @kernel
@@ -302,7 +318,7 @@ def _all_dry(markets):
 @inner
 def finish_one(state, env):
     """Hold an environment whose episode is over until its reset. Returns whether it terminated, was truncated."""
-    count = state.clock.shape[1]
+    count = state.clock.shape[1] - 1
     account = state.account[env]
     markets = state.market[env * count : (env + 1) * count]
     over = account["ruined"] == 1 or _all_settled(markets)
@@ -375,7 +391,7 @@ class Engine:
         self.num_markets = len(scenario.places)
         self.state: State = arrays.allocate(
             num_envs, len(self.grid.px_of), num_markets=self.num_markets, num_venues=len(venues),
-            replay=bool(scenario.tapes),
+            num_states=int(self.world.first_state[-1]), replay=bool(scenario.tapes),
         )  # fmt: skip
         account = self.state.account
         account["number"] += first_env
@@ -399,6 +415,11 @@ class Engine:
 
     def reseed(self, seed: int) -> None:
         """Start over with another seed: every environment waits for its episode 0."""
+        index = self.state.market["index"].copy()
+        self.state.market[:] = np.zeros(1, self.state.market.dtype)  # no trace of what was, so that digests agree
+        self.state.market["index"] = index
+        self.state.account["fills"] = 0
+        self.state.book[:] = 0
         self.state.account["seed"] = fold(seed)
         self.state.account["episode"] = -1
         self.state.account["done"] = 1

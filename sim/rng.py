@@ -32,6 +32,8 @@ SIGNAL = 5  # errors of forecasts
 OUTCOME = 6  # how a market resolves
 LATENCY = 7  # delays of messages
 FORK = 8  # seeds of copies that go their own way
+SHOCK = 9  # what happens to all markets of an environment: news, halts
+BURST = 10  # takers who follow takers
 
 MAX_SEED = 2**63 - 1
 

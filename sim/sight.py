@@ -10,7 +10,7 @@ import numpy as np
 from sim.account import free_cash
 from sim.kernel import inner
 from sim.latency import NEVER_NS
-from sim.state import MESSAGE_SLOTS, ORDER_SLOTS
+from sim.state import MESSAGE_SLOTS, NEW, ORDER_SLOTS
 from sim.types import ASK, BID, GTC, OPEN, PX_ONE
 
 SIGHT = np.dtype(
@@ -95,7 +95,7 @@ def _own(desk, sight):
         return
     for index in range(MESSAGE_SLOTS):
         message = market["messages"][index]
-        stays = message["due_ns"] != 0 and message["cancel"] == 0 and message["leaving"] == 0 and message["tif"] == GTC
+        stays = message["due_ns"] != 0 and message["kind"] == NEW and message["leaving"] == 0 and message["tif"] == GTC
         if stays and message["side"] == BID and message["id"] > bid_id:
             bid_id = message["id"]
             _bid(sight, message["px"], message["qty"], 0)

@@ -22,6 +22,7 @@ from sim.venues.amend import ORDER_GROUP
 
 ORDER_SLOTS = 4  # own orders per market: one wanted a side, and as many whose cancel is still in flight
 MESSAGE_SLOTS = 8  # own messages in flight per market
+BLOCKS = 8  # arrivals of the synthetic market whose random words are computed at once
 FILL_SLOTS = 32  # fills journalled per environment and step
 
 POSITION = np.dtype(
@@ -129,6 +130,7 @@ ACCOUNT = np.dtype(
         ("events", "<i8"),  # market events applied in this episode
         ("sent_qty", "<i8"),  # lots of all orders sent this episode
         ("row", "<i8"),  # index into the scenario table
+        ("shocks", "<i8"),  # random blocks that came on the environment's own clock this episode
         ("n_fills", "<i8"),  # rows of `fills` written in this step
         ("n_messages", "<i8"),  # orders and cancels sent in this step
         ("n_rejects", "<i8"),  # in this step
@@ -149,8 +151,18 @@ MARKET = np.dtype(
         ("cursor", "<i8"),  # next row of the tape; -1 in the synthetic market
         ("cursor_end", "<i8"),
         ("has_prints", "<i8"),  # the tape shows trades
-        ("draws", "<i8"),  # random blocks the synthetic market has used this episode
-        ("flow_ns", "<i8"),  # when the synthetic market's next arrival happens
+        ("event_ns", "<i8"),  # when the synthetic market next moves
+        ("flow_ns", "<i8"),  # when its next arrival comes
+        ("stop_ns", "<i8"),  # when it next does something else: closes, reopens, a follower comes
+        ("cascade_until_ns", "<i8"),  # a liquidity cascade lasts until then: ground truth, never observed
+        ("draws", "<i8"),  # random blocks its arrivals have used this episode
+        ("words", "<u4", (2, BLOCKS)),  # of the coming arrivals: kind, place; see sim.scenarios.blocks
+        ("expo", "<u4", (2 * BLOCKS,)),  # and their exponential variates: waits, then sizes
+        ("bid_rank", "<i8"),  # where the synthetic makers quote: number of the price in the tick table
+        ("ask_rank", "<i8"),
+        ("last_rank", "<i8"),  # how many prices the tick table has
+        ("wide_ppm", "<f8"),  # what takers have added to the makers' half-spread, as of `wide_ns`
+        ("wide_ns", "<i8"),
         ("due_ns", "<i8"),  # when our next message arrives at the venue
         ("open_ns", "<i8"),
         ("close_ns", "<i8"),  # when trading is expected to end
@@ -189,6 +201,24 @@ MARKET = np.dtype(
         ("print_sum", "<f8"),  # prints, decaying; as of `trade_ns`
         ("owed_qty", "<f8"),  # lots of drops that still have to count as traded, see `drop_split`
         ("group", ORDER_GROUP),  # fills of the last seconds
+        ("resume_ns", "<i8"),  # when a halt ends
+        ("stale_until_ns", "<i8"),  # the feed stands still until then: whoever observes sees the market as it was
+        ("burst_ns", "<i8"),  # when the next follower comes
+        ("burst_side", "<i8"),  # the side that followers take
+        ("bursts", "<i8"),  # random blocks that followers have used this episode
+        ("excess", "<f8"),  # their rate in 1/s, as of `excess_ns`
+        ("excess_ns", "<i8"),
+        ("cascade_side", "<i8"),  # the side that a cascade takes
+        ("anchor_px", "<i8"),  # the anchor that pulls the makers' estimate; -1 = none: ground truth, never observed
+        ("trend2_px", "<f8"),  # average of bid + ask that momentum takers compare with
+        ("trend_ns", "<i8"),
+        ("ours_net_qty", "<f8"),  # what opponents remember of our takes: bought less sold
+        ("ours_all_qty", "<f8"),  # bought and sold
+        ("ours_ns", "<i8"),
+        ("unseen_qty", "<i8"),  # what we took that they do not know of yet
+        ("unseen_ns", "<i8"),  # when they will
+        ("front_qty", "<f8"),  # what the front-runner may still take, + buys
+        ("copy_qty", "<f8"),  # what the copier may still take
         ("position", POSITION),
         ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting
         ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight
@@ -211,7 +241,9 @@ class State(NamedTuple):
     pool: np.ndarray  # (N, V) POOL
     market: np.ndarray  # (K,) MARKET
     book: np.ndarray  # (K, 2, L) int64 lots shown by others, never ours; (K, 6, L) in replay, see USED_QTY and USED_NS
-    clock: np.ndarray  # (N, M) int64: when each market next moves, or our next message arrives there
+    clock: np.ndarray  # (N, M + 1) int64: when each market next moves, or our next message arrives there; then the
+    # environment's own: news, halts and whatever else comes from outside
+    belief: np.ndarray  # (N, S) int64 ppm: probabilities of the outcome states of the synthetic markets' groups
 
     @property
     def messages(self) -> np.ndarray:
@@ -235,8 +267,9 @@ class State(NamedTuple):
 
 
 def allocate(
-    num_envs: int, num_levels: int, *, num_markets: int = 1, num_venues: int = 1, replay: bool = False
-) -> State:
+    num_envs: int, num_levels: int, *, num_markets: int = 1, num_venues: int = 1, num_states: int = 2,
+    replay: bool = False,
+) -> State:  # fmt: skip
     """Zeroed state of ``num_envs`` environments on a ladder of ``num_levels`` levels.
 
     ``replay`` adds the rows that remember liquidity taken from a recorded book.
@@ -248,7 +281,8 @@ def allocate(
     book = np.zeros((slots, 6 if replay else 2, num_levels), np.int64)
     account["number"] = np.arange(num_envs)
     market["index"] = np.arange(slots) % num_markets
-    return State(account, pool, market, book, np.zeros((num_envs, num_markets), np.int64))
+    clock = np.zeros((num_envs, num_markets + 1), np.int64)
+    return State(account, pool, market, book, clock, np.zeros((num_envs, num_states), np.int64))
 
 
 def snapshot(state: State) -> State:

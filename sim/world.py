@@ -16,9 +16,17 @@ class World(NamedTuple):
     px_of: np.ndarray  # (L,) int64
     level_of: np.ndarray  # (10001,) int64
     tick_ok: np.ndarray  # (G, 10001) bool
+    ticks: np.ndarray  # (G, 2, 10001) int16, see sim.book.Grid
     fees: np.ndarray  # (F,) FEE
     venue_of: np.ndarray  # (M,) int64: the venue of a market
     fee_of: np.ndarray  # (M,) int64: the fee schedule a synthetic market starts with
+    later_fee: np.ndarray  # (M,) int64: the one it changes to, and back
+    tick_of: np.ndarray  # (M,) int64: the tick table a synthetic market starts with
+    later_tick: np.ndarray  # (M,) int64: the one it changes to, and back
+    group_of: np.ndarray  # (M,) int64: the group of a market; see sim.scenarios.portfolio
+    pays: np.ndarray  # (M, S) int64: what YES pays in each state of its group, in px
+    first_market: np.ndarray  # (G + 1,) int64: the first market of a group, and one past the last
+    first_state: np.ndarray  # (G + 1,) int64: the first belief of a group, and one past the last
     rows: np.ndarray  # (R x W,) COMPILED_ROW: a row for all markets, W = 1, or one for each, W = M
     row_width: int  # W
     recordings: np.ndarray  # (C, M) int64: the tape of each market of a recording

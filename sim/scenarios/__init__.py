@@ -6,31 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from sim.book import Grid, make_grid
 from sim.scenarios.compiled import compile_rows
-from sim.scenarios.flow import TICK_PX
 from sim.scenarios.pool import TapePool, build_pool, empty_pool
+from sim.scenarios.portfolio import Place, Portfolio, independent
 from sim.scenarios.row import check_rows, default_rows
 from sim.tape import FeeRates, Tape, read
 from sim.venues import VENUES, FeeSchedule, VenueRules, fee_table
 from sim.venues.fees import KALSHI, POLYMARKET
 from sim.venues.kalshi import DIRECT_MEMBER_UUSD
-from sim.venues.rules import whole
 from sim.world import World
-
-_SYNTHETIC_TICKS = whole(TICK_PX)
-MAX_MARKETS = 64
-
-
-class Place(NamedTuple):
-    """Where one market of an environment trades."""
-
-    venue: str = "kalshi"
-    fees: str = ""  # the synthetic market's fee schedule, by the venue's name for it; "" = the venue's default
 
 
 @dataclass(frozen=True)
@@ -38,22 +26,23 @@ class Scenario:
     """What a batch of environments may be shown. Build one with :func:`synthetic`, :func:`replay` or :func:`mix`."""
 
     rows: np.ndarray  # (R,) ROW, or (R, M), one for each market; an episode plays one of the R
-    places: tuple[Place, ...] = (Place(),)  # the M markets of an environment
+    places: tuple[Place, ...] = (Place(),)  # the M markets of an environment; a portfolio brings its own
     tapes: tuple[Tape, ...] = ()  # M for each recording, one for each market in their order
     names: tuple[str, ...] = ()  # of the tapes, for messages and reports
     replay_share: float = 0.0  # probability that an episode is a replay
     sequential: bool = False  # environment i plays recording i, then i + 1 ..., each from its start
+    portfolio: Portfolio | None = None  # how the markets hang together; None = not at all
 
     def __post_init__(self) -> None:
         check_rows(np.ravel(self.rows))
+        if self.portfolio is None:
+            object.__setattr__(self, "portfolio", independent(self.places))
+        elif self.places not in ((Place(),), self.portfolio.places):
+            raise ValueError("scenario: a portfolio brings its places; give one or the other")
+        object.__setattr__(self, "places", self.portfolio.places)  # type: ignore[union-attr]
         markets = len(self.places)
-        if not 1 <= markets <= MAX_MARKETS:
-            raise ValueError(f"scenario: expected 1 to {MAX_MARKETS} markets, got {markets}")
         if self.rows.ndim == 2 and self.rows.shape[1] != markets:
             raise ValueError(f"scenario: rows of shape {self.rows.shape} do not fit {markets} markets")
-        for place in self.places:
-            if place.venue not in VENUES:
-                raise ValueError(f"scenario: no venue {place.venue!r}; the venues are {', '.join(VENUES)}")
         if len(self.tapes) % markets:
             raise ValueError(f"scenario: {len(self.tapes)} tapes do not make recordings of {markets} markets each")
         if not 0.0 <= self.replay_share <= 1.0:
@@ -80,13 +69,17 @@ class Scenario:
     def _tables(self) -> tuple[Grid, np.ndarray, list[int], list[int]]:
         """Grid, fee table, and where each tape's tick tables and fee schedules begin in them.
 
-        The fee table starts with the synthetic markets' schedules, one for each market.
+        Both tables start with the synthetic markets' own, one for each market, and what these change to.
         """
-        tick_tables: list = [_SYNTHETIC_TICKS]
+        tick_tables: list = []
         schedules = []
-        for place in self.places:
-            rules = VENUES[place.venue]
-            schedules.append(rules.fee_schedule(place.fees or rules.default_fee))
+        for later in (False, True):
+            for place in self.places:
+                rules = VENUES[place.venue]
+                fees = (place.later_fees if later else "") or place.fees or rules.default_fee
+                ticks = (place.later_ticks if later else "") or place.ticks or rules.default_ticks
+                schedules.append(rules.fee_schedule(fees))
+                tick_tables.append(rules.tick_table(ticks))
         tick_offsets, fee_offsets = [], []
         for tape in self.tapes:
             tick_offsets.append(len(tick_tables))
@@ -108,11 +101,15 @@ class Scenario:
     def _world(self, pool: TapePool) -> World:
         grid, fees, _, _ = self._tables
         markets = len(self.places)
+        portfolio = self.portfolio or independent(self.places)
         return World(
-            px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, fees=fees,
+            px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, ticks=grid.ticks, fees=fees,
             venue_of=np.array([self.venue_names.index(place.venue) for place in self.places]),
-            fee_of=np.arange(markets), rows=compile_rows(np.ravel(self.rows)),
-            row_width=1 if self.rows.ndim == 1 else markets,
+            fee_of=np.arange(markets), later_fee=np.arange(markets) + markets,
+            tick_of=np.arange(markets), later_tick=np.arange(markets) + markets,
+            group_of=portfolio.group_of, pays=portfolio.pays,
+            first_market=portfolio.first_market, first_state=portfolio.first_state,
+            rows=compile_rows(np.ravel(self.rows)), row_width=1 if self.rows.ndim == 1 else markets,
             recordings=np.arange(len(pool.tape_first)).reshape(-1, markets),
             events=pool.events, tape_first=pool.tape_first, tape_last=pool.tape_last, tape_prints=pool.tape_prints,
             key_first=pool.key_first, key_last=pool.key_last, key_cursor=pool.key_cursor, key_ns=pool.key_ns,

@@ -1,208 +1,123 @@
-"""The synthetic market: a belief, makers who learn it late, takers who know nothing or everything.
+"""The synthetic market's arrivals: limit orders, cancels, takers, forecasts. The model is described in docs/market.md.
 
-*Belief.* A latent probability moves by symmetric jumps ``+-a``, ``a = news_size x 4 p (1 - p)``, which is a martingale
-in exact integers and stays inside (0, 1). At the close the market pays $1 with probability p.
-
-*Makers* hold an estimate that jumps to the belief at the times of a Poisson clock. The belief being a martingale, the
-estimate is unbiased given everything the book shows: whoever takes at random loses the half-spread and the fee, no more
-and no less. Quotes are the estimate less and plus the half-spread, rounded outwards to whole cents; at a reprice the
-makers pull what their new estimate would lose on and refill what is empty.
-
-*Takers* arrive at random sides and sizes (noise), or know the belief and take what is mispriced by more than their edge
-(informed). A taker's walk is a print and a level change per level, as on a venue's feed.
-
-*Forecasts* are the belief plus a normal error of a stated size, drawn anew with every forecast.
-
-Everything is symmetric under YES <-> NO. One Philox block an arrival: time, kind, place, size.
+One Philox block an arrival: wait, kind, place, size; ``sim.scenarios.blocks`` computes eight of them at a time. The
+functions that every arrival goes through are inlined, so each changes a level, or walks the book, in one place only.
 """
 
 from __future__ import annotations
 
 import math
 
-from sim.book import clear_book, set_level
+import numpy as np
+
+from sim.book import clear_book
 from sim.kernel import hot, inner
-from sim.mathematics import log, normal
-from sim.queue import on_level, on_print
-from sim.rng import FLOW, OUTCOME, RESET, SIGNAL, below, philox, uniform
-from sim.scenarios.compiled import CANCEL, FORECAST, INFORMED, LIMIT, NEWS, NOISE, PPM, REPRICE
-from sim.types import ASK, BID, OPEN, PX_ONE, SECOND_NS
+from sim.latency import NEVER_NS
+from sim.mathematics import normal
+from sim.queue import on_level
+from sim.resting import change_status
+from sim.rng import RESET, SIGNAL, below, uniform
+from sim.scenarios.blocks import BLOCKS, EXPO_UNIT, KIND, PLACE, SIZE, WAIT, exponential, refill
+from sim.scenarios.compiled import ADD, CANCEL, FORECAST, INFORMED, NOISE, PPM, REPRICE
+from sim.scenarios.makers import fill_book, reprice
+from sim.scenarios.takers import MARKET_BITS, draw, follow, lots, next_stop, no_limit, noise_lots, react, seldom, walk
+from sim.types import ASK, BID, OPEN, SECOND_NS
 
-TICK_PX = 100  # synthetic makers quote whole cents
-_PPM_PER_TICK = PPM // 100
-MARKET_BITS = 16  # streams of one market; those of the next lie above
-_BOOK_DRAWS = 1 << 31  # counters of the blocks that size a new level lie above those of the arrivals
-
-
-@hot
-def _exponential(word, mean):
-    """Exponential variate from a word."""
-    return -log(uniform(word)) * mean
+_UNIT16 = 2.0**-16
 
 
 @hot
-def _lots(word, mean_qty):
-    """A size of at least one lot, exponential with about the given mean."""
-    return 1 + int(math.floor(_exponential(word, mean_qty)))
-
-
-@hot
-def _draw(desk, purpose, step, stream):
-    account = desk.account
-    stream += desk.market["index"] << MARKET_BITS
-    return philox(account["seed"], account["episode"], step, purpose, account["number"], stream)
-
-
-@hot
-def _quote_px(fair_ppm, half_spread_ppm, side):
-    """The price the makers would quote, rounded outwards to whole cents; it may lie off the ladder."""
-    if side == BID:
-        return (fair_ppm - half_spread_ppm) // _PPM_PER_TICK * TICK_PX
-    return -((-fair_ppm - half_spread_ppm) // _PPM_PER_TICK) * TICK_PX
-
-
-@hot
-def _level_behind(desk, quote, side, steps):
-    """Ladder level ``steps`` ticks behind the makers' quote; -1 where no price exists."""
-    px = quote - steps * TICK_PX if side == BID else quote + steps * TICK_PX
-    if px < TICK_PX or px > PX_ONE - TICK_PX:
-        return -1
-    return desk.level_of[px]
-
-
-@hot
-def _next_arrival(desk, word):
-    row = desk.row
-    wait = 1 + int(math.floor(_exponential(word, row["interval_ns"])))
-    desk.market["flow_ns"] += wait
+def wait_ns(expo, mean_ns):
+    """Nanoseconds to the next of arrivals that come every ``mean_ns``, at least one."""
+    return 1 + int(math.floor(expo * EXPO_UNIT * mean_ns))
 
 
 @inner
 def start_flow(desk):
-    """A new synthetic market: belief, makers' estimate, book, first arrival. Its clock starts at one second."""
+    """A new synthetic market at its belief: makers' estimate, book, first arrival. Its clock starts at one second."""
     market = desk.market
     row = desk.row
-    market["draws"] = 0
-    market["flow_ns"] = SECOND_NS
-    first, second, _, _ = _draw(desk, RESET, 1, 0)
-    span = row["belief_high_ppm"] - row["belief_low_ppm"] + 1
-    belief = row["belief_low_ppm"] + below(first, span)
+    _, second, third, _ = draw(desk, RESET, 1, 0)
     clear_book(desk.market, desk.book)
     market["status"] = OPEN
     market["open_ns"] = SECOND_NS
     market["close_ns"] = SECOND_NS + row["life_ns"]
-    market["latent_ppm"] = belief
-    market["fair_ppm"] = belief
-    market["mid2_px"] = 2 * belief // 100  # until the first two-sided book
-    for side in range(2):
-        quote = _quote_px(belief, row["half_spread_ppm"], side)
-        for steps in range(row["levels"]):
-            level = _level_behind(desk, quote, side, steps)
-            if level >= 0:
-                set_level(desk.market, desk.book, desk.px_of, side, level, _new_depth(desk, row, side, steps))
-    _next_arrival(desk, second)
+    market["flow_ns"] = SECOND_NS + wait_ns(exponential(second), row["interval_ns"])
+    market["mid2_px"] = 2 * market["latent_ppm"] // 100  # until the first two-sided book
+    _forget(market)
+    fill_book(desk, third, SECOND_NS)
+    market["trend2_px"] = market["mid2_px"]
+    next_stop(market)
 
 
 @inner
-def _new_depth(desk, row, side, steps):
-    word, _, _, _ = _draw(desk, FLOW, desk.market["draws"] + _BOOK_DRAWS, 2 * steps + side)
-    return _lots(word, row["depth_qty"])
+def _forget(market):
+    """What takers, cascades and opponents leave behind."""
+    market["draws"] = 0
+    market["bursts"] = 0
+    market["wide_ppm"] = 0.0
+    market["excess"] = 0.0
+    market["burst_side"] = 0
+    market["cascade_side"] = 0
+    market["cascade_until_ns"] = 0
+    market["stale_until_ns"] = 0
+    market["burst_ns"] = NEVER_NS
+    market["resume_ns"] = NEVER_NS
+    market["wide_ns"] = SECOND_NS
+    market["excess_ns"] = SECOND_NS
+    market["trend_ns"] = SECOND_NS
+    market["ours_net_qty"] = 0.0
+    market["ours_all_qty"] = 0.0
+    market["ours_ns"] = SECOND_NS
+    market["unseen_qty"] = 0
+    market["unseen_ns"] = 0
+    market["front_qty"] = 0.0
+    market["copy_qty"] = 0.0
 
 
 @hot
-def _news(desk, row, word):
-    belief = desk.market["latent_ppm"]
-    jump = row["news_size_ppm"] * 4 * belief // PPM * (PPM - belief) // PPM
-    desk.market["latent_ppm"] = belief + jump if word & 1 else belief - jump
-
-
-@hot
-def _reprice(desk, row, now):
-    """The makers learn the belief: they pull what it makes a gift and refill what is empty."""
+def _change_level(desk, row, kind, place, expo, now):
+    """A limit order joins one of the levels behind the makers' quotes, or a cancel takes part of it away."""
     market = desk.market
-    fair = market["latent_ppm"]
-    market["fair_ppm"] = fair
-    bid = _quote_px(fair, row["half_spread_ppm"], BID)
-    ask = _quote_px(fair, row["half_spread_ppm"], ASK)
-    while market["best_bid"] >= 0 and desk.px_of[market["best_bid"]] > bid:
-        on_level(desk, BID, market["best_bid"], 0, now)
-    while market["best_ask"] < desk.book.shape[1] and desk.px_of[market["best_ask"]] < ask:
-        on_level(desk, ASK, market["best_ask"], 0, now)
-    for side in range(2):
-        quote = bid if side == BID else ask
-        for steps in range(row["levels"]):
-            level = _level_behind(desk, quote, side, steps)
-            if level >= 0 and desk.book[side, level] == 0:
-                on_level(desk, side, level, _new_depth(desk, row, side, steps), now)
+    pick = below(place, 2 * row["levels"])
+    side = pick & 1
+    steps = 0 if (kind & 0xFFFF) < row["touch_word"] else pick >> 1
+    rank = market["bid_rank"] - steps if side == BID else market["ask_rank"] + steps
+    if rank < 1 or rank > market["last_rank"]:
+        return
+    level = np.int64(desk.ticks[market["tick_grid"], 1, rank])
+    shown = desk.book[side, level]
+    share = ((place & 0xFFFF) + 0.5) * _UNIT16 * row["cancel_share"]
+    more = lots(expo, row["add_qty"])
+    less = min(shown, 1 + int(math.floor(shown * share)))
+    on_level(desk, side, level, shown + (more if kind < row["threshold"][ADD] else -less), now)
 
 
 @hot
-def _arriving_level(desk, row, word):
-    """Side and level a limit order or a cancel picks, from one word."""
-    place = below(word, 2 * row["levels"])
-    side = place & 1
-    quote = _quote_px(desk.market["fair_ppm"], row["half_spread_ppm"], side)
-    return side, _level_behind(desk, quote, side, place >> 1)
-
-
-@hot
-def _limit(desk, row, place, size, now):
-    side, level = _arriving_level(desk, row, place)
-    if level >= 0:
-        qty = desk.book[side, level] + _lots(size, row["add_qty"])
-        on_level(desk, side, level, qty, now)
-
-
-@hot
-def _cancel(desk, row, place, size, now):
-    side, level = _arriving_level(desk, row, place)
-    if level >= 0 and desk.book[side, level] > 0:
-        qty = desk.book[side, level]
-        gone = 1 + int(math.floor(qty * row["cancel_share"] * uniform(size)))
-        on_level(desk, side, level, max(0, qty - gone), now)
-
-
-@hot
-def _sweep(desk, taker_side, limit, qty, now):
-    """A taker of the flow walks the book up to a limit: per level a print, then the level's change."""
-    side = BID if taker_side == ASK else ASK
-    while qty > 0:
-        level = desk.market["best_bid"] if side == BID else desk.market["best_ask"]
-        if level < 0 or level >= desk.book.shape[1]:
-            return
-        px = desk.px_of[level]
-        if px > limit if taker_side == BID else px < limit:
-            return
-        shown = desk.book[side, level]
-        size = min(qty, shown)
-        on_print(desk, taker_side, px, size, now)
-        on_level(desk, side, level, shown - size, now)
-        qty -= size
-
-
-@hot
-def _noise(desk, row, place, size, now):
-    taker_side = place & 1
-    limit = PX_ONE if taker_side == BID else 0
-    _sweep(desk, taker_side, limit, _lots(size, row["noise_qty"]), now)
-
-
-@hot
-def _informed(desk, row, size, now):
-    """Takes whatever the belief says is mispriced by more than the edge; at most one side can be."""
-    belief = desk.market["latent_ppm"]
-    edge = row["informed_edge_ppm"]
-    qty = _lots(size, row["informed_qty"])
-    # a price of p ppm-dollars is p / 100 price units; the limit is rounded against the taker
-    highest = (belief - edge) // 100
-    lowest = -((-belief - edge) // 100)
-    _sweep(desk, BID, highest, qty, now)
-    _sweep(desk, ASK, lowest, qty, now)
+def _take(desk, row, kind, place, expo, now):
+    """A taker comes: one who knows nothing takes a random side, one who knows the belief what is mispriced."""
+    market = desk.market
+    if kind < row["threshold"][NOISE]:
+        side = place & 1
+        limit = no_limit(side)
+        qty = noise_lots(row, kind, expo)
+    else:
+        # a price of p ppm-dollars is p / 100 price units; the limit is rounded against the taker
+        belief = market["latent_ppm"]
+        edge = row["informed_edge_ppm"]
+        highest = (belief - edge) // 100
+        best = market["best_ask"]
+        side = BID if best < desk.book.shape[1] and desk.px_of[best] <= highest else ASK
+        limit = highest if side == BID else -((-belief - edge) // 100)
+        qty = lots(expo, row["informed_qty"])
+    filled = walk(desk, side, limit, qty, now)
+    if filled > 0 and row["reacts"] == 1:
+        react(desk, side, filled, now)
 
 
 @inner
-def _forecast(desk, row, draw, now):
-    first, second, _, _ = _draw(desk, SIGNAL, draw, 0)
+def _forecast(desk, row, draw_number, now):
+    first, second, _, _ = draw(desk, SIGNAL, draw_number, 0)
     span = row["signal_err_high_ppm"] - row["signal_err_low_ppm"]
     error = row["signal_err_low_ppm"] + below(first, span + 1)
     value = desk.market["latent_ppm"] + int(math.floor(error * normal(uniform(second)) + 0.5))
@@ -213,33 +128,61 @@ def _forecast(desk, row, draw, now):
 
 
 @hot
-def flow_event(desk):
-    """Apply the arrival that is due, and draw the time of the next."""
+def _arrival(desk):
+    """Draw the time of the next arrival, and apply the one that is due."""
+    market = desk.market
     row = desk.row
-    now = desk.market["flow_ns"]
-    draw = desk.market["draws"]
-    wait, kind, place, size = _draw(desk, FLOW, draw, 0)
-    desk.market["draws"] = draw + 1
+    now = market["flow_ns"]
+    number = market["draws"]
+    lane = number % BLOCKS
+    if lane == 0:
+        account = desk.account
+        stream = market["index"] << MARKET_BITS
+        refill(market, account["seed"], account["episode"], account["number"], stream, BLOCKS)
+    kind = np.int64(market["words"][KIND, lane])
+    place = np.int64(market["words"][PLACE, lane])
+    expo = np.int64(market["expo"][SIZE * BLOCKS + lane])
+    market["draws"] = number + 1
+    market["flow_ns"] = now + wait_ns(np.int64(market["expo"][WAIT * BLOCKS + lane]), row["interval_ns"])
     threshold = row["threshold"]
-    if kind < threshold[NEWS]:
-        _news(desk, row, place)
-    elif kind < threshold[REPRICE]:
-        _reprice(desk, row, now)
-    elif kind < threshold[LIMIT]:
-        _limit(desk, row, place, size, now)
-    elif kind < threshold[CANCEL]:
-        _cancel(desk, row, place, size, now)
-    elif kind < threshold[NOISE]:
-        _noise(desk, row, place, size, now)
+    if kind < threshold[CANCEL]:
+        _change_level(desk, row, kind, place, expo, now)
     elif kind < threshold[INFORMED]:
-        _informed(desk, row, size, now)
+        _take(desk, row, kind, place, expo, now)
+    elif kind < threshold[REPRICE]:
+        reprice(desk, place, now)
     elif kind < threshold[FORECAST]:
-        _forecast(desk, row, draw, now)
-    _next_arrival(desk, wait)
+        _forecast(desk, row, number, now)
+    else:
+        seldom(desk, kind, place, expo, now)
 
 
 @inner
-def outcome(desk):
-    """Payout of one YES contract, drawn from the belief at the close."""
-    word, _, _, _ = _draw(desk, OUTCOME, 0, 0)
-    return PX_ONE if uniform(word) * PPM < desk.market["latent_ppm"] else 0
+def _stop(desk):
+    """What is not an arrival, nor the close: a follower, or a halt's end."""
+    market = desk.market
+    if market["resume_ns"] <= market["burst_ns"]:
+        change_status(desk, OPEN)
+        market["resume_ns"] = NEVER_NS
+    else:
+        follow(desk)
+    next_stop(market)
+
+
+@hot
+def flow_events(desk, until, last_event):
+    """Everything that happens to a synthetic market up to the stamp ``until``, or to the account's event number.
+
+    ``until`` lies before the close.
+    """
+    market = desk.market
+    account = desk.account
+    while True:
+        account["now_ns"] = market["event_ns"]
+        if market["flow_ns"] < market["stop_ns"]:
+            _arrival(desk)
+            market["event_ns"] = min(market["flow_ns"], market["stop_ns"])
+        else:
+            _stop(desk)
+        if market["event_ns"] > until or account["events"] >= last_event:
+            return

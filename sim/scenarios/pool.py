@@ -168,5 +168,5 @@ def _fresh_desk(world: World, num_levels: int, has_prints: bool) -> Desk:
     state.market["status"] = OPEN
     return Desk(
         state.account[0], state.pool[0, 0], state.market[0], state.book[0], world.rows[0], world.px_of, world.level_of,
-        world.fees,
+        world.fees, world.ticks,
     )  # fmt: skip

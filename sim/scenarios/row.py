@@ -29,6 +29,19 @@ FIELDS: dict[str, Field] = {
     "life_s": Field(300.0, 1.0, 1e7, "s", "time from the start of an episode to the close of its market"),
     "news_rate": Field(0.25, 0.0, 100.0, "1/s", "arrivals of news: jumps of the belief"),
     "news_size": Field(0.02, 0.0, 0.25, "probability", "size of a jump at belief 1/2; it scales with 4 p (1 - p)"),
+    "news_large": Field(0.1, 0.0, 0.25, "probability", "size of a large jump at belief 1/2"),
+    "news_large_share": Field(0.0, 0.0, 1.0, "1", "share of news that is large"),
+    # how a market ends, and what its venue does; on an environment's clock, after its first market's row
+    "close_rate": Field(0.0, 0.0, 1.0, "1/s", "chance of an early close"),
+    "scalar": Field(0.0, 0.0, 1.0, "flag", "1 = pays the belief at the close, rounded, and no single outcome"),
+    "void_share": Field(0.0, 0.0, 1.0, "1", "probability that a market is void: it pays `void_payout`"),
+    "void_payout": Field(0.5, 0.0, 1.0, "dollar", "what YES of a void market pays"),
+    "outage_rate": Field(0.0, 0.0, 1.0, "1/s", "trading halts"),
+    "outage_s": Field(5.0, 0.001, 3600.0, "s", "mean length of a halt"),
+    "stale_rate": Field(0.0, 0.0, 1.0, "1/s", "the feed stands still while the market goes on"),
+    "stale_s": Field(2.0, 0.001, 3600.0, "s", "mean length of a standstill"),
+    "fee_rate": Field(0.0, 0.0, 1.0, "1/s", "changes between the two fee schedules of a market's place"),
+    "tick_rate": Field(0.0, 0.0, 1.0, "1/s", "changes between the two tick tables of a market's place"),
     # the makers
     "maker_rate": Field(1.5, 0.001, 100.0, "1/s", "how often the makers' estimate catches up with the belief"),
     "half_spread": Field(
@@ -40,12 +53,50 @@ FIELDS: dict[str, Field] = {
     "add_size": Field(40.0, 0.01, 1e5, "contracts", "mean size of a limit order"),
     "cancel_rate": Field(2.5, 0.0, 1000.0, "1/s", "arrivals of cancels, both sides together"),
     "cancel_share": Field(0.5, 0.0, 1.0, "1", "largest share of a level that one cancel takes; uniform from 0"),
+    "touch_share": Field(0.0, 0.0, 1.0, "1", "share of limit orders and cancels that come to the makers' own price"),
+    "depth_touch": Field(1.0, 0.01, 100.0, "1", "size of a new level at the makers' price, in units of `depth`"),
+    "depth_slope": Field(0.0, 0.0, 10.0, "1/tick", "growth of a new level's size with each tick behind, of `depth`"),
+    "presence": Field(1.0, 0.05, 1.0, "1", "chance that the makers refill an empty level when they reprice"),
+    "anchor_strength": Field(0.0, 0.0, 1.0, "1", "pull of 25, 50 and 75 cents on the makers' estimate"),
+    "anchor_width": Field(0.03, 0.001, 0.1, "probability", "how far an anchor reaches"),
+    "anchor_depth": Field(0.0, 0.0, 50.0, "1", "extra size of a new level at an anchor, in units of the level's own"),
+    "widen": Field(0.0, 0.0, 0.2, "dollar", "growth of the half-spread per 100 contracts taken, by anyone"),
+    "widen_max": Field(0.05, 0.0, 0.3, "dollar", "most that takers and faders add to the half-spread"),
+    "resilience_s": Field(5.0, 0.01, 3600.0, "s", "time in which a widening falls to 1/e"),
+    "pull": Field(0.0, 0.0, 1.0, "1", "share of the new touch that the makers pull after a taker of others"),
     # the takers
     "noise_rate": Field(1.5, 0.0, 1000.0, "1/s", "arrivals of takers who know nothing"),
     "noise_size": Field(20.0, 0.01, 1e5, "contracts", "mean size of their orders"),
     "informed_rate": Field(0.3, 0.0, 1000.0, "1/s", "arrivals of takers who know the belief"),
     "informed_size": Field(60.0, 0.01, 1e5, "contracts", "mean size of their orders"),
     "informed_edge": Field(0.01, 0.0, 0.5, "dollar", "edge over the touch below which they stay away"),
+    "large_size": Field(150.0, 0.01, 1e5, "contracts", "mean size of the noise takers' large orders"),
+    "large_share": Field(0.0, 0.0, 1.0, "1", "share of their orders that are large"),
+    "momentum_rate": Field(0.0, 0.0, 1000.0, "1/s", "arrivals of takers who follow the mid"),
+    "momentum_size": Field(20.0, 0.01, 1e5, "contracts", "mean size of their orders"),
+    "momentum_edge": Field(0.005, 0.0, 0.5, "dollar", "distance of the mid from its average that moves them"),
+    "momentum_life_s": Field(10.0, 0.01, 3600.0, "s", "memory of that average"),
+    "excite": Field(0.0, 0.0, 0.95, "1", "takers that a taker of others brings about (branching ratio, below 1)"),
+    "excite_life_s": Field(2.0, 0.001, 3600.0, "s", "time in which their rate falls to 1/e"),
+    "excite_same": Field(0.5, 0.0, 1.0, "1", "chance that they take the same side"),
+    # liquidity cascades
+    "cascade_rate": Field(0.0, 0.0, 10.0, "1/s", "cascades that begin by themselves"),
+    "cascade_size": Field(0.0, 0.0, 1e6, "contracts", "taken by one order of others that begins one; 0 = none does"),
+    "cascade_life_s": Field(5.0, 0.01, 3600.0, "s", "how long one lasts"),
+    "cascade_pull": Field(0.7, 0.0, 1.0, "1", "share of every level that the makers pull, and do not refill meanwhile"),
+    "cascade_widen": Field(0.01, 0.0, 0.3, "dollar", "growth of the half-spread while it lasts"),
+    "cascade_follow": Field(5.0, 0.0, 1000.0, "1/s", "takers who follow at first, fewer as `excite_life_s` passes"),
+    # opponents: they see our prints, after a delay, and never our size in the book
+    "front_rate": Field(0.0, 0.0, 100.0, "1/s", "looks of the front-runner"),
+    "front_share": Field(0.3, 0.0, 0.9, "1", "most it takes, as a share of what we took"),
+    "front_bias": Field(0.6, 0.0, 1.0, "1", "one-sidedness of our takes above which we are predictable"),
+    "front_min": Field(20.0, 0.0, 1e6, "contracts", "what we must have taken lately to be watched"),
+    "copy_rate": Field(0.0, 0.0, 100.0, "1/s", "looks of the copier"),
+    "copy_share": Field(0.3, 0.0, 0.9, "1", "most it takes, as a share of what we took"),
+    "fade_spread": Field(0.0, 0.0, 0.2, "dollar", "growth of the half-spread per 100 contracts we took lately"),
+    "fade_depth": Field(0.0, 0.0, 100.0, "1", "new levels are 1 / (1 + this x hundreds of contracts we took lately)"),
+    "watch_s": Field(10.0, 0.01, 3600.0, "s", "memory of opponents for what we took"),
+    "watch_delay_ms": Field(100.0, 0.0, 60_000.0, "ms", "from our print to what they know of it"),
     # the forecast
     "signal_rate": Field(0.0, 0.0, 100.0, "1/s", "arrivals of a forecast; 0 = none"),
     "signal_err_low": Field(0.0, 0.0, 0.2, "probability", "smallest stated standard error of a forecast"),
@@ -135,6 +186,13 @@ def check_rows(rows: np.ndarray) -> None:
         if bad.any():
             index = int(np.argmax(bad))
             raise ValueError(f"scenario row {index}: {low} = {rows[low][index]} exceeds {high} = {rows[high][index]}")
+    shares = rows["front_share"] + rows["copy_share"]
+    if (shares >= 1.0).any():
+        index = int(np.argmax(shares >= 1.0))
+        raise ValueError(
+            f"scenario row {index}: front_share + copy_share = {shares[index]} must stay below 1: opponents who took "
+            "as much as we do could be paid for by us"
+        )
     _check_venue_side(rows)
 
 

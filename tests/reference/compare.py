@@ -21,6 +21,7 @@ OF_MARKET = (
     "open_ns", "close_ns", "book_ns", "trade_ns", "signal_ns", "signal_ppm", "signal_err_ppm", "latent_ppm", "fair_ppm",
     "last_qty", "bought_qty", "sold_qty", "bid_added_qty", "ask_added_qty", "bid_removed_qty", "ask_removed_qty",
     "bid_total_qty", "ask_total_qty", "mid2_px", "last_px", "last_side", "n_events", "n_prints", "status", "payout_px",
+    "cascade_until_ns", "stale_until_ns", "anchor_px",
 )  # fmt: skip
 
 
@@ -117,6 +118,7 @@ def reference_view(ref: ReferenceEngine) -> dict:
         "yes_qty": account.held[YES], "no_qty": account.held[NO], "yes_held_qty": account.promised(YES),
         "no_held_qty": account.promised(NO), "yes_cost_uusd": account.cost[YES], "no_cost_uusd": account.cost[NO],
         "realised_uusd": account.realised,
+        **_truths(ref),
         "best": market.quotes(), "shown": book.shown, "used": book.used,
         "orders": {
             o.id: (
@@ -134,6 +136,16 @@ def reference_view(ref: ReferenceEngine) -> dict:
             for f in account.fills.values()
         ],
         "terminated": ref.terminated, "truncated": ref.truncated,
+    }  # fmt: skip
+
+
+def _truths(ref: ReferenceEngine) -> dict:
+    """What only the synthetic market has."""
+    if ref.recording:
+        return {"cascade_until_ns": 0, "stale_until_ns": 0, "anchor_px": -1}
+    flow = ref.flow
+    return {
+        "cascade_until_ns": flow.cascade_until_ns, "stale_until_ns": flow.stale_until_ns, "anchor_px": flow.anchor_px,
     }  # fmt: skip
 
 

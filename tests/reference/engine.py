@@ -299,7 +299,7 @@ class ReferenceEngine:
         if not message.held and self._too_many():
             reason = REJECT_RATE_LIMIT
         elif message.kind == "new":
-            reason = self.market.accept(message.order, self.now, may_wait=not message.held)
+            reason = self._accept(message)
             if reason is None:
                 self.seen["held back"] += 1
                 message.held, message.due_ns = True, self.now + round(self.row["taker_delay_ms"] * 1e6)
@@ -315,6 +315,17 @@ class ReferenceEngine:
         self.slots[self.slots.index(message)] = None
         if reason:
             self._reject(reason)
+
+    def _accept(self, message: Message) -> int | None:
+        """A new order arrives; the synthetic market's opponents hear of what it takes."""
+        shown = [sum(self.market.book.shown[side].values()) for side in (BID, ASK)]
+        reason = self.market.accept(message.order, self.now, may_wait=not message.held)
+        if self.recording is None:
+            now_shown = [sum(self.market.book.shown[side].values()) for side in (BID, ASK)]
+            taken = (shown[ASK] - now_shown[ASK]) - (shown[BID] - now_shown[BID])
+            if taken:
+                self.flow.we_took(taken, self.now)
+        return reason
 
     def _cancel(self, order_id: int) -> int:
         """A cancel arrives. Returns why it is refused, or 0."""
@@ -332,19 +343,15 @@ class ReferenceEngine:
             if self.rows_applied == len(self.recording.events):
                 return NEVER
             return max(self.now, self.recording.events[self.rows_applied].ns)
-        if self.market.status != OPEN:
-            return NEVER
-        return min(self.flow.next_ns, self.market.close_ns)
+        return self.flow.next_ns
 
     def _market_event(self) -> None:
         if self.recording:
             event = self.recording.events[self.rows_applied]
             self.rows_applied += 1
             apply(self.market, event, self.recording, self.now)
-        elif self.flow.next_ns < self.market.close_ns:
-            self.flow.arrive()
         else:
-            self.market.settle(self.flow.outcome())
+            self.flow.happen(self.now)
 
     def advance(self, *, ns: float = NEVER, events: float = NEVER) -> None:
         """Let time or a number of market events pass; at one stamp, the market comes before our messages."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -43,13 +44,31 @@ def random_rows(dice: Dice, count: int) -> np.ndarray:
         order_tail_ms=pick(0, 0, 40), cancel_tail_ms=(cancel_tail := pick(0, 0, 60)),
         cancel_tail99_ms=cancel_tail * pick(0, 7), delay_activity=pick(0, 0, 0.5), delay_spread=pick(0, 0, 0.2),
         fifo=pick(0, 1), taker_delay_ms=pick(0, 0, 0, 200, 1500), self_trade=pick(0, 1),
-        group_limit=pick(0, 0, 0, 20, 60), pause_keeps=pick(0, 1, 2), rate_limit=pick(0, 0, 0, 1, 3), trade_share=pick(0.25, 0.5, 1), used_life_s=pick(0, 0.5, 5),
+        group_limit=pick(0, 0, 0, 20, 60), pause_keeps=pick(0, 1, 2), rate_limit=pick(0, 0, 0, 1, 3),
+        trade_share=pick(0.25, 0.5, 1), used_life_s=pick(0, 0.5, 5),
         fill_life_s=pick(0.5, 5), fill_base=pick(-1, 0, 3), fill_time=pick(0, 0.1), life_s=pick(20, 40),
         news_rate=pick(0.5, 3), news_size=pick(0.02, 0.1), maker_rate=pick(1, 4), half_spread=pick(0, 0.006, 0.02),
         depth=pick(1, 5, 20), levels=pick(2, 4), add_rate=pick(2, 5), add_size=pick(1, 10), cancel_rate=pick(2, 5),
         noise_rate=pick(3, 6), noise_size=pick(1, 8), informed_rate=pick(0.3, 2), informed_size=pick(5, 30),
         informed_edge=pick(0, 0.01), signal_rate=pick(0, 1), belief_low=pick(0.03, 0.3), belief_high=pick(0.5, 0.97),
+        **random_extras(pick),
     )  # fmt: skip
+
+
+def random_extras(pick: Callable[..., np.ndarray]) -> dict[str, np.ndarray]:
+    """Everything that the plain synthetic market leaves off."""
+    return {
+        "news_large_share": pick(0, 0.3), "close_rate": pick(0, 0.02), "scalar": pick(0, 0, 1),
+        "void_share": pick(0, 0, 0.2), "void_payout": pick(0.5, 0.37), "outage_rate": pick(0, 0.1), "outage_s": pick(1),
+        "stale_rate": pick(0, 0.1), "fee_rate": pick(0, 0.1), "tick_rate": pick(0, 0.1),
+        "touch_share": pick(0, 0.4), "depth_touch": pick(1, 0.5), "depth_slope": pick(0, 0.5), "presence": pick(1, 0.8),
+        "anchor_strength": pick(0, 0.7), "anchor_width": pick(0.1), "anchor_depth": pick(0, 2), "widen": pick(0, 0.1),
+        "resilience_s": pick(2), "pull": pick(0, 0.5), "large_share": pick(0, 0.2), "large_size": pick(30),
+        "momentum_rate": pick(0, 2), "momentum_size": pick(3), "excite": pick(0, 0.6), "excite_same": pick(0.5, 0.9),
+        "cascade_rate": pick(0, 0.05), "cascade_size": pick(0, 20), "cascade_life_s": pick(3),
+        "front_rate": pick(0, 4), "front_min": pick(0, 5), "copy_rate": pick(0, 4), "fade_spread": pick(0, 0.2),
+        "fade_depth": pick(0, 5), "watch_delay_ms": pick(0, 100, 900),
+    }  # fmt: skip
 
 
 def recording_of(tape: Tape) -> Recording:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 LOW = 0xFFFFFFFF
 
 # purposes: the second word of a counter (docs/determinism.md)
-FLOW, FILL, RESET, SIGNAL, OUTCOME, LATENCY = 1, 2, 3, 5, 6, 7
+FLOW, FILL, RESET, SIGNAL, OUTCOME, LATENCY, SHOCK, BURST = 1, 2, 3, 5, 6, 7, 9, 10
 
 
 def philox(key: tuple[int, int], counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
@@ -22,6 +24,11 @@ def philox(key: tuple[int, int], counter: tuple[int, int, int, int]) -> tuple[in
 def uniform(word: int) -> float:
     """A number between 0 and 1, neither of them possible."""
     return (word + 0.5) / 2**32
+
+
+def exponential(word: int) -> float:
+    """A standard exponential variate, in whole units of 2**-26."""
+    return math.floor(-math.log(uniform(word)) * 2**26) / 2**26
 
 
 def below(word: int, n: int) -> int:

@@ -207,7 +207,7 @@ def _check_orders(state):
         assert (promised <= p[have]).all(), "more promised than held"
     assert (np.where(live, orders["qty"], 1) > 0).all(), "an order without size rests"
     assert (p["yes_qty"] >= 0).all() and (p["no_qty"] >= 0).all() and (state.book[:, :2] >= 0).all(), "a negative size"
-    nets = state.pool["netting"][np.arange(len(state.market)) // state.clock.shape[1], state.market["venue"]] == 1
+    nets = state.pool["netting"][np.arange(len(state.market)) // (state.clock.shape[1] - 1), state.market["venue"]] == 1
     assert (np.minimum(p["yes_qty"], p["no_qty"])[nets] == 0).all(), "a pair that was not netted"
     bids = np.where(live & (orders["side"] == BID), orders["px"], 0).max(axis=1)
     asks = np.where(live & (orders["side"] == ASK), orders["px"], 10_000).min(axis=1)

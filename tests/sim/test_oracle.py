@@ -61,6 +61,9 @@ BRANCHES = {
     "the wanted order rests already", "cancel met its order", "cancel came too late", "cancel overtook its order",
     "cancel of an order still under way", "starts inside a tape",
     "flow: news", "flow: maker", "flow: add", "flow: cancel", "flow: noise", "flow: informed", "flow: signal",
+    "flow: momentum", "flow: front", "flow: copy", "flow: cascade", "flow: cascade begins", "flow: follower",
+    "flow: anchored", "flow: opponent took", "shock: outage", "shock: stale", "shock: close", "shock: fee",
+    "shock: tick",
     "terminated", "truncated", "window over", "tape over", "gap",
 }  # fmt: skip
 

@@ -122,7 +122,7 @@ def test_the_quoter_quotes_by_its_formulas():
 def by_python(engine, chosen, params, steps):
     """The same loop in Python: look, decide, submit, advance by an event. Interpreted kernels only."""
     from sim.backtest import MEMORY, Screen
-    from sim.engine import desk_of
+    from sim.desk import desk_at
     from sim.sight import SIGHT, look
     from sim.types import INTENT
 
@@ -132,7 +132,7 @@ def by_python(engine, chosen, params, steps):
     for _ in range(steps):
         orders = np.zeros((engine.num_envs, 1, 2), INTENT)
         for env in np.flatnonzero(engine.state.account["done"] == 0):
-            look(desk_of(engine.world, engine.state, env, env), seen[0])
+            look(desk_at(engine.world, engine.state, env, env), seen[0])
             book = engine.state.book[env : env + 1]
             chosen.act(Screen(seen, book, engine.world.px_of, params, memory[env]), orders[env])
         engine.submit(orders)

@@ -66,12 +66,24 @@ def test_draws_are_uniform_and_depend_on_seed_and_field_only():
     assert not (draw_rows(2000, ranges, 1)["depth"] == rows["depth"]).any()  # 0 is a seed of its own
 
 
+def test_opponents_who_take_as_much_as_we_do_are_refused():
+    with pytest.raises(ValueError, match=r"scenario row 1: front_share \+ copy_share = 1\.2 must stay below 1"):
+        make_rows(2, front_share=np.array([0.3, 0.6]), copy_share=np.array([0.3, 0.6]))
+
+
+def test_shocks_become_thresholds_of_a_word():
+    row = compile_rows(make_rows(1, news_rate=1.0, outage_rate=0.5, tick_rate=0.5))[0]
+    assert row["shock_ns"] == 1e9 / 2
+    assert (row["shock"] / 2**32).tolist() == [0.5, 0.75, 0.75, 0.75, 0.75, 1.0]
+    assert compile_rows(make_rows(1, news_rate=0.0))[0]["shock_ns"] == 0.0  # nothing ever comes
+
+
 def test_rates_become_thresholds_of_a_word():
-    rates = dict(zip(ARRIVALS, (1.0, 2.0, 0.0, 1.0, 3.0, 0.5, 0.5), strict=True))
+    rates = dict(zip(ARRIVALS, (1.0, 2.0, 0.0, 1.0, 3.0, 0.5, 0.5, 0.0, 0.0, 0.0), strict=True))
     row = compile_rows(make_rows(1, **rates))[0]
     assert row["interval_ns"] == 1e9 / 8
     shares = np.diff(row["threshold"], prepend=0) / 2**32
-    assert shares == pytest.approx([1 / 8, 2 / 8, 0, 1 / 8, 3 / 8, 0.5 / 8, 0.5 / 8], abs=1e-9)
+    assert shares == pytest.approx([1 / 8, 2 / 8, 0, 1 / 8, 3 / 8, 0.5 / 8, 0.5 / 8, 0, 0, 0], abs=1e-9)
     assert row["threshold"][-1] == 2**32
 
 

@@ -1,0 +1,235 @@
+"""What comes to synthetic markets from outside, on the environment's own clock: news, halts, standstills, early closes.
+
+A group of markets shares one belief: probabilities of S outcome states, whole ppm that sum to a million. News moves
+mass between two states by the same amount up or down, so every market's expected payout is a martingale. See
+docs/market.md.
+"""
+
+from __future__ import annotations
+
+from sim.account import settle
+from sim.desk import desk_at
+from sim.kernel import hot, inner
+from sim.latency import NEVER_NS
+from sim.resting import change_fees, change_status
+from sim.rng import OUTCOME, RESET, SHOCK, below, philox, uniform
+from sim.scenarios.blocks import exponential
+from sim.scenarios.compiled import EARLY, NEW_FEES, NEW_TICKS, NEWS, OUTAGE, PPM, STALE
+from sim.scenarios.flow import wait_ns
+from sim.scenarios.makers import quote
+from sim.scenarios.takers import next_stop
+from sim.types import OPEN, PAUSED, PX_ONE, SECOND_NS, SETTLED
+
+
+@hot
+def _shock_row(world, account):
+    """The row of an environment's own clock: that of its first market."""
+    return world.rows[account["row"] * world.row_width]
+
+
+@inner
+def start_beliefs(world, state, env):
+    """First beliefs of every group, the markets' expected payouts, and when the first shock comes."""
+    account = state.account[env]
+    account["shocks"] = 1
+    for group in range(len(world.first_state) - 1):
+        low = world.first_state[group]
+        high = world.first_state[group + 1]
+        if high - low == 2:
+            first_slot = env * (state.clock.shape[1] - 1) + world.first_market[group]
+            row = world.rows[state.market[first_slot]["row"]]
+            word, _, _, _ = philox(account["seed"], account["episode"], 2 + group, RESET, account["number"], 0)
+            belief = row["belief_low_ppm"] + below(word, row["belief_high_ppm"] - row["belief_low_ppm"] + 1)
+            state.belief[env, low] = belief
+            state.belief[env, low + 1] = PPM - belief
+        else:
+            _first_beliefs(account, state.belief[env, low:high], group)
+        _refresh_group(world, state, env, group)
+    word, _, _, _ = philox(account["seed"], account["episode"], 0, SHOCK, account["number"], 0)
+    row = _shock_row(world, account)
+    state.clock[env, state.clock.shape[1] - 1] = _next_shock(row, len(world.first_state) - 1, word, SECOND_NS)
+
+
+@inner
+def _first_beliefs(account, belief, group):
+    """Uniform over all beliefs of S states: exponential weights over their sum, the rest to the first state."""
+    total = 0
+    for index in range(len(belief)):
+        word, _, _, _ = philox(account["seed"], account["episode"], 2 + group, RESET, account["number"], index)
+        belief[index] = 1 + exponential(word)
+        total += belief[index]
+    rest = PPM
+    for index in range(len(belief)):
+        belief[index] = belief[index] * PPM // total
+        rest -= belief[index]
+    belief[0] += rest
+
+
+@hot
+def _next_shock(row, groups, word, now):
+    if row["shock_ns"] == 0.0:
+        return NEVER_NS
+    return now + wait_ns(exponential(word), row["shock_ns"] / groups)
+
+
+@hot
+def refresh(markets, belief, pays, row):
+    """Write the expected payout of a group's open ``markets``: what their makers and informed takers believe."""
+    void = row["void_share_ppm"]
+    for index in range(len(markets)):
+        if markets[index]["status"] == SETTLED:
+            continue
+        total = 0
+        for outcome in range(len(belief)):
+            total += pays[markets[index]["index"], outcome] * belief[outcome]
+        expected = total // PX_ONE
+        if void > 0:
+            expected = ((PPM - void) * expected + void * row["void_payout_ppm"]) // PPM
+        markets[index]["latent_ppm"] = expected
+
+
+@inner
+def _refresh_group(world, state, env, group):
+    base = env * (state.clock.shape[1] - 1)
+    markets = state.market[base + world.first_market[group] : base + world.first_market[group + 1]]
+    belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
+    refresh(markets, belief, world.pays, _shock_row(world, state.account[env]))
+
+
+@hot
+def _undecided(markets):
+    """Whether one of them has not settled yet."""
+    undecided = 0
+    for index in range(len(markets)):
+        undecided += markets[index]["status"] != SETTLED
+    return undecided > 0
+
+
+@hot
+def _news(belief, row, place, size):
+    """Mass moves between two states of a group, either way with equal chances."""
+    states = len(belief)
+    pair = below(size, states * (states - 1))
+    one = pair // (states - 1)
+    other = pair % (states - 1)
+    other += other >= one
+    low, high = min(one, other), max(one, other)
+    mass = belief[low] + belief[high]
+    if mass == 0:
+        return
+    part = row["news_large_ppm"] if (size & 0xFFFF) < row["news_large_word"] else row["news_size_ppm"]
+    jump = part * 4 * belief[low] // mass * belief[high] // PPM
+    if place & 1 == 0:
+        jump = -jump
+    belief[low] += jump
+    belief[high] -= jump
+
+
+@hot
+def shock(world, state, env):
+    """What is due on the environment's own clock happens to one of its groups.
+
+    Inlined, and with few arguments below: a call that takes world and state copies 40 arrays.
+    """
+    account = state.account[env]
+    last = state.clock.shape[1] - 1
+    now = state.clock[env, last]
+    row = _shock_row(world, account)
+    number = account["shocks"]
+    wait, kind, place, size = philox(account["seed"], account["episode"], number, SHOCK, account["number"], 0)
+    account["shocks"] = number + 1
+    groups = len(world.first_state) - 1
+    state.clock[env, last] = _next_shock(row, groups, wait, now)
+    group = below(place, groups)
+    if kind >= row["shock"][NEWS]:
+        _strike_group(world, state, env, group, kind, exponential(size), now)
+        return
+    markets = state.market[env * last + world.first_market[group] : env * last + world.first_market[group + 1]]
+    if _undecided(markets):
+        belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
+        _news(belief, row, place, size)
+        refresh(markets, belief, world.pays, row)
+
+
+@inner
+def _strike_group(world, state, env, group, kind, expo, now):
+    """A shock that is no news, to every open market of a group."""
+    last = state.clock.shape[1] - 1
+    row = _shock_row(world, state.account[env])
+    for index in range(world.first_market[group], world.first_market[group + 1]):
+        slot = env * last + index
+        if state.market[slot]["status"] == OPEN:
+            _strike(world, desk_at(world, state, env, slot), row["shock"], kind, expo, now)
+            state.clock[env, index] = min(state.market[slot]["event_ns"], state.market[slot]["due_ns"])
+
+
+@inner
+def _strike(world, desk, threshold, kind, expo, now):
+    """A shock that is no news, to one market."""
+    market = desk.market
+    index = market["index"]
+    if kind < threshold[OUTAGE]:
+        length = wait_ns(expo, desk.row["outage_ns"])
+        change_status(desk, PAUSED)
+        market["resume_ns"] = now + length
+        market["flow_ns"] += length  # arrivals have no memory: what was left to wait is waited afterwards
+        if market["burst_ns"] < NEVER_NS:
+            market["burst_ns"] += length
+    elif kind < threshold[STALE]:
+        market["stale_until_ns"] = now + wait_ns(expo, desk.row["stale_ns"])
+    elif kind < threshold[EARLY]:
+        market["close_ns"] = now
+    elif kind < threshold[NEW_FEES]:
+        first = world.fee_of[index]
+        change_fees(desk, world.later_fee[index] if market["fee"] == first else first)
+    elif kind < threshold[NEW_TICKS]:
+        first = world.tick_of[index]
+        market["tick_grid"] = world.later_tick[index] if market["tick_grid"] == first else first
+        quote(desk, desk.row["half_spread_ppm"])
+    next_stop(market)
+
+
+@inner
+def close_market(world, state, env, desk):
+    """The market closes, and pays what its group's state says; the state is drawn when the first of them closes."""
+    market, account = desk.market, desk.account
+    account["now_ns"] = market["event_ns"]
+    group = world.group_of[market["index"]]
+    first, second, _, _ = philox(account["seed"], account["episode"], group, OUTCOME, account["number"], 0)
+    row = _shock_row(world, account)
+    if uniform(second) * PPM < row["void_share_ppm"]:
+        payout = (row["void_payout_ppm"] + 50) // 100
+    elif row["scalar"] == 1:
+        payout = (_expected(world, state, env, market["index"], group) + 50) // 100
+    else:
+        payout = world.pays[market["index"], _drawn_state(world, state, env, group, uniform(first) * PPM)]
+    settle(desk, payout)
+    market["stop_ns"] = NEVER_NS
+    market["event_ns"] = NEVER_NS
+    _refresh_group(world, state, env, group)
+
+
+@inner
+def _expected(world, state, env, index, group):
+    total = 0
+    first = world.first_state[group]
+    for outcome in range(world.first_state[group + 1] - first):
+        total += world.pays[index, outcome] * state.belief[env, first + outcome]
+    return total // PX_ONE
+
+
+@inner
+def _drawn_state(world, state, env, group, height):
+    """The group's state, drawn from its belief; from then on everyone is sure of it."""
+    first = world.first_state[group]
+    count = world.first_state[group + 1] - first
+    drawn = count - 1
+    below_it = 0
+    for outcome in range(count):
+        below_it += state.belief[env, first + outcome]
+        if height < below_it:
+            drawn = outcome
+            break
+    for outcome in range(count):
+        state.belief[env, first + outcome] = PPM if outcome == drawn else 0
+    return drawn
