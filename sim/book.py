@@ -88,16 +88,24 @@ def set_level(market, book, px_of, side, level, qty):
             market["low"] = level
         if level > market["high"]:
             market["high"] = level
-    # products and no branches: which side it is, is a coin that a processor guesses wrong
-    market["bid_total_qty"] += (qty - old) * (1 - side)
-    market["ask_total_qty"] += (qty - old) * side
-    ahead = level - market["best_bid"] if side == BID else market["best_ask"] - level
-    if ahead < 0 or (ahead == 0 and qty > 0) or (ahead > 0 and qty == 0):
-        return
     if side == BID:
-        market["best_bid"] = level if qty > 0 else next_bid(book, level - 1, market["low"])
+        market["bid_total_qty"] += qty - old
+        best = market["best_bid"]
+        if qty > 0 and level > best:
+            market["best_bid"] = level
+        elif qty == 0 and level == best:
+            market["best_bid"] = next_bid(book, level - 1, market["low"])
+        else:
+            return
     else:
-        market["best_ask"] = level if qty > 0 else next_ask(book, level + 1, market["high"])
+        market["ask_total_qty"] += qty - old
+        best = market["best_ask"]
+        if qty > 0 and level < best:
+            market["best_ask"] = level
+        elif qty == 0 and level == best:
+            market["best_ask"] = next_ask(book, level + 1, market["high"])
+        else:
+            return
     refresh_mid(market, book, px_of)
 
 

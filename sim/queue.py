@@ -183,14 +183,17 @@ def on_level(desk, side, level, qty, now):
     market["n_events"] += 1
     desk.account["events"] += 1
     set_level(desk.market, desk.book, desk.px_of, side, level, qty)
-    # products and no branches: which side, and whether it grows, is a coin that a processor guesses wrong
-    added = max(qty - old, 0)
-    removed = max(old - qty, 0)
-    market["bid_added_qty"] += added * (1 - side)
-    market["ask_added_qty"] += added * side
-    market["bid_removed_qty"] += removed * (1 - side)
-    market["ask_removed_qty"] += removed * side
-    if market["live_orders"] > 0 and removed > 0:
+    if qty > old:
+        if side == BID:
+            market["bid_added_qty"] += qty - old
+        else:
+            market["ask_added_qty"] += qty - old
+        return
+    if side == BID:
+        market["bid_removed_qty"] += old - qty
+    else:
+        market["ask_removed_qty"] += old - qty
+    if market["live_orders"] > 0:
         _cancel_ahead(desk, side, level, old, qty, desk.row["cancel_ahead"])
 
 

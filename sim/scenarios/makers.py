@@ -185,16 +185,16 @@ def change(desk, side, level, qty, now):
     on_level(desk, side, level, qty, now)
 
 
-@hot
+@inner
 def _pull(desk, now):
     """Quotes that the new estimate would lose on are cancelled."""
     market = desk.market
     bid = np.int64(desk.ticks[market["tick_grid"], 1, market["bid_rank"]])
     ask = np.int64(desk.ticks[market["tick_grid"], 1, market["ask_rank"]])
     while market["best_bid"] > bid:
-        change(desk, BID, market["best_bid"], 0, now)
+        on_level(desk, BID, market["best_bid"], 0, now)
     while market["best_ask"] < ask:
-        change(desk, ASK, market["best_ask"], 0, now)
+        on_level(desk, ASK, market["best_ask"], 0, now)
 
 
 @inner
