@@ -35,7 +35,8 @@ class Batch:
         )
         self.num_envs = num_envs
         self.random = np.random.default_rng([seed, 1])  # the policy's coins, not the market's
-        self._intents = np.zeros((num_envs, 1, 2), INTENT)
+        self._all_intents = np.zeros((num_envs, 1, 2), INTENT)
+        self._intents = self._all_intents[:, 0]  # of the one market
         self._intents["leg"][:, ASK] = NO  # a sale opens NO, so that nothing ever depends on what is held
         self._intents["leg"][:, BID] = YES
 
@@ -59,7 +60,7 @@ class Batch:
     def step(self, seconds: float) -> Fills:
         """Send what was asked for since the last step, let time pass, forget the requests."""
         self.market["n_prints"] = 0  # as a look at the market does: the fill model reads the prints since then
-        self.engine.submit(self._intents)
+        self.engine.submit(self._all_intents)
         self.engine.advance(seconds)
         self._intents["do"] = 0
         return self._fills()

@@ -181,6 +181,7 @@ def _fresh_account(account, pools):
     account["step"] = 0
     account["next_id"] = 1
     account["events"] = 0
+    account["shocks"] = 1  # block 0 is the first wait
     account["sent_qty"] = 0
     account["shocks"] = 0
     account["gap"] = 0

@@ -146,12 +146,12 @@ FILL = np.dtype(
         ("qty", "<i8"),  # lots, signed in YES space: + bought
         ("fee_uusd", "<i8"),
         ("order_id", "<i8"),
-        ("latent_ppm", "<i8"),  # the synthetic market's true probability; -1 in recordings
-        ("px", "<i8"),
-        ("mid2_px", "<i8"),  # bid + ask just before the fill, without our orders
-        ("sent_mid2_px", "<i8"),  # bid + ask when the order was sent
-        ("market", "<i8"),
-        ("maker", "<i8"),
-        ("leg", "<i8"),
+        ("latent_ppm", "<i4"),  # the synthetic market's true probability; -1 in recordings
+        ("px", "<i4"),
+        ("mid2_px", "<i4"),  # bid + ask just before the fill, without our orders
+        ("sent_mid2_px", "<i4"),  # bid + ask when the order was sent
+        ("market", "<i4"),
+        ("maker", "<i2"),
+        ("leg", "<i2"),
     ]
 )

@@ -17,10 +17,11 @@ from sim.mathematics import normal
 from sim.queue import on_level
 from sim.resting import change_status
 from sim.rng import RESET, SIGNAL, below, uniform
-from sim.scenarios.blocks import BLOCKS, EXPO_UNIT, KIND, PLACE, SIZE, WAIT, exponential, refill
+from sim.scenarios.blocks import EXPO_UNIT, KIND, PLACE, SIZE, WAIT, exponential, refill
 from sim.scenarios.compiled import ADD, CANCEL, FORECAST, INFORMED, NOISE, PPM, REPRICE
 from sim.scenarios.makers import fill_book, reprice
 from sim.scenarios.takers import MARKET_BITS, draw, follow, lots, next_stop, no_limit, noise_lots, react, seldom, walk
+from sim.state import BLOCKS
 from sim.types import ASK, BID, OPEN, SECOND_NS
 
 _UNIT16 = 2.0**-16

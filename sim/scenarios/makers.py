@@ -180,6 +180,12 @@ def level_behind(desk, side, steps):
 
 
 @inner
+def change(desk, side, level, qty, now):
+    """As :func:`sim.queue.on_level`, for changes that come seldom."""
+    on_level(desk, side, level, qty, now)
+
+
+@inner
 def _pull(desk, now):
     """Quotes that the new estimate would lose on are cancelled."""
     market = desk.market

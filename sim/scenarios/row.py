@@ -167,6 +167,14 @@ def make_rows(count: int = 1, **values: float | np.ndarray) -> np.ndarray:
     return rows
 
 
+def benchmark_rows(count: int = 1) -> np.ndarray:
+    """``(count,)`` rows that speed is measured on: the defaults with impact, heavy tails and opponents on."""
+    return make_rows(
+        count, widen=0.01, large_share=0.1, touch_share=0.2, news_large_share=0.05, front_rate=0.3, copy_rate=0.3,
+        fade_spread=0.01, fade_depth=0.1,
+    )  # fmt: skip
+
+
 def check_rows(rows: np.ndarray) -> None:
     """Raise ValueError naming the row, the field, the value and the bounds of the first thing that is wrong."""
     if rows.dtype != ROW or rows.ndim != 1 or len(rows) == 0:

@@ -31,7 +31,6 @@ def _shock_row(world, account):
 def start_beliefs(world, state, env):
     """First beliefs of every group, the markets' expected payouts, and when the first shock comes."""
     account = state.account[env]
-    account["shocks"] = 1
     for group in range(len(world.first_state) - 1):
         low = world.first_state[group]
         high = world.first_state[group + 1]

@@ -17,7 +17,7 @@ from sim.queue import on_level, on_print
 from sim.rng import BURST, philox, uniform
 from sim.scenarios.blocks import EXPO_UNIT, exponential
 from sim.scenarios.compiled import CASCADE, COPY, FRONT, MOMENTUM
-from sim.scenarios.makers import faded, learn, level_behind, widen
+from sim.scenarios.makers import change, faded, learn, level_behind, widen
 from sim.types import ASK, BID, PX_ONE, SECOND_NS
 
 MARKET_BITS = 16  # streams of one market; those of the next lie above
@@ -71,11 +71,6 @@ def walk(desk, taker_side, limit_px, qty, now):
 
 
 @inner
-def _change(desk, side, level, qty, now):
-    on_level(desk, side, level, qty, now)
-
-
-@inner
 def take(desk, taker_side, limit_px, qty, now):
     """As :func:`walk`, for takers who come seldom, with what follows."""
     filled = walk(desk, taker_side, limit_px, qty, now)
@@ -101,7 +96,7 @@ def react(desk, taker_side, filled, now):
         level = market["best_bid"] if side == BID else market["best_ask"]
         if 0 <= level < desk.book.shape[1]:
             shown = desk.book[side, level]
-            _change(desk, side, level, shown - int(math.floor(shown * row["pull"])), now)
+            change(desk, side, level, shown - int(math.floor(shown * row["pull"])), now)
     if row["excite_jump"] > 0.0:
         market["burst_side"] = taker_side
         excite(desk, row["excite_jump"], now)
@@ -161,7 +156,7 @@ def start_cascade(desk, side, now):
             level = level_behind(desk, book_side, steps)
             if level >= 0:
                 shown = desk.book[book_side, level]
-                _change(desk, book_side, level, shown - int(math.floor(shown * row["cascade_pull"])), now)
+                change(desk, book_side, level, shown - int(math.floor(shown * row["cascade_pull"])), now)
     if row["cascade_follow"] > 0.0:
         excite(desk, row["cascade_follow"], now)
 

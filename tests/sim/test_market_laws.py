@@ -1,0 +1,187 @@
+"""Laws of the generated market's makers, takers and opponents (docs/market.md). Fixed seeds; false alarms stated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from by_hand import INTERPRETED, intents
+
+from benchmarks.batch import Batch
+from sim.engine import Engine
+from sim.scenarios import Scenario, synthetic
+from sim.scenarios.portfolio import Place, single
+from sim.scenarios.row import make_rows
+from sim.types import ASK, BID, DO_PLACE, IOC, NO, YES
+
+BUSY = {
+    "widen": 0.02, "pull": 0.3, "large_share": 0.1, "excite": 0.5, "excite_same": 0.8, "momentum_rate": 0.5,
+    "momentum_edge": 0.002, "cascade_rate": 0.01, "cascade_size": 200.0, "front_rate": 2.0, "front_min": 5.0,
+    "copy_rate": 2.0, "fade_spread": 0.02, "fade_depth": 0.5, "watch_delay_ms": 50.0, "news_large_share": 0.1,
+}  # fmt: skip
+
+
+def started(rows, count, seed=0, **more):
+    engine = Engine(synthetic(rows), count, seed=seed, window_s=np.inf, cash_uusd=10**13, **more)
+    engine.reset()
+    return engine
+
+
+def test_the_makers_estimate_is_unbiased_whatever_takers_do():
+    """Mean of belief less estimate: |z| < 4.5 at most once in 100,000 seeds. Our own random takes are in it."""
+    count, steps = (60, 10) if INTERPRETED else (4000, 30)
+    batch = Batch(make_rows(1, maker_rate=0.5, news_rate=2.0, **BUSY), count, 1)
+    batch.engine.reset()
+    for _ in range(steps):
+        batch.take(batch.two_sided(), batch.random.integers(0, 2, count), 5000)
+        batch.step(1.0)
+    gap = (batch.market["latent_ppm"] - batch.market["fair_ppm"]).astype(float)
+    assert gap.std() > 1000  # they do lag
+    assert abs(gap.mean() / (gap.std() / np.sqrt(count))) < 4.5
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.8])
+@pytest.mark.parametrize("ticks", ["linear_cent", "tapered_deci_cent"])
+@pytest.mark.parametrize("belief", [0.03, 0.0712, 0.231, 0.25, 0.262, 0.4995, 0.5])
+def test_quotes_are_the_same_for_yes_and_no(belief, ticks, strength):
+    """A market that believes p quotes bids where one that believes 1 - p quotes asks, to the tick."""
+    mirrored = []
+    for p in (belief, 1.0 - belief):
+        rows = make_rows(1, belief_low=p, belief_high=p, anchor_strength=strength)
+        engine = Engine(Scenario(rows, portfolio=single(Place(ticks=ticks))), 1)
+        engine.reset()
+        market, px_of = engine.state.market[0], engine.grid.px_of
+        mirrored.append((market["fair_ppm"], px_of[market["best_bid"]], px_of[market["best_ask"]], market["anchor_px"]))
+    yes, no = mirrored
+    assert yes[0] + no[0] == 1_000_000
+    assert (yes[1] + no[2], yes[2] + no[1]) == (10_000, 10_000)
+    assert yes[3] + no[3] in (10_000, -2)  # the mirrored anchor, or none
+
+
+def test_an_anchor_pulls_by_its_formula():
+    """At 26 cents, 1 cent from an anchor that reaches 3: 0.5 x 1 x (1 - 1/3) = 1/3 cent, rounded down to the ppm."""
+    engine = started(make_rows(1, belief_low=0.26, belief_high=0.26, anchor_strength=0.5, anchor_width=0.03), 1)
+    assert engine.state.market["fair_ppm"][0] == 260_000 - 3_333
+    assert engine.state.market["anchor_px"][0] == 2500
+
+
+def test_a_tapered_table_quotes_tenths_of_a_cent_at_the_edges():
+    """Belief 5 cents less and plus 0.6: bid 4.4, ask 5.6 cents, both on the table; the next levels are a tenth away."""
+    rows = make_rows(1, belief_low=0.05, belief_high=0.05)
+    engine = Engine(Scenario(rows, portfolio=single(Place(ticks="tapered_deci_cent"))), 1)
+    engine.reset()
+    shown = engine.grid.px_of[np.flatnonzero(engine.state.book[0, BID])]
+    assert shown.tolist() == [390, 400, 410, 420, 430, 440]
+    assert engine.grid.px_of[np.flatnonzero(engine.state.book[0, ASK])].tolist() == [560, 570, 580, 590, 600, 610]
+
+
+def test_followers_multiply_takers_as_the_branching_ratio_says():
+    """2 takers a second, each bringing 0.5 more: 4 a second in the long run, on a book too deep to be walked.
+
+    The count's variance is mean / (1 - n)**3 = 8 x mean for an exponential kernel's long run; six standard errors.
+    """
+    count, seconds = (5, 40.0) if INTERPRETED else (100, 200.0)
+    rows = make_rows(1, noise_rate=2.0, informed_rate=0.0, news_rate=0.0, excite=0.5, excite_life_s=0.5, depth=1e5,
+                     belief_low=0.5, belief_high=0.5, cancel_rate=0.0, add_rate=0.0, life_s=1e4)  # fmt: skip
+    engine = started(rows, count)
+    engine.advance(10.0)
+    before = engine.state.market["n_prints"].sum()
+    engine.advance(seconds)
+    takers = engine.state.market["n_prints"].sum() - before
+    mean = 4.0 * seconds * count
+    assert abs(takers - mean) < 6 * np.sqrt(4 * mean)  # (1 - n)**-2 = 4 times a Poisson count's variance
+
+
+def took(engine, side, contracts):
+    engine.submit(
+        intents(
+            engine,
+            **{"bid" if side == BID else "ask": {
+                "do": DO_PLACE, "px": 9900 if side == BID else 100, "qty": contracts * 100,
+                "leg": YES if side == BID else NO, "tif": IOC,
+            }},
+        )
+    )  # fmt: skip
+
+
+QUIET = {
+    "news_rate": 0.0, "informed_rate": 0.0, "noise_rate": 0.0, "add_rate": 0.0, "cancel_rate": 0.0, "depth": 5000.0,
+    "belief_low": 0.5, "belief_high": 0.5, "order_delay_ms": 0.0, "maker_rate": 20.0,
+}  # fmt: skip
+
+
+def test_a_take_of_ours_widens_the_quotes_and_they_come_back():
+    """100 contracts at 0.04 a hundred: 0.6 + 4 cents from 50, so 45 and 55; one life later about 0.6 + 1.5."""
+    engine = started(make_rows(1, widen=0.04, resilience_s=2.0, **QUIET), 1)
+    took(engine, BID, 100)
+    engine.advance(0.2)
+    wide = spread(engine)
+    assert wide == 1000
+    engine.advance(1.8)
+    assert 400 <= spread(engine) <= 600
+    engine.advance(20.0)
+    assert spread(engine) == 200
+
+
+def spread(engine):
+    market, px_of = engine.state.market[0], engine.grid.px_of
+    return px_of[market["best_ask"]] - px_of[market["best_bid"]]
+
+
+@pytest.mark.parametrize("who", ["front", "copy"])
+def test_opponents_take_our_side_after_their_delay_and_less_than_we_did(who):
+    share = {f"{who}_rate": 20.0, f"{who}_share": 0.4}
+    engine = started(make_rows(1, watch_delay_ms=500.0, **share, **QUIET), 4)
+    took(engine, ASK, 100)
+    engine.advance(0.4)
+    assert (engine.state.market["n_prints"] == 0).all()
+    engine.advance(3.0)
+    assert (engine.state.market["sold_qty"] == 4000).all()  # 0.4 of 100 contracts, in lots
+    assert (engine.state.market["bought_qty"] == 0).all()
+
+
+def test_a_cascade_thins_the_book_and_says_so():
+    rows = make_rows(1, **{**QUIET, "maker_rate": 0.001}, cascade_rate=2.0, cascade_pull=0.9, cascade_follow=0.0)
+    engine = started(rows, 1)
+    before = engine.state.market["bid_total_qty"][0]
+    engine.advance(2.0)
+    market = engine.state.market[0]
+    assert market["cascade_until_ns"] > market["book_ns"]
+    assert market["bid_total_qty"] == pytest.approx(0.1 * before, rel=0.01)
+
+
+POLICIES = ("random", "pump and dump", "momentum", "lure")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.compiled
+def test_no_taker_earns_from_followers_cascades_and_opponents(policy):
+    """Mean result a contract below minus a tenth of a cent, with 4.5 standard errors to spare.
+
+    Each contract is worth the belief at its fill: the payout's mean, given all until then.
+    """
+    count, steps = 2000, 60
+    rows = make_rows(1, informed_rate=0.0, **{**BUSY, "momentum_rate": 0.0, "cascade_rate": 0.0, "cascade_size": 0.0})
+    batch = Batch(rows, count, 3, fill_model="optimistic")
+    batch.engine.reset()
+    worth, taken = np.zeros(count), np.zeros(count)
+    past = batch.market["mid2_px"].copy()
+    for step in range(steps):
+        everyone = batch.two_sided()
+        if policy == "pump and dump":
+            side = np.full(count, BID if step % 8 < 5 else ASK)
+        elif policy == "momentum":
+            side = np.where(batch.market["mid2_px"] > past, BID, ASK)
+        else:
+            side = batch.random.integers(0, 2, count)
+        past = batch.market["mid2_px"].copy()
+        if policy == "lure" and step % 2:
+            batch.post(everyone, np.full(count, ASK), 2500, batch.touch_px())
+        else:
+            batch.take(everyone, np.full(count, BID) if policy == "lure" else side, 2500)
+        fills = batch.step(1.0)
+        gain = fills.latent - fills.value
+        worth += gain[:, BID] - gain[:, ASK] - fills.fee_uusd.sum(axis=1)
+        taken += fills.qty.sum(axis=1)
+    result = worth / 100 / (taken.mean() / 100) / 100  # cents a contract, per environment
+    error = result.std() / np.sqrt(count)
+    assert result.mean() + 4.5 * error < -0.1, (result.mean(), error)
