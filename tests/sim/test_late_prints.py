@@ -33,6 +33,17 @@ def test_either_order_ends_alike(rule, printed, dropped):
     assert before[0] == lots(max(0, min(10, printed - 80)))
 
 
+def test_the_worked_example():
+    """docs/fills.md in lots: 80 ahead, 20 behind, a drop of 50 and a print of 30; 50 - floor(20 x 50 / 70) = 36."""
+    for print_s, drop_s in ((3, 3.2), (3.2, 3)):
+        rows = sorted([(print_s, trade(print_s, ASK, 5000, 0.3)), (drop_s, level(drop_s, BID, 5000, 0.5))])
+        book = opening({5000: 0.8, 4900: 50}, {5200: 100})
+        late = [row for _, row in rows]
+        engine = engine_on(tape(*book, level(2, BID, 5000, 1), *late, FAR, fees=(FREE,)))
+        assert send(engine, bid=buy(5000, 10), until=20)[0] == 0
+        assert engine.state.orders["ahead_qty"][0, 0] == 36
+
+
 def test_too_late_a_print_is_another_trade():
     """The drop of 30 took floor(30 x 80 / 100) = 24 of the 80 ahead; a print of 30 a second later eats 30 of the 56."""
     assert play(level(3, BID, 5000, 70), trade(4, ASK, 5000, 30))[:2] == (0, lots(56 - 30))
