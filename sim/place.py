@@ -1,6 +1,6 @@
 """Our place in a level's queue: what stands ahead, and which of the level's drops were trades (docs/fills.md).
 
-A trade shows twice in a feed: as a print, and as a drop of the level. Either may come first, and neither may count twice:
+A trade shows twice in a feed: as a print, and as a drop of the level. Either may come first, and it counts once:
 
 * a print without its drop leaves a *credit*, which the next drops of the level use up;
 * a drop without a print is a cancel for now, and a *debit*: a print that comes within the row's ``late_print_ms`` uses

@@ -80,8 +80,8 @@ def events_in_lots(tape: Tape, name: str, grid: Grid, tick_offset: int, fee_offs
     if unknown.any():
         row = int(np.argmax(unknown))
         raise ValueError(
-            f"tape {name}, row {row}: STATUS {events['qty'][row]}; expected {PENDING} (pending) to {CLOSED} (closed), or "
-            f"{HALTED} (halted): "
+            f"tape {name}, row {row}: STATUS {events['qty'][row]}; expected {PENDING} (pending) to {CLOSED} (closed) "
+            f"or {HALTED} (halted): "
             "what a market pays is said by SETTLE"
         )
     off = priced & (grid.level_of[np.where(priced, events["px"], 0)] < 0)

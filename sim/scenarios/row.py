@@ -217,8 +217,8 @@ def _check_venue_side(rows: np.ndarray) -> None:
         if bad.any():
             index = int(np.argmax(bad))
             raise ValueError(
-                f"scenario row {index}: {name}_tail99_ms = {tail[index]} does not fit {name}_tail_ms = {median[index]}; "
-                f"expected 0 (exponential), or above the median and at most {MAX_TAIL_RATIO:.0f} times it"
+                f"scenario row {index}: {name}_tail99_ms = {tail[index]} does not fit {name}_tail_ms = "
+                f"{median[index]}; expected 0 (exponential), or above it and at most {MAX_TAIL_RATIO:.0f} times it"
             )
 
 

@@ -126,15 +126,9 @@ class Market(PassiveFills):
 
     def refusal(self, order: Order, now: int) -> int:
         """Why the venue refuses an order."""
-        closed = self.shut()
-        if closed:
-            return closed
-        if order.tif != GTC and (order.post_only or order.expiry):
-            return REJECT_ORDER_TYPE
-        if self.triggered:
-            return REJECT_GROUP
-        if self.too_soon(order.expiry, now):
-            return REJECT_EXPIRY
+        unwelcome = self.shut() or self.unwelcome(order, now)
+        if unwelcome:
+            return unwelcome
         if order.px not in self.prices:
             return REJECT_OFF_GRID
         if order.reduce and order.qty == 0:
@@ -149,6 +143,14 @@ class Market(PassiveFills):
         if not order.reduce and self.worst_cost(order) > self.account.free:
             return REJECT_CASH
         return REJECT_NONE
+
+    def unwelcome(self, order: Order, now: int) -> int:
+        """Why the venue refuses an order whatever its price and size."""
+        if order.tif != GTC and (order.post_only or order.expiry):
+            return REJECT_ORDER_TYPE
+        if self.triggered:
+            return REJECT_GROUP
+        return REJECT_EXPIRY if self.too_soon(order.expiry, now) else REJECT_NONE
 
     def shut(self) -> int:
         """Why the market takes no orders now."""
@@ -190,20 +192,10 @@ class Market(PassiveFills):
             reason = REJECT_FOK_UNFILLED
         if reason:
             return reason
-        plan = self.walk(order, now)
-        if round(self.row["self_trade"]) == 0:
-            for other in own:
-                self.seen["self-cross"] += 1
-                self.account.drop(other)
-        elif own:
-            plan = self._until(plan, own)
-        self._take(order, plan, now)
-        if own and round(self.row["self_trade"]) == 1 and order.qty and not self._budget_spent(order, own, plan):
+        reason = self._match(order, own, now)
+        if reason or self.triggered:
             self.stop_triggered()
-            return REJECT_SELF_TRADE
-        if self.triggered:
-            self.stop_triggered()
-            return REJECT_NONE
+            return reason
         self.seen["fill or kill filled"] += order.tif == FOK and order.qty == 0
         if order.qty == 0 or not order.may_rest:
             self.seen["immediate order left something"] += order.qty > 0
@@ -218,6 +210,19 @@ class Market(PassiveFills):
             order.reserved = price * order.qty + fee_reserve(self.schedule, price, price, order.qty, True)
         order.ends_ns = self.ends(order.expiry)
         self.join(order, now)
+        return REJECT_NONE
+
+    def _match(self, order: Order, own: list[Order], now: int) -> int:
+        """Take what the venue lets us; ours that meet give way as the row says. Returns why the rest is refused."""
+        plan = self.walk(order, now)
+        if own and round(self.row["self_trade"]) == 1:
+            plan = self._until(plan, own)
+            self._take(order, plan, now)
+            return REJECT_SELF_TRADE if order.qty and not self._budget_spent(order, own, plan) else REJECT_NONE
+        for other in own:
+            self.seen["self-cross"] += 1
+            self.account.drop(other)
+        self._take(order, plan, now)
         return REJECT_NONE
 
     def _own_that_cross(self, order: Order) -> list[Order]:

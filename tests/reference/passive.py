@@ -66,19 +66,7 @@ class PassiveFills:
 
     def _serve(self, side: int, px: int, qty: int, side_unknown: bool, now: int) -> None:
         queue = self._met_by(side, px)
-        late = []
-        for order in queue:
-            if order.px == px and not side_unknown:
-                explained = min(qty, order.debit) if self._may_be_explained(order, now) else 0
-                if explained:
-                    self.seen["a late print"] += 1
-                    self.seen["a late print explains part of a drop"] += explained < order.debit
-                    order.ahead = order.front
-                    late.append(order)
-                    order.debit -= explained
-                else:
-                    order.debit = 0
-                order.credit += qty - explained
+        late = [] if side_unknown else self._expect([order for order in queue if order.px == px], qty, now)
         left = qty
         for order in queue:
             if left == 0:
@@ -127,6 +115,22 @@ class PassiveFills:
         reached = uniform(word) < chance
         self.seen["probabilistic: reached" if reached else "probabilistic: missed"] += 1
         return left if reached else 0
+
+    def _expect(self, orders: list[Order], qty: int, now: int) -> list[Order]:
+        """A print at their price explains drops that have come or will come; returns those whose debit it uses."""
+        late = []
+        for order in orders:
+            explained = min(qty, order.debit) if self._may_be_explained(order, now) else 0
+            order.credit += qty - explained
+            if not explained:
+                order.debit = 0
+                continue
+            self.seen["a late print"] += 1
+            self.seen["a late print explains part of a drop"] += explained < order.debit
+            order.debit -= explained
+            order.ahead = order.front
+            late.append(order)
+        return late
 
     def _may_be_explained(self, order: Order, now: int) -> bool:
         return order.debit > 0 and now - order.debit_ns <= round(self.row["late_print_ms"] * 1e6)

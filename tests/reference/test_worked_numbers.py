@@ -25,8 +25,8 @@ def draw(purpose, step, stream):
 
 def market(*, fill_model="queue", schedule=FREE, netting=True, recorded=True, row=()):
     made = Market(
-        Account(10**10, netting, Counter()), {**ROW, **dict(row)}, FILL_MODELS.index(fill_model), VENUE._replace(netting=netting), schedule,
-        set(range(100, 10_000, 100)), draw, Counter(), recorded=recorded,
+        Account(10**10, netting, Counter()), {**ROW, **dict(row)}, FILL_MODELS.index(fill_model),
+        VENUE._replace(netting=netting), schedule, set(range(100, 10_000, 100)), draw, Counter(), recorded=recorded,
     )  # fmt: skip
     made.status = OPEN
     return made
@@ -84,10 +84,10 @@ def test_a_hundred_ahead_of_our_fifty():
     assert filled == [0, 1000, 5000]
 
 
-@pytest.mark.parametrize(("share", "ahead"), [(1.0, 40), (0.0, 80)])
-def test_a_cancel_takes_from_ahead_of_us_in_proportion_or_never(share, ahead):
+@pytest.mark.parametrize(("rule", "ahead"), [(1.0, 40), (0.0, 80)])
+def test_a_cancel_takes_from_ahead_of_us_in_proportion_or_never(rule, ahead):
     # 80 ahead, 20 more behind us; 50 of these 100 are cancelled: 80 - floor(50 x 80 / 100) = 40
-    venue = market(row={"cancel_ahead": share})
+    venue = market(row={"cancel_rule": rule})
     venue.book.put(BID, 5000, 80)
     venue.accept(buy(5000, 10), 0)
     venue.change_level(BID, 5000, 100, 1)

@@ -18,6 +18,7 @@ from sim.types import (
     CLEAR,
     DO_CANCEL,
     DO_PLACE,
+    DO_RESET_GROUP,
     END_OF_BATCH,
     EVENT,
     GTC,
@@ -106,11 +107,11 @@ def intents(engine, **sides):
     return result
 
 
-def buy(px, contracts, *, leg=YES, tif=GTC, post_only=0, budget=0):
+def buy(px, contracts, *, leg=YES, tif=GTC, post_only=0, budget=0, expiry=0):
     """Fields of an order that buys in YES space (column BID): buys YES, or sells NO that is held."""
     return {
         "do": DO_PLACE, "px": px, "qty": lots(contracts), "leg": leg, "tif": tif, "post_only": post_only,
-        "budget_uusd": budget,
+        "budget_uusd": budget, "expiry_ns": round(expiry * SECOND_NS),
     }  # fmt: skip
 
 
@@ -120,6 +121,7 @@ def sell(px, contracts, *, leg=NO, **more):
 
 
 CANCEL = {"do": DO_CANCEL}
+RESET_GROUP = {"do": DO_RESET_GROUP}
 
 
 def send(engine, *, until=None, seconds=None, **sides):

@@ -311,7 +311,7 @@ def test_stamps_and_sequence_numbers_are_counted_not_errors():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ((13, -1, 0, 0), "unknown kind"),
+        ((14, -1, 0, 0), "unknown kind"),
         ((LEVEL, BID, 10_000, 1), "price of a level"),
         ((TRADE, BID, 10_001, 1), "price; expected 0 to 10000"),
         ((LEVEL, -1, 4000, 1), "side of a level"),
