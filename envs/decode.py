@@ -1,5 +1,7 @@
 """What of an action table can be done now, and the intents of a choice: one rule serves mask and decoder.
 
+Every market has a choice of its own in every step, so several legs of one trade go out together.
+
 A row that cannot be done is masked. If it is chosen all the same nothing is sent, and its reason comes back.
 """
 
@@ -57,31 +59,32 @@ def order_side(verb, leg):
 
 
 @inner
-def _prices(px_of, up, down, reach_up, reach_down, market, levels):
+def _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels):
     """Limits: crossing on BID and ASK, joining on BID and ASK."""
-    grid = market["tick_grid"]
-    cross_bid = cross_ask = join_bid = join_ask = -1
-    if market["best_ask"] < levels:
-        best = px_of[market["best_ask"]]
-        cross_bid = int(reach_up[grid, best])
-        join_ask = int(up[grid, best])
-    if market["best_bid"] >= 0:
-        best = px_of[market["best_bid"]]
-        cross_ask = int(reach_down[grid, best])
-        join_bid = int(down[grid, best])
-    return cross_bid, cross_ask, join_bid, join_ask
+    grid, bid, ask = market["tick_grid"], market["best_bid"], market["best_ask"]
+    buy = sell = join_buy = join_sell = -1
+    if ask < levels:
+        buy = int(cross_bid[grid, ask])
+        join_sell = int(join_ask[grid, ask])
+    if bid >= 0:
+        sell = int(cross_ask[grid, bid])
+        join_buy = int(join_bid[grid, bid])
+    return buy, sell, join_buy, join_sell
 
 
 @inner
-def _means(pool, position, orders, cancels_first):
+def _means(pool, market, cancels_first):
     """Cash for BID and ASK, YES and NO lots, and whether BID and ASK are quoted.
 
     What a new order on a side replaces counts as free, unless its cancel may arrive later than the order.
     """
     cash_bid = cash_ask = pool["cash_uusd"] - pool["reserved_uusd"]
+    position, orders = market["position"], market["orders"]
     yes = position["yes_qty"] - position["yes_held_qty"]
     no = position["no_qty"] - position["no_held_qty"]
     quoted_bid = quoted_ask = 0
+    if market["live_orders"] == 0:
+        return cash_bid, cash_ask, yes, no, quoted_bid, quoted_ask
     for index in range(ORDER_SLOTS):
         order = orders[index]
         if order["id"] == 0:
@@ -151,25 +154,34 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
     return REJECT_NONE if _affordable(fees, offer.fee, price, qty, cross, cash) else REJECT_CASH
 
 
-@kernel
-def write_masks(rules, pools, markets, rows, first, last, verdicts, out):
-    """``out`` bool ``(N, A)``: which rows can be done now. ``verdicts`` int64 ``(A,)`` is scratch.
+@inner
+def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels):
+    prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
+    means = _means(pool, market, cancels_first[market["row"]])
+    return Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
 
-    Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between:
-    cost grows with size, and every other reason but a size below the venue's smallest does not look at it.
+
+@kernel
+def write_masks(rules, pools, markets, rows, wanted, first, last, verdicts, out):
+    """``out`` bool ``(N x M, A)``: which rows can be done now, where ``wanted`` bool ``(N,)``; others stay.
+
+    ``verdicts`` int64 ``(A,)`` is scratch. Rows of one kind differ in size only. Where the smallest and the largest get
+    the same answer, so do all between: cost grows with size, and every other reason but a size below the venue's
+    smallest does not look at it. Each market is judged as if nothing were done in the others: legs that only together
+    cost too much are refused by the venue, in the order they arrive there.
     """
-    px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
-    reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
-    levels = len(px_of)
+    join_bid, join_ask, cross_bid, cross_ask = rules.join_bid, rules.join_ask, rules.cross_bid, rules.cross_ask
+    fees, cancels_first, levels = rules.fees, rules.cancels_first, len(rules.px_of)
     verb, leg, qty, cross = rows.verb, rows.leg, rows.qty, rows.cross
     kind, smallest, largest = rows.kind, rows.smallest, rows.largest
-    for env in range(first, last):
-        slot = env  # one market an environment
+    width = len(markets) // len(pools)
+    for slot in range(first * width, last * width):
+        env = slot // width
+        if not wanted[env]:
+            continue
         market = markets[slot]
         pool = pools[env, market["venue"]]
-        prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
-        means = _means(pool, market["position"], market["orders"], cancels_first[market["row"]])
-        offer = Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels)
         mixed = False
         for k in range(len(smallest)):
             row = smallest[k]
@@ -180,60 +192,58 @@ def write_masks(rules, pools, markets, rows, first, last, verdicts, out):
                 if reason != _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row]):
                     reason = -1
                     mixed = True
-            verdicts[k] = reason
+            verdicts[k] = reason == REJECT_NONE if reason >= 0 else -1
         for row in range(len(verb)):
-            out[env, row] = verdicts[kind[row]] == REJECT_NONE
+            out[slot, row] = verdicts[kind[row]] == 1
         if mixed:
-            _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, env, out)
+            _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, slot, out)
 
 
 @inner
-def _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, env, out):
+def _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, slot, out):
     """Judge the rows of kinds without one answer. Apart: a loop hardly ever entered would slow the one above."""
     for row in range(len(verb)):
         if verdicts[kind[row]] < 0:
             reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
-            out[env, row] = reason == REJECT_NONE
+            out[slot, row] = reason == REJECT_NONE
 
 
 @kernel
 def decode(rules, accounts, pools, markets, rows, first, last, actions, intents, rejects):
-    """Turn ``actions`` int64 ``(N,)`` into ``intents`` INTENT ``(N, 2)``.
+    """Turn ``actions`` int64 ``(N x M,)`` into ``intents`` INTENT ``(N, M, 2)``.
 
-    ``rejects`` int32 ``(N,)`` says why an action was not sent; 0 = it was, or asked for nothing. Finished episodes send
-    nothing and are refused nothing.
+    ``rejects`` int32 ``(N x M,)`` says why an action was not sent; 0 = it was, or asked for nothing. Finished episodes
+    send nothing and are refused nothing.
     """
-    px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
-    reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
-    levels = len(px_of)
-    for env in range(first, last):
-        intents[env, BID]["do"] = DO_NOTHING
-        intents[env, ASK]["do"] = DO_NOTHING
-        rejects[env] = REJECT_NONE
-        row = actions[env]
+    join_bid, join_ask, cross_bid, cross_ask = rules.join_bid, rules.join_ask, rules.cross_bid, rules.cross_ask
+    fees, cancels_first, levels = rules.fees, rules.cancels_first, len(rules.px_of)
+    width = len(markets) // len(accounts)
+    for slot in range(first * width, last * width):
+        env, index = slot // width, slot % width
+        intents[env, index, BID]["do"] = DO_NOTHING
+        intents[env, index, ASK]["do"] = DO_NOTHING
+        rejects[slot] = REJECT_NONE
+        row = actions[slot]
         verb, leg, qty, cross = rows.verb[row], rows.leg[row], rows.qty[row], rows.cross[row]
-        slot = env  # one market an environment
         account, market = accounts[env], markets[slot]
         if account["done"] == 1 or verb == HOLD:
             continue
-        prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
         pool = pools[env, market["venue"]]
-        means = _means(pool, market["position"], market["orders"], cancels_first[market["row"]])
-        offer = Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels)
         reason = _reason_at_any_size(offer, verb, leg, cross)
         if reason == REJECT_NONE:
             reason = _reason_of_size(offer, fees, verb, leg, qty, cross)
-        rejects[env] = reason
+        rejects[slot] = reason
         if reason != REJECT_NONE:
             continue
         if verb == CANCEL:
             if leg != NO:
-                intents[env, BID]["do"] = DO_CANCEL
+                intents[env, index, BID]["do"] = DO_CANCEL
             if leg != YES:
-                intents[env, ASK]["do"] = DO_CANCEL
+                intents[env, index, ASK]["do"] = DO_CANCEL
         else:
             side = order_side(verb, leg)
-            _place(intents[env, side], offer, side, verb, leg, qty, cross)
+            _place(intents[env, index, side], offer, side, verb, leg, qty, cross)
 
 
 @inner

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 
 from sim.account import fill_resting
+from sim.activity import on_change_seen, on_print_seen
 from sim.book import set_level
 from sim.kernel import hot, inner, kernel
 from sim.mathematics import exp, log
@@ -137,6 +138,7 @@ def on_print(desk, taker_side, px, qty, now):
     ``taker_side`` -1 means the venue did not say: then only orders the print went through are filled.
     """
     market = desk.market
+    on_print_seen(desk.market, desk.px_of, taker_side, px, qty, now)
     market["trade_ns"] = now
     market["last_px"] = px
     market["last_side"] = taker_side
@@ -179,6 +181,7 @@ def on_level(desk, side, level, qty, now):
     if qty == old:
         return
     market = desk.market
+    on_change_seen(desk.market, desk.px_of, side, qty - old, now)
     market["book_ns"] = now
     market["n_events"] += 1
     desk.account["events"] += 1

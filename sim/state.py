@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.activity import ACTIVITY
 from sim.types import FILL
 
 ORDER_SLOTS = 4  # own orders per market: one wanted a side, and as many whose cancel is still in flight
@@ -165,6 +166,7 @@ MARKET = np.dtype(
         ("high", "<i8"),
         ("in_snapshot", "<i8"),  # a CLEAR has come and its levels are still coming
         ("live_orders", "<i8"),  # how many of `orders` rest in the book
+        ("activity", ACTIVITY),  # what its public events add up to
         ("position", POSITION),
         ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting
         ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight
