@@ -7,6 +7,8 @@ import sys
 
 COMMANDS = {
     "env": "environment steps a second on one core, features and strategy included",
+    "ofi": "taker flow against book imbalance as a forecast of the next 5 seconds, on recorded days",
+    "detection": "anchors and cascades found in the features of unseen synthetic rows",
     "replay": "events a second from an in-memory tape, and from file to book",
     "train": "PPO end to end beside the bound of its own networks on random data",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",

@@ -42,7 +42,7 @@ class Autoreset:
     """Begins episodes of a core's N rows and puts each observation where its mode wants it.
 
     A step has written the observations of all rows but the resting ones when ``finish`` is called. Of a step's buffers
-    ``now`` the arrays ``obs``, ``final_obs`` and ``action_mask`` are touched, each with M rows an environment.
+    ``now`` the arrays ``obs`` and ``action_mask`` are touched, each with M rows an environment.
     ``resting`` bool ``(N,)``: the environments whose episode is over and whose next one has not begun.
     """
 
@@ -68,13 +68,15 @@ class Autoreset:
         self.resting[:] = resting
         self._last = last
 
-    def finish(self, ended: np.ndarray, now: Any) -> None:
+    def finish(self, ended: np.ndarray, now: Any) -> np.ndarray | None:
         """After a step in which the episodes of ``ended`` bool ``(N,)`` ended: begin what the mode says.
 
-        In SAME_STEP mode their last observation goes to ``now.final_obs``.
+        Returns the last observations ``(N x M, F)`` of those that ended and began again, in SAME_STEP mode: an array of
+        zeros elsewhere, which cost no memory until written. None where there are none.
         """
+        final_obs = None
         if self.mode is AutoresetMode.SAME_STEP:
-            self._finish_same_step(ended, now)
+            final_obs = self._finish_same_step(ended, now) if ended.any() else None
         elif self.mode is AutoresetMode.NEXT_STEP:
             self._finish_next_step(ended, now)
         else:
@@ -82,13 +84,15 @@ class Autoreset:
                 self._repeat(self.resting, now)
             self.resting |= ended
         self._last = Seen(now.obs, now.action_mask)
+        return final_obs
 
-    def _finish_same_step(self, ended: np.ndarray, now: Any) -> None:
-        if ended.any():
-            slots = self._slots(ended, now.obs)
-            now.final_obs[slots] = now.obs[slots]
-            self.core.begin(ended)
-            self.core.observe(ended, now)
+    def _finish_same_step(self, ended: np.ndarray, now: Any) -> np.ndarray:
+        slots = self._slots(ended, now.obs)
+        final_obs = np.zeros(now.obs.shape, now.obs.dtype)
+        final_obs[slots] = now.obs[slots]
+        self.core.begin(ended)
+        self.core.observe(ended, now)
+        return final_obs
 
     def _finish_next_step(self, ended: np.ndarray, now: Any) -> None:
         if self.resting.any():

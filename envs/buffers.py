@@ -11,7 +11,6 @@ class Buffers(NamedTuple):
     """N environments of M markets, F features, A actions, R reward terms, K costs; S = N x M slots."""
 
     obs: np.ndarray  # (S, F) float32
-    final_obs: np.ndarray  # (S, F) float32
     action_mask: np.ndarray  # (S, A) bool
     reward: np.ndarray  # (N,) float64
     reward_terms: np.ndarray  # (N, R) float64
@@ -31,7 +30,6 @@ def make_buffers(num_envs: int, markets: int, features: int, actions: int, rewar
     slots = num_envs * markets
     return Buffers(
         obs=np.zeros((slots, features), np.float32),
-        final_obs=np.zeros((slots, features), np.float32),
         action_mask=np.zeros((slots, actions), np.bool_),
         reward=np.zeros(num_envs),
         reward_terms=np.zeros((num_envs, rewards)),

@@ -65,7 +65,7 @@ class Core:
             cut=engine.truncated,
             awake=np.ones(count, np.bool_),
         )
-        sizes = (len(schema.features), len(links.low), len(table.listed))
+        sizes = (len(schema.features), len(links.low))
         self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
         self._pace = (round(dt_s * SECOND_NS), _ANY_NUMBER) if events is None else (0, events)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from envs.features import FAIR_OUTLIER, FAIR_STALE_S
-from sim.kernel import inner
+from sim.kernel import hot, inner
 from sim.scales import EDGE_HALF, SIZE_HALF
 from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPEN, PX_ONE, SECOND_NS
 
@@ -134,17 +134,21 @@ def _insert(values, count, value):
     values[place] = value
 
 
+@hot
+def fair_forecast(market, now):
+    """Fair value in dollars and the number of its sources, of a market without links: a forecast that is not stale."""
+    fresh = market["signal_ppm"] >= 0 and now - market["signal_ns"] <= _STALE_NS
+    return (market["signal_ppm"] * 1e-6, 1.0) if fresh else (0.0, 0.0)
+
+
 @inner
 def fair_value(markets, slot0, index, links, levels, now, verdicts, values):
     """Fair value in dollars and the number of healthy sources, 0 = not known. ``values`` float64 is scratch.
 
     The mean of those sources that are no further than FAIR_OUTLIER from the median of all that are fresh.
     """
-    market = markets[slot0 + index]
-    count = 0
-    if market["signal_ppm"] >= 0 and now - market["signal_ns"] <= _STALE_NS:
-        values[0] = market["signal_ppm"] * 1e-6
-        count = 1
+    values[0], known = fair_forecast(markets[slot0 + index], now)
+    count = 1 if known > 0.0 else 0
     for member in range(links.member_first[index], links.member_first[index + 1]):
         leg = links.member[member]
         bound = links.bound_of[leg]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sim.kernel import inner, kernel
+import numpy as np
+
+from sim.kernel import hot, inner, kernel
 from sim.state import ORDER_SLOTS
 from sim.strategies.decision import BUY, CANCEL, HOLD, SELL
 from sim.types import (
@@ -52,13 +54,13 @@ class Offer(NamedTuple):
     quoted_ask: int
 
 
-@inner
+@hot
 def order_side(verb, leg):
     """Side of the book an order goes to: BID for ``buy YES`` and ``sell NO``."""
     return BID if (verb == BUY) == (leg == YES) else ASK
 
 
-@inner
+@hot
 def _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels):
     """Limits: crossing on BID and ASK, joining on BID and ASK."""
     grid, bid, ask = market["tick_grid"], market["best_bid"], market["best_ask"]
@@ -72,7 +74,7 @@ def _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels):
     return buy, sell, join_buy, join_sell
 
 
-@inner
+@hot
 def _means(pool, market, cancels_first):
     """Cash for BID and ASK, YES and NO lots, and whether BID and ASK are quoted.
 
@@ -105,24 +107,28 @@ def _means(pool, market, cancels_first):
     return cash_bid, cash_ask, yes, no, quoted_bid, quoted_ask
 
 
-@inner
+@hot
 def _affordable(fees, fee, price, qty, cross, cash):
     """Whether ``cash`` covers the most that an opening order can cost: the engine asks for no more when it arrives."""
-    if 2 * qty * PX_ONE + PX_ONE <= cash:
-        return True  # a contract costs below $1, and its fee below $1 in any rounding: no need to look closer
+    # a contract costs below $1, and its fee below $1 in any rounding: no need to look closer
+    return 2 * qty * PX_ONE + PX_ONE <= cash or _just_affordable(fees, fee, price, qty, cross, cash)
+
+
+@inner
+def _just_affordable(fees, fee, price, qty, cross, cash):
     if cross:
         return price * qty + fee_bound(fees, fee, 0, price, qty, False) <= cash
     return price * qty + fee_bound(fees, fee, price, price, qty, True) <= cash
 
 
-@inner
+@hot
 def _limit_px(offer, side, cross):
     if side == BID:
         return offer.cross_bid if cross else offer.join_bid
     return offer.cross_ask if cross else offer.join_ask
 
 
-@inner
+@hot
 def _reason_at_any_size(offer, verb, leg, cross):
     """Why no size of a kind of row can be done; 0 where the size decides."""
     if verb == HOLD:
@@ -138,7 +144,7 @@ def _reason_at_any_size(offer, verb, leg, cross):
     return REJECT_NO_QUOTE if _limit_px(offer, order_side(verb, leg), cross) < 0 else REJECT_NONE
 
 
-@inner
+@hot
 def _reason_of_size(offer, fees, verb, leg, qty, cross):
     """Why a row of a kind that can be done cannot be done in its size; 0 where it can."""
     if verb == SELL:
@@ -154,7 +160,7 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
     return REJECT_NONE if _affordable(fees, offer.fee, price, qty, cross, cash) else REJECT_CASH
 
 
-@inner
+@hot
 def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels):
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
@@ -162,10 +168,10 @@ def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market
 
 
 @kernel
-def write_masks(rules, pools, markets, rows, wanted, first, last, verdicts, out):
+def write_masks(rules, pools, markets, rows, wanted, first, last, out):
     """``out`` bool ``(N x M, A)``: which rows can be done now, where ``wanted`` bool ``(N,)``; others stay.
 
-    ``verdicts`` int64 ``(A,)`` is scratch. Rows of one kind differ in size only. Where the smallest and the largest get
+    Rows of one kind differ in size only. Where the smallest and the largest get
     the same answer, so do all between: cost grows with size, and every other reason but a size below the venue's
     smallest does not look at it. Each market is judged as if nothing were done in the others: legs that only together
     cost too much are refused by the venue, in the order they arrive there.
@@ -182,28 +188,27 @@ def write_masks(rules, pools, markets, rows, wanted, first, last, verdicts, out)
         market = markets[slot]
         pool = pools[env, market["venue"]]
         offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels)
-        mixed = False
+        allowed = mixed = 0  # bits, one a kind
         for k in range(len(smallest)):
             row = smallest[k]
-            reason = _reason_at_any_size(offer, verb[row], leg[row], cross[row])
-            if reason == REJECT_NONE:
-                reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
-                row = largest[k]
-                if reason != _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row]):
-                    reason = -1
-                    mixed = True
-            verdicts[k] = reason == REJECT_NONE if reason >= 0 else -1
+            if _reason_at_any_size(offer, verb[row], leg[row], cross[row]) != REJECT_NONE:
+                continue
+            small = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            row = largest[k]
+            large = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            allowed |= np.int64(small == REJECT_NONE and large == REJECT_NONE) << k
+            mixed |= np.int64(small != large) << k
         for row in range(len(verb)):
-            out[slot, row] = verdicts[kind[row]] == 1
-        if mixed:
-            _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, slot, out)
+            out[slot, row] = (allowed >> kind[row]) & 1
+        if mixed != 0:
+            _row_by_row(offer, fees, verb, leg, qty, cross, kind, mixed, slot, out)
 
 
 @inner
-def _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, slot, out):
+def _row_by_row(offer, fees, verb, leg, qty, cross, kind, mixed, slot, out):
     """Judge the rows of kinds without one answer. Apart: a loop hardly ever entered would slow the one above."""
     for row in range(len(verb)):
-        if verdicts[kind[row]] < 0:
+        if (mixed >> kind[row]) & 1:
             reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
             out[slot, row] = reason == REJECT_NONE
 

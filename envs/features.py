@@ -16,6 +16,7 @@ from sim.activity import ANSWER_NS, BUCKET_S, NEAR_PX
 from sim.types import SECOND_NS
 
 VERSION = 2
+ANCHOR_REACH_PX = 1000  # farther than this from an anchor the size resting there does not count
 FAIR_STALE_S = 30.0  # a source of the fair value older than this does not count
 FAIR_OUTLIER = 0.1  # dollars from the middle source from which on one does not count
 FAIR_FLOOR = 0.001  # dollars in a second: no market is calmer than this
@@ -91,7 +92,10 @@ def _anchors() -> list[Feature]:
             f"share of the printed contracts that printed within {near} of an anchor, half-life {_SLOW}",
         ),
         Feature("anchor_time", "anchors", f"share of the time that the mid was that near, half-life {_SLOW}"),
-        Feature("anchor_size", "anchors", "share of the resting size that rests within 1 cent of the nearest anchor"),
+        Feature(
+            "anchor_size", "anchors", "share of the resting size that rests within 1 cent of the nearest anchor; "
+            f"0 = the mid is farther than {ANCHOR_REACH_PX / 100:g} cents from it",
+        ),
         Feature(
             "anchor_break", "anchors",
             f"soft(mid - its mean over {_MIDDLE}, {_MOVE}), + = away from the nearest anchor", -1.0,
@@ -264,16 +268,15 @@ def feature_page() -> str:
         "sizes in contracts. Our own orders are in no book feature and in no mark. Levels are the next quoted ones:",
         f"up to {DEPTH} a side, searched over {SCAN} ladder levels from the touch.",
         "",
-        "",
         "A half-life is in market time: what an event adds fades by 2^(-age / half-life), in buckets of 0.54 s,",
         "however long a step is; means are means over time that fade alike (`sim/activity.py`). The anchors are 25, 50",
-        "and 75 cents. With several markets an observation has a row of these features for each, and what belongs to the",
-        "account (`equity_change`, `drawdown`) or to a venue (`cash_free`) stands in the row of each of its markets.",
+        "and 75 cents. With several markets an observation has a row of these features for each, and what belongs to",
+        "the account (`equity_change`, `drawdown`) or a venue (`cash_free`) stands in the row of each of its markets.",
         "",
         f"The fair value comes from outside the market: a forecast not older than {FAIR_STALE_S:g} s, and what linked",
         "markets say where a bound is an equality and their books are two-sided and not older than that. A source more",
-        f"than {FAIR_OUTLIER:g} from their median is left out; the fair value is the mean of the others. `link_*` are",
-        "0 in a market without links; a gain is judged at the touch: what lies behind it is not counted.",
+        f"than {FAIR_OUTLIER:g} from their median is left out; the fair value is the mean of the others. `link_*`",
+        "are 0 in a market without links; a gain is judged at the touch: what lies behind it is not counted.",
         "",
         "A policy is tied to the digest of its schema: names, order, formulas, ranges. A runner refuses another one.",
     ]

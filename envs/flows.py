@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from envs.features import FAIR_FLOOR
+from envs.features import ANCHOR_REACH_PX, FAIR_FLOOR
 from sim.activity import BUCKET_S, FAST, SLOW, SLOW_BUCKETS, anchor_px
 from sim.kernel import hot
 from sim.scales import (
@@ -33,6 +33,7 @@ _LIVES = 16.0  # of the slow half-life to the fast one
 # the mean square a bucket is the sum times 1 - 2**(-1/64); a second has 1 / BUCKET_S of them
 _PER_SECOND = (1.0 - 0.5 ** (1.0 / SLOW_BUCKETS)) / BUCKET_S
 _CENT_PX = PX_ONE // 100
+_REACH_PX2 = 2 * ANCHOR_REACH_PX
 
 
 @hot
@@ -87,7 +88,8 @@ def write_anchors(activity, market, book, level_of, spread, quoted, num, den, at
     num[at + 5] = activity["near_time"]
     den[at + 5] = 1.0
     resting = market["bid_total_qty"] + market["ask_total_qty"]
-    _ratio(num, den, at + 6, _near_size(book, level_of, anchor), resting)
+    # far from an anchor its levels are not looked at: they are not in the cache either
+    _ratio(num, den, at + 6, _near_size(book, level_of, anchor) if abs(away) <= _REACH_PX2 else 0, resting)
     drift = mid2 - activity["mid2_mean"]
     _soft(num, den, at + 7, drift if away >= 0 else -drift, _MOVE_PX2)
 

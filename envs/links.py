@@ -1,8 +1,8 @@
 """Relations between the markets of an environment, as the features see them: bounds on weighted sums of payouts.
 
 ``low <= sum(weight x payout) <= high``, payouts in dollars. The same event on two venues is ``payout 1 - payout 2``
-within [0, 0], a complement ``payout 1 + payout 2`` within [1, 1], exclusive outcomes ``sum`` within [0, 1], nested strikes
-``payout 1 - payout 2`` within [-1, 0].
+within [0, 0], a complement ``payout 1 + payout 2`` within [1, 1], exclusive outcomes ``sum`` within [0, 1], nested
+strikes ``payout 1 - payout 2`` within [-1, 0].
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.crossing import VERDICTS, fair_value, judge_bounds, write_links
+from envs.crossing import VERDICTS, fair_forecast, fair_value, judge_bounds, write_links
 from envs.features import DEPTH, SCAN
 from envs.flows import write_anchors, write_fair, write_flows, write_liquidity, write_opponents
 from envs.memory import MIDS
@@ -57,20 +57,16 @@ class Scratch(NamedTuple):
     den: np.ndarray  # (F,) float64
     bounds: np.ndarray  # (C, VERDICTS) float64, see envs.crossing
     sources: np.ndarray  # (C + 1,) float64: sources of a fair value
-    verdicts: np.ndarray  # (A,) int64: whether a kind of action can be done
 
 
-def make_scratch(features: int, bounds: int, actions: int) -> Scratch:
+def make_scratch(features: int, bounds: int) -> Scratch:
     """Scratch of one thread."""
-    return Scratch(
-        np.zeros(features), np.ones(features), np.zeros((bounds, VERDICTS)), np.zeros(bounds + 1),
-        np.zeros(actions, np.int64),
-    )  # fmt: skip
+    return Scratch(np.zeros(features), np.ones(features), np.zeros((bounds, VERDICTS)), np.zeros(bounds + 1))
 
 
 @kernel
 def observe(rules, state, memory, links, columns, scratch, wanted, first, last, out):
-    """Write rows of ``out`` float32 ``(N x M, F)`` for those from ``first`` to ``last`` that are ``wanted`` bool ``(N,)``.
+    """Write rows of ``out`` float32 ``(N x M, F)`` for environments ``first`` to ``last`` in ``wanted`` bool ``(N,)``.
 
     ``columns`` int64 ``(groups,)``: where a group of ``features.GROUPS`` starts, -1 = left out. Counts "since the last
     observation" start again at 0, and the mid is remembered: an environment is observed once a step.
@@ -100,7 +96,10 @@ def observe(rules, state, memory, links, columns, scratch, wanted, first, last, 
             if columns[8] >= 0 and len(bounds) > 0:
                 write_links(markets, slot0, index, links, track[env], bounds, num, den, columns[8])
             if columns[10] >= 0:
-                value, count = fair_value(markets, slot0, index, links, len(px_of), now, bounds, sources)
+                if len(bounds) > 0:
+                    value, count = fair_value(markets, slot0, index, links, len(px_of), now, bounds, sources)
+                else:
+                    value, count = fair_forecast(market, now)
                 write_fair(market, value, count, num, den, columns[10])
             _start_counts_again(market)
             _divide(num, den, out[slot])

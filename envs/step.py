@@ -76,7 +76,7 @@ def play(
         )
         _report(state.account, work.changes, first, end, now)
         observe(rules, state, memory, links, columns, scratch, work.awake, first, end, now.obs)
-        write_masks(rules, state.pool, state.market, rows, work.awake, first, end, scratch.verdicts, now.action_mask)
+        write_masks(rules, state.pool, state.market, rows, work.awake, first, end, now.action_mask)
         first = end
     return overflow
 
@@ -94,4 +94,4 @@ def _report(accounts, changes, first, last, now):
 def look(rules, state, rows, memory, links, columns, scratch, wanted, now, first, last):
     """Observe the environments in ``wanted`` bool ``(N,)`` and say what they can do, where an episode has begun."""
     observe(rules, state, memory, links, columns, scratch, wanted, first, last, now.obs)
-    write_masks(rules, state.pool, state.market, rows, wanted, first, last, scratch.verdicts, now.action_mask)
+    write_masks(rules, state.pool, state.market, rows, wanted, first, last, now.action_mask)

@@ -178,19 +178,19 @@ class TradingVectorEnv(VectorEnv):
         chosen = check_actions(actions, self._shapes.reject, len(self.table.listed))
         now = self._turn()
         self._core.play(chosen, self._autoreset.resting, now)
-        self._autoreset.finish(now.ended, now)
-        return now.obs.reshape(self._shapes.obs), now.reward, now.terminated, now.truncated, self._info(now)
+        final_obs = self._autoreset.finish(now.ended, now)
+        return now.obs.reshape(self._shapes.obs), now.reward, now.terminated, now.truncated, self._info(now, final_obs)
 
     def _turn(self) -> Buffers:
         """The buffers that the last call did not write."""
         self._buffers = self._buffers[::-1]
         return self._buffers[0]
 
-    def _info(self, now: Buffers) -> dict[str, Any]:
+    def _info(self, now: Buffers, final_obs: np.ndarray | None) -> dict[str, Any]:
         info = step_info(now, self._shapes)
-        if self._autoreset.mode is AutoresetMode.SAME_STEP and now.ended.any():
+        if final_obs is not None:
             info |= {"final_info": info.copy(), "_final_info": now.ended}
-            info |= {"final_obs": now.final_obs.reshape(self._shapes.obs), "_final_obs": now.ended}
+            info |= {"final_obs": final_obs.reshape(self._shapes.obs), "_final_obs": now.ended}
         info["action_mask"] = now.action_mask.reshape(self._shapes.mask)
         return info
 

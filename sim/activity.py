@@ -2,8 +2,8 @@
 
 Time is cut into buckets of 2**29 ns (0.54 s), the same ones for every market. Within a bucket events are only added up.
 The first event of a later bucket, or a look at the market, lets everything fade first, by 2**(-buckets / half-life).
-So what is remembered depends on the market's events and on the time, and not on how long a step of an environment is. Three
-half-lives of 4, 16 and 64 buckets: 2.1, 8.6 and 34 s.
+So what is remembered depends on the market's events and on the time, and not on how long a step of an environment is.
+Three half-lives of 4, 16 and 64 buckets: 2.1, 8.6 and 34 s.
 
 Means (mid, spread, depth, time near an anchor) are means over time: each bucket counts with what stood at its end.
 A market in which nothing happens for 1,023 buckets (9 minutes) is forgotten and starts afresh.

@@ -50,7 +50,6 @@ def one(state, row, rules=None, cross_ticks=2):
 
 def masks(state, table, rules=None):
     out = np.zeros((len(state.account), len(table.listed)), np.bool_)
-    verdicts = np.zeros(len(table.listed), np.int64)
     write_masks(
         rules or cent_rules(),
         state.pool,
@@ -59,7 +58,6 @@ def masks(state, table, rules=None):
         np.ones(len(out), np.bool_),
         0,
         len(out),
-        verdicts,
         out,
     )
     return out

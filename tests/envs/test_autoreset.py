@@ -29,7 +29,7 @@ class Counter:
 
     def now(self):
         blank = np.full((3, 1), np.nan)
-        return SimpleNamespace(obs=blank, final_obs=blank.copy(), action_mask=np.zeros((3, 1), np.bool_))
+        return SimpleNamespace(obs=blank, action_mask=np.zeros((3, 1), np.bool_))
 
     def reset(self, mask=None):
         now = self.now()
@@ -43,9 +43,10 @@ class Counter:
         ended = (self.t >= LIVES) & ~resting
         now = self.now()
         self.observe(~resting, now)  # a step observes whoever does not rest
-        self.autoreset.finish(ended, now)
+        final = self.autoreset.finish(ended, now)
+        final = np.full((3, 1), np.nan) if final is None else np.where(ended[:, None], final, np.nan)
         np.testing.assert_array_equal(now.action_mask[:, 0], self.episode % 2 == 0)  # masks go with observations
-        return now.obs[:, 0].tolist(), now.final_obs[:, 0].tolist(), ended.tolist()
+        return now.obs[:, 0].tolist(), final[:, 0].tolist(), ended.tolist()
 
 
 NAN = pytest.approx(float("nan"), nan_ok=True)

@@ -22,7 +22,7 @@ class Watcher:
         self.schema = make_schema(groups)
         count, markets = len(state.account), state.clock.shape[1]
         self.links = make_links(bounds, markets)
-        self.scratch = make_scratch(len(self.schema.features), len(bounds), 1)
+        self.scratch = make_scratch(len(self.schema.features), len(bounds))
         self.everyone = np.ones(count, np.bool_)
         self.memory = memories.allocate(count, markets)
         memories.begin(self.memory, state.account, self.everyone)
