@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from sim.kernel import hot, inner, kernel
 from sim.state import ORDER_SLOTS
 from sim.strategies.decision import BUY, CANCEL, HOLD, SELL
@@ -196,8 +194,8 @@ def write_masks(rules, pools, markets, rows, wanted, first, last, out):
             small = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
             row = largest[k]
             large = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
-            allowed |= np.int64(small == REJECT_NONE and large == REJECT_NONE) << k
-            mixed |= np.int64(small != large) << k
+            allowed |= int(small == REJECT_NONE and large == REJECT_NONE) << k
+            mixed |= int(small != large) << k
         for row in range(len(verb)):
             out[slot, row] = (allowed >> kind[row]) & 1
         if mixed != 0:
