@@ -7,6 +7,8 @@ import sys
 
 COMMANDS = {
     "env": "environment steps a second on one core, features and strategy included",
+    "ofi": "taker flow against book imbalance as a forecast of the next 5 seconds, on recorded days",
+    "detection": "anchors and cascades found in the features of unseen synthetic rows",
     "replay": "events a second from an in-memory tape, and from file to book",
     "peers": "hftbacktest and this engine on one task, side by side, with fills; installs it on first use",
     "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",

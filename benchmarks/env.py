@@ -41,6 +41,7 @@ def measure(num_envs: int, seconds: float, seed: int = 0) -> dict:
         "features": len(env.spec_sheet["observation"]),
         "events_per_step": round(events / steps, 2),
         "num_envs": num_envs,
+        "bytes_per_env": env.bytes_per_env,
         "what": "reset, decode, submit, advance 1 s, reward, cost, observe; uniform random actions",
     }
 

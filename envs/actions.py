@@ -97,16 +97,20 @@ def _code(table: Decision, qty: np.ndarray) -> Rows:
     return Rows(table.verb, table.leg, qty, cross, kind.astype(np.int64), smallest, largest)
 
 
-def check_actions(actions: object, num_envs: int, num_rows: int) -> np.ndarray:
-    """``actions`` as a contiguous int64 array ``(num_envs,)``.
+def check_actions(actions: object, shape: tuple[int, ...], num_rows: int) -> np.ndarray:
+    """``actions`` of ``shape`` (N,) or (N, M) as a contiguous int64 array ``(N x M,)``.
 
     Raises ValueError for another shape or type, or naming the first environment whose action is outside the table.
     """
     given = np.asarray(actions)
-    if given.shape != (num_envs,) or given.dtype.kind not in "iu":
-        raise ValueError(f"actions: expected {num_envs} integers, shape ({num_envs},), got {given.dtype} {given.shape}")
-    outside = (given < 0) | (given >= num_rows)
+    if given.shape != shape or given.dtype.kind not in "iu":
+        each = "" if len(shape) == 1 else f" for each of {shape[1]} markets"
+        raise ValueError(f"actions: expected {shape[0]} integers{each}, shape {shape}, got {given.dtype} {given.shape}")
+    flat = given.reshape(-1)
+    outside = (flat < 0) | (flat >= num_rows)
     if outside.any():
-        env = int(np.argmax(outside))
-        raise ValueError(f"actions: environment {env} chose {given[env]}; the table has rows 0 to {num_rows - 1}")
-    return np.ascontiguousarray(given, np.int64)
+        slot = int(np.argmax(outside))
+        env, market = divmod(slot, flat.size // shape[0])
+        where = f"environment {env}" if len(shape) == 1 else f"environment {env}, market {market},"
+        raise ValueError(f"actions: {where} chose {flat[slot]}; the table has rows 0 to {num_rows - 1}")
+    return np.ascontiguousarray(flat, np.int64)

@@ -15,10 +15,17 @@ DISABLED      returns the last observation        nothing happens there until ``
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
+
+
+class Seen(NamedTuple):
+    """What everyone saw in a step."""
+
+    obs: np.ndarray  # (N x M, F)
+    action_mask: np.ndarray  # (N x M, A)
 
 
 class Rows(Protocol):
@@ -27,14 +34,16 @@ class Rows(Protocol):
     def begin(self, mask: np.ndarray) -> None:
         """Begin the next episode of every row in ``mask`` bool ``(N,)``."""
 
-    def observe(self, mask: np.ndarray, out: np.ndarray) -> None:
-        """Write the observations of the rows in ``mask`` into ``out`` ``(N, F)``; leave the others."""
+    def observe(self, mask: np.ndarray, now: Any) -> None:
+        """Write observation and action mask of the rows in ``mask`` into ``now``; leave the others."""
 
 
 class Autoreset:
     """Begins episodes of a core's N rows and puts each observation where its mode wants it.
 
-    ``resting`` bool ``(N,)``: the rows whose episode is over and whose next one has not begun.
+    A step has written the observations of all rows but the resting ones when ``finish`` is called. Of a step's buffers
+    ``now`` the arrays ``obs`` and ``action_mask`` are touched, each with M rows an environment.
+    ``resting`` bool ``(N,)``: the environments whose episode is over and whose next one has not begun.
     """
 
     def __init__(self, core: Rows, num_envs: int, mode: AutoresetMode) -> None:
@@ -42,52 +51,63 @@ class Autoreset:
         self.mode = AutoresetMode(mode)
         self.resting = np.zeros(num_envs, np.bool_)
         self._everyone = np.ones(num_envs, np.bool_)
-        self._last_obs: np.ndarray | None = None
+        self._last: Seen | None = None
 
-    def reset(self, mask: np.ndarray | None, obs: np.ndarray) -> None:
-        """Begin the rows in ``mask`` (None = all) and write ``obs`` ``(N, F)``; the others keep their last one."""
+    def reset(self, mask: np.ndarray | None, now: Any) -> None:
+        """Begin the environments in ``mask`` (None = all) and observe them; the others keep what they last saw."""
         chosen = self._everyone if mask is None else mask
-        if not chosen.all() and self._last_obs is not None:
-            np.copyto(obs, self._last_obs)
+        if not chosen.all():
+            self._repeat(~chosen, now)
         self.core.begin(chosen)
-        self.core.observe(chosen, obs)
+        self.core.observe(chosen, now)
         self.resting[chosen] = False
-        self._last_obs = obs
+        self._last = Seen(now.obs, now.action_mask)
 
-    def recall(self, resting: np.ndarray, last_obs: np.ndarray) -> None:
-        """Go back to a saved moment: who rested, and what everyone last observed."""
+    def recall(self, resting: np.ndarray, last: Seen) -> None:
+        """Go back to a saved moment: who rested, and what everyone last saw."""
         self.resting[:] = resting
-        self._last_obs = last_obs
+        self._last = last
 
-    def finish(self, ended: np.ndarray, obs: np.ndarray, final_obs: np.ndarray) -> None:
-        """After a step: write ``obs`` ``(N, F)`` and begin what the mode says.
+    def finish(self, ended: np.ndarray, now: Any) -> np.ndarray | None:
+        """After a step in which the episodes of ``ended`` bool ``(N,)`` ended: begin what the mode says.
 
-        ``ended`` bool ``(N,)``: rows whose episode ended in this step. Their last observation goes to ``final_obs`` in
-        SAME_STEP mode.
+        Returns the last observations ``(N x M, F)`` of those that ended and began again, in SAME_STEP mode: an array of
+        zeros elsewhere, which cost no memory until written. None where there are none.
         """
+        final_obs = None
         if self.mode is AutoresetMode.SAME_STEP:
-            self._finish_same_step(ended, obs, final_obs)
+            final_obs = self._finish_same_step(ended, now) if ended.any() else None
         elif self.mode is AutoresetMode.NEXT_STEP:
-            self._finish_next_step(ended, obs)
+            self._finish_next_step(ended, now)
         else:
-            self._finish_disabled(ended, obs)
-        self._last_obs = obs
+            if self.resting.any():
+                self._repeat(self.resting, now)
+            self.resting |= ended
+        self._last = Seen(now.obs, now.action_mask)
+        return final_obs
 
-    def _finish_same_step(self, ended: np.ndarray, obs: np.ndarray, final_obs: np.ndarray) -> None:
-        self.core.observe(self._everyone, obs)
-        if ended.any():
-            final_obs[ended] = obs[ended]
-            self.core.begin(ended)
-            self.core.observe(ended, obs)
+    def _finish_same_step(self, ended: np.ndarray, now: Any) -> np.ndarray:
+        slots = self._slots(ended, now.obs)
+        final_obs = np.zeros(now.obs.shape, now.obs.dtype)
+        final_obs[slots] = now.obs[slots]
+        self.core.begin(ended)
+        self.core.observe(ended, now)
+        return final_obs
 
-    def _finish_next_step(self, ended: np.ndarray, obs: np.ndarray) -> None:
+    def _finish_next_step(self, ended: np.ndarray, now: Any) -> None:
         if self.resting.any():
             self.core.begin(self.resting)
-        self.core.observe(self._everyone, obs)
+            self.core.observe(self.resting, now)
         self.resting[:] = ended
 
-    def _finish_disabled(self, ended: np.ndarray, obs: np.ndarray) -> None:
-        if self.resting.any() and self._last_obs is not None:
-            np.copyto(obs, self._last_obs)
-        self.core.observe(~self.resting, obs)
-        self.resting |= ended
+    def _slots(self, mask: np.ndarray, array: np.ndarray) -> np.ndarray:
+        """Rows of an array with M rows for each environment in ``mask``."""
+        width = len(array) // len(mask)
+        return (np.flatnonzero(mask)[:, None] * width + np.arange(width)).ravel()
+
+    def _repeat(self, mask: np.ndarray, now: Any) -> None:
+        """Show the environments in ``mask`` what they last saw."""
+        if self._last is not None:
+            slots = self._slots(mask, now.obs)
+            now.obs[slots] = self._last.obs[slots]
+            now.action_mask[slots] = self._last.action_mask[slots]

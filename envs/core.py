@@ -1,4 +1,4 @@
-"""The simulator as an environment sees it: each stage of a step as one call over the whole batch."""
+"""The simulator as an environment sees it: a step, a beginning and a look, each as one call over the whole batch."""
 
 from __future__ import annotations
 
@@ -9,26 +9,17 @@ import numpy as np
 from envs import memory as memories
 from envs.actions import ActionTable
 from envs.buffers import Buffers
-from envs.costs import write_costs
-from envs.decode import decode, write_masks
 from envs.features import Schema
-from envs.observe import observe
-from envs.rewards import write_rewards
+from envs.links import Links
+from envs.observe import make_scratch
 from envs.rules import make_rules
-from envs.terminations import write_ends
-from envs.transition import CHANGE, measure
+from envs.step import Terms, Work, look, play
+from envs.transition import CHANGE
 from sim.engine import Engine
 from sim.state import State
-from sim.types import INTENT
+from sim.types import INTENT, SECOND_NS
 
-
-class Terms(NamedTuple):
-    """Which rewards and costs are reported; see ``pick_rewards`` and ``pick_costs``."""
-
-    reward_codes: np.ndarray
-    reward_weights: np.ndarray
-    cost_codes: np.ndarray
-    kill_share: float  # drawdown, as a share of the starting cash, that counts as the kill
+_ANY_NUMBER = np.iinfo(np.int64).max // 2
 
 
 class Snapshot(NamedTuple):
@@ -39,10 +30,23 @@ class Snapshot(NamedTuple):
 
 
 class Core:
-    """An engine with what it takes to act in it and to observe it. All arrays are those of ``Buffers``."""
+    """An engine with what it takes to act in it and to observe it.
 
-    def __init__(self, engine: Engine, schema: Schema, table: ActionTable, terms: Terms) -> None:
-        self.engine, self.schema, self.table, self.terms = engine, schema, table, terms
+    ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        schema: Schema,
+        table: ActionTable,
+        terms: Terms,
+        links: Links,
+        *,
+        dt_s: float,
+        events: int | None,
+    ) -> None:
+        self.engine, self.schema, self.table, self.terms, self.links = engine, schema, table, terms, links
         world = engine.world
         self.rules = make_rules(
             world.px_of,
@@ -51,63 +55,49 @@ class Core:
             cross_ticks=table.cross_ticks,
             cancels_first=world.rows["cancel_delay_ns"] <= world.rows["order_delay_ns"],
         )
-        self._count = engine.num_envs
-        self._memory = memories.allocate(self._count)
+        count, markets = engine.num_envs, engine.num_markets
+        self._memory = memories.allocate(count, markets)
         self._columns = np.array(schema.columns)
-        self._intents = np.zeros((self._count, 1, 2), INTENT)
-        self._changes = np.zeros(self._count, CHANGE)
-        self._verdicts = np.zeros(len(table.listed), np.int64)
-
-    def decode(self, actions: np.ndarray, now: Buffers) -> None:
-        """Turn actions int64 ``(N,)``, checked, into intents."""
-        state, rows = self.engine.state, self.table.rows
-        arrays = (state.account, state.pool, state.market)
-        decode(self.rules, *arrays, rows, 0, self._count, actions, self._intents[:, 0], now.reject)
-
-    def submit(self) -> None:
-        """Put the intents on the wire."""
-        self.engine.submit(self._intents)
-
-    def measure(self, now: Buffers) -> None:
-        """Find out what the step changed, and remember where it left us."""
-        state = self.engine.state
-        measure(
-            state.account, state.market, self._memory, now.reject, self.terms.kill_share, 0, self._count, self._changes
+        self._work = Work(
+            intents=np.zeros((count, markets, 2), INTENT),
+            changes=np.zeros(count, CHANGE),
+            over=engine.terminated,
+            cut=engine.truncated,
+            awake=np.ones(count, np.bool_),
         )
-        now.reward_uusd[:] = self._changes["pnl_uusd"]
-        now.equity_uusd[:] = state.account["equity_uusd"]
+        sizes = (len(schema.features), len(links.low))
+        self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
+        self._pace = (round(dt_s * SECOND_NS), _ANY_NUMBER) if events is None else (0, events)
 
-    def reward(self, now: Buffers) -> None:
-        """Write reward terms and reward."""
-        codes, weights = self.terms.reward_codes, self.terms.reward_weights
-        write_rewards(self._changes, codes, weights, 0, self._count, now.reward_terms, now.reward)
+    def play(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
+        """Take the step of ``actions`` int64 ``(N x M,)``, checked; see ``envs.step.play``.
 
-    def cost(self, now: Buffers) -> None:
-        """Write costs."""
-        write_costs(self._changes, self.terms.cost_codes, 0, self._count, now.costs)
+        Environments in ``resting`` bool ``(N,)``, whose episode had ended before, stand still and are not observed.
+        """
+        engine, work = self.engine, self._work
+        np.logical_not(resting, out=work.awake)
 
-    def terminate(self, resting: np.ndarray, now: Buffers) -> None:
-        """Write which episodes ended in this step, and why; ``resting`` bool ``(N,)`` ones ended before it."""
-        engine, ends = self.engine, (now.terminated, now.truncated, now.reason)
-        account, market = engine.state.account, engine.state.market
-        write_ends(account, market, engine.terminated, engine.truncated, resting, 0, self._count, *ends)
-        np.logical_or(now.terminated, now.truncated, out=now.ended)
+        def run(first: int, last: int) -> None:
+            full = play(
+                engine.world, engine.state, self.rules, self.table.rows, self.terms, self._memory, self.links,
+                self._columns, self._scratch[first], work, now, actions, first, last, *self._pace,
+            )  # fmt: skip
+            engine.check_journal(full)
+
+        engine.spread(run)
 
     def begin(self, mask: np.ndarray) -> None:
         """Begin the next episode of the environments in ``mask`` bool ``(N,)``."""
         self.engine.reset(mask)
         memories.begin(self._memory, self.engine.state.account, mask)
 
-    def observe(self, mask: np.ndarray, out: np.ndarray) -> None:
-        """Write the observations of the environments in ``mask`` bool ``(N,)`` into ``out`` float32 ``(N, F)``."""
-        state = self.engine.state
-        arrays = (state.account, state.pool, state.market, state.book)
-        observe(self.rules, *arrays, self._memory, self._columns, mask, 0, self._count, out)
-
-    def mask(self, now: Buffers) -> None:
-        """Write which actions can be done."""
-        state, rows = self.engine.state, self.table.rows
-        write_masks(self.rules, state.pool, state.market, rows, 0, self._count, self._verdicts, now.action_mask)
+    def observe(self, mask: np.ndarray, now: Buffers) -> None:
+        """Write observations and action masks of the environments in ``mask`` bool ``(N,)``."""
+        first = next(iter(self._scratch))
+        look(
+            self.rules, self.engine.state, self.table.rows, self._memory, self.links, self._columns,
+            self._scratch[first], mask, now, 0, self.engine.num_envs,
+        )  # fmt: skip
 
     def snapshot(self) -> Snapshot:
         """A copy of simulator and memory."""
@@ -122,3 +112,9 @@ class Core:
         """Hash of ``count`` environments from ``first`` on, with who rests."""
         rows = slice(first, None if count is None else first + count)
         return memories.digest(self._memory, rows, self.engine.digest(first, count), resting[rows])
+
+    @property
+    def bytes_per_env(self) -> int:
+        """Of all arrays that grow with the number of environments, what a step returns left out."""
+        parts = (*self.engine.state, *self._memory, *self._work)
+        return sum(array.nbytes for array in parts) // self.engine.num_envs

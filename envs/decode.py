@@ -1,5 +1,7 @@
 """What of an action table can be done now, and the intents of a choice: one rule serves mask and decoder.
 
+Every market has a choice of its own in every step, so several legs of one trade go out together.
+
 A row that cannot be done is masked. If it is chosen all the same nothing is sent, and its reason comes back.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sim.kernel import inner, kernel
+from sim.kernel import hot, inner, kernel
 from sim.state import ORDER_SLOTS
 from sim.strategies.decision import BUY, CANCEL, HOLD, SELL
 from sim.types import (
@@ -50,38 +52,39 @@ class Offer(NamedTuple):
     quoted_ask: int
 
 
-@inner
+@hot
 def order_side(verb, leg):
     """Side of the book an order goes to: BID for ``buy YES`` and ``sell NO``."""
     return BID if (verb == BUY) == (leg == YES) else ASK
 
 
-@inner
-def _prices(px_of, up, down, reach_up, reach_down, market, levels):
+@hot
+def _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels):
     """Limits: crossing on BID and ASK, joining on BID and ASK."""
-    grid = market["tick_grid"]
-    cross_bid = cross_ask = join_bid = join_ask = -1
-    if market["best_ask"] < levels:
-        best = px_of[market["best_ask"]]
-        cross_bid = int(reach_up[grid, best])
-        join_ask = int(up[grid, best])
-    if market["best_bid"] >= 0:
-        best = px_of[market["best_bid"]]
-        cross_ask = int(reach_down[grid, best])
-        join_bid = int(down[grid, best])
-    return cross_bid, cross_ask, join_bid, join_ask
+    grid, bid, ask = market["tick_grid"], market["best_bid"], market["best_ask"]
+    buy = sell = join_buy = join_sell = -1
+    if ask < levels:
+        buy = int(cross_bid[grid, ask])
+        join_sell = int(join_ask[grid, ask])
+    if bid >= 0:
+        sell = int(cross_ask[grid, bid])
+        join_buy = int(join_bid[grid, bid])
+    return buy, sell, join_buy, join_sell
 
 
-@inner
-def _means(pool, position, orders, cancels_first):
+@hot
+def _means(pool, market, cancels_first):
     """Cash for BID and ASK, YES and NO lots, and whether BID and ASK are quoted.
 
     What a new order on a side replaces counts as free, unless its cancel may arrive later than the order.
     """
     cash_bid = cash_ask = pool["cash_uusd"] - pool["reserved_uusd"]
+    position, orders = market["position"], market["orders"]
     yes = position["yes_qty"] - position["yes_held_qty"]
     no = position["no_qty"] - position["no_held_qty"]
     quoted_bid = quoted_ask = 0
+    if market["live_orders"] == 0:
+        return cash_bid, cash_ask, yes, no, quoted_bid, quoted_ask
     for index in range(ORDER_SLOTS):
         order = orders[index]
         if order["id"] == 0:
@@ -102,24 +105,28 @@ def _means(pool, position, orders, cancels_first):
     return cash_bid, cash_ask, yes, no, quoted_bid, quoted_ask
 
 
-@inner
+@hot
 def _affordable(fees, fee, price, qty, cross, cash):
     """Whether ``cash`` covers the most that an opening order can cost: the engine asks for no more when it arrives."""
-    if 2 * qty * PX_ONE + PX_ONE <= cash:
-        return True  # a contract costs below $1, and its fee below $1 in any rounding: no need to look closer
+    # a contract costs below $1, and its fee below $1 in any rounding: no need to look closer
+    return 2 * qty * PX_ONE + PX_ONE <= cash or _just_affordable(fees, fee, price, qty, cross, cash)
+
+
+@inner
+def _just_affordable(fees, fee, price, qty, cross, cash):
     if cross:
         return price * qty + fee_bound(fees, fee, 0, price, qty, False) <= cash
     return price * qty + fee_bound(fees, fee, price, price, qty, True) <= cash
 
 
-@inner
+@hot
 def _limit_px(offer, side, cross):
     if side == BID:
         return offer.cross_bid if cross else offer.join_bid
     return offer.cross_ask if cross else offer.join_ask
 
 
-@inner
+@hot
 def _reason_at_any_size(offer, verb, leg, cross):
     """Why no size of a kind of row can be done; 0 where the size decides."""
     if verb == HOLD:
@@ -135,7 +142,7 @@ def _reason_at_any_size(offer, verb, leg, cross):
     return REJECT_NO_QUOTE if _limit_px(offer, order_side(verb, leg), cross) < 0 else REJECT_NONE
 
 
-@inner
+@hot
 def _reason_of_size(offer, fees, verb, leg, qty, cross):
     """Why a row of a kind that can be done cannot be done in its size; 0 where it can."""
     if verb == SELL:
@@ -151,89 +158,95 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
     return REJECT_NONE if _affordable(fees, offer.fee, price, qty, cross, cash) else REJECT_CASH
 
 
-@kernel
-def write_masks(rules, pools, markets, rows, first, last, verdicts, out):
-    """``out`` bool ``(N, A)``: which rows can be done now. ``verdicts`` int64 ``(A,)`` is scratch.
+@hot
+def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels):
+    prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
+    means = _means(pool, market, cancels_first[market["row"]])
+    return Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
 
-    Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between:
-    cost grows with size, and every other reason but a size below the venue's smallest does not look at it.
+
+@kernel
+def write_masks(rules, pools, markets, rows, wanted, first, last, out):
+    """``out`` bool ``(N x M, A)``: which rows can be done now, where ``wanted`` bool ``(N,)``; others stay.
+
+    Rows of one kind differ in size only. Where the smallest and the largest get
+    the same answer, so do all between: cost grows with size, and every other reason but a size below the venue's
+    smallest does not look at it. Each market is judged as if nothing were done in the others: legs that only together
+    cost too much are refused by the venue, in the order they arrive there.
     """
-    px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
-    reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
-    levels = len(px_of)
+    join_bid, join_ask, cross_bid, cross_ask = rules.join_bid, rules.join_ask, rules.cross_bid, rules.cross_ask
+    fees, cancels_first, levels = rules.fees, rules.cancels_first, len(rules.px_of)
     verb, leg, qty, cross = rows.verb, rows.leg, rows.qty, rows.cross
     kind, smallest, largest = rows.kind, rows.smallest, rows.largest
-    for env in range(first, last):
-        slot = env  # one market an environment
+    width = len(markets) // len(pools)
+    for slot in range(first * width, last * width):
+        env = slot // width
+        if not wanted[env]:
+            continue
         market = markets[slot]
         pool = pools[env, market["venue"]]
-        prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
-        means = _means(pool, market["position"], market["orders"], cancels_first[market["row"]])
-        offer = Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
-        mixed = False
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels)
+        allowed = mixed = 0  # bits, one a kind
         for k in range(len(smallest)):
             row = smallest[k]
-            reason = _reason_at_any_size(offer, verb[row], leg[row], cross[row])
-            if reason == REJECT_NONE:
-                reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
-                row = largest[k]
-                if reason != _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row]):
-                    reason = -1
-                    mixed = True
-            verdicts[k] = reason
+            if _reason_at_any_size(offer, verb[row], leg[row], cross[row]) != REJECT_NONE:
+                continue
+            small = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            row = largest[k]
+            large = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            allowed |= int(small == REJECT_NONE and large == REJECT_NONE) << k
+            mixed |= int(small != large) << k
         for row in range(len(verb)):
-            out[env, row] = verdicts[kind[row]] == REJECT_NONE
-        if mixed:
-            _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, env, out)
+            out[slot, row] = (allowed >> kind[row]) & 1
+        if mixed != 0:
+            _row_by_row(offer, fees, verb, leg, qty, cross, kind, mixed, slot, out)
 
 
 @inner
-def _row_by_row(offer, fees, verb, leg, qty, cross, kind, verdicts, env, out):
+def _row_by_row(offer, fees, verb, leg, qty, cross, kind, mixed, slot, out):
     """Judge the rows of kinds without one answer. Apart: a loop hardly ever entered would slow the one above."""
     for row in range(len(verb)):
-        if verdicts[kind[row]] < 0:
+        if (mixed >> kind[row]) & 1:
             reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
-            out[env, row] = reason == REJECT_NONE
+            out[slot, row] = reason == REJECT_NONE
 
 
 @kernel
 def decode(rules, accounts, pools, markets, rows, first, last, actions, intents, rejects):
-    """Turn ``actions`` int64 ``(N,)`` into ``intents`` INTENT ``(N, 2)``.
+    """Turn ``actions`` int64 ``(N x M,)`` into ``intents`` INTENT ``(N, M, 2)``.
 
-    ``rejects`` int32 ``(N,)`` says why an action was not sent; 0 = it was, or asked for nothing. Finished episodes send
-    nothing and are refused nothing.
+    ``rejects`` int32 ``(N x M,)`` says why an action was not sent; 0 = it was, or asked for nothing. Finished episodes
+    send nothing and are refused nothing.
     """
-    px_of, up, down, fees = rules.px_of, rules.up, rules.down, rules.fees
-    reach_up, reach_down, cancels_first = rules.reach_up, rules.reach_down, rules.cancels_first
-    levels = len(px_of)
-    for env in range(first, last):
-        intents[env, BID]["do"] = DO_NOTHING
-        intents[env, ASK]["do"] = DO_NOTHING
-        rejects[env] = REJECT_NONE
-        row = actions[env]
+    join_bid, join_ask, cross_bid, cross_ask = rules.join_bid, rules.join_ask, rules.cross_bid, rules.cross_ask
+    fees, cancels_first, levels = rules.fees, rules.cancels_first, len(rules.px_of)
+    width = len(markets) // len(accounts)
+    for slot in range(first * width, last * width):
+        env, index = slot // width, slot % width
+        intents[env, index, BID]["do"] = DO_NOTHING
+        intents[env, index, ASK]["do"] = DO_NOTHING
+        rejects[slot] = REJECT_NONE
+        row = actions[slot]
         verb, leg, qty, cross = rows.verb[row], rows.leg[row], rows.qty[row], rows.cross[row]
-        slot = env  # one market an environment
         account, market = accounts[env], markets[slot]
         if account["done"] == 1 or verb == HOLD:
             continue
-        prices = _prices(px_of, up, down, reach_up, reach_down, market, levels)
         pool = pools[env, market["venue"]]
-        means = _means(pool, market["position"], market["orders"], cancels_first[market["row"]])
-        offer = Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels)
         reason = _reason_at_any_size(offer, verb, leg, cross)
         if reason == REJECT_NONE:
             reason = _reason_of_size(offer, fees, verb, leg, qty, cross)
-        rejects[env] = reason
+        rejects[slot] = reason
         if reason != REJECT_NONE:
             continue
         if verb == CANCEL:
             if leg != NO:
-                intents[env, BID]["do"] = DO_CANCEL
+                intents[env, index, BID]["do"] = DO_CANCEL
             if leg != YES:
-                intents[env, ASK]["do"] = DO_CANCEL
+                intents[env, index, ASK]["do"] = DO_CANCEL
         else:
             side = order_side(verb, leg)
-            _place(intents[env, side], offer, side, verb, leg, qty, cross)
+            _place(intents[env, index, side], offer, side, verb, leg, qty, cross)
 
 
 @inner

@@ -12,8 +12,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sim import scales as s
+from sim.activity import ANSWER_NS, BUCKET_S, NEAR_PX
+from sim.types import SECOND_NS
 
-VERSION = 1
+VERSION = 2
+ANCHOR_REACH_PX = 1000  # farther than this from an anchor the size resting there does not count
+FAIR_STALE_S = 30.0  # a source of the fair value older than this does not count
+FAIR_OUTLIER = 0.1  # dollars from the middle source from which on one does not count
+FAIR_FLOOR = 0.001  # dollars in a second: no market is calmer than this
 DEPTH = 5  # quoted levels a side
 SCAN = 64  # ladder levels searched a side for them
 
@@ -55,6 +61,120 @@ def _orders(side: str) -> list[Feature]:
 
 _MOVE = f"{s.MOVE_HALF:g}"
 _MONEY = f"{s.MONEY_HALF:g}"
+_LIVES = [f"{4**power * BUCKET_S * 4:.1f} s" for power in range(3)]  # half-lives: fast, middle, slow
+_FAST, _MIDDLE, _SLOW = _LIVES
+
+
+def _flows() -> list[Feature]:
+    return [
+        Feature(
+            f"taker_imbalance_{name}", "flow",
+            f"(bought - sold) / (bought + sold + {s.FLOW_FLOOR:g}), contracts of takers, half-life {life}", -1.0,
+        )
+        for name, life in zip(("fast", "middle", "slow"), _LIVES, strict=True)
+    ]  # fmt: skip
+
+
+def _anchors() -> list[Feature]:
+    distances = [
+        Feature(f"anchor_{cents}", "anchors", f"soft(mid - {cents / 100:g}, {s.ANCHOR_HALF:g})", -1.0)
+        for cents in (25, 50, 75)
+    ]
+    near = f"{NEAR_PX / 100:g} cents"
+    return [
+        *distances,
+        Feature(
+            "anchor_spread", "anchors",
+            f"(m - spread) / (m + spread) x 0.05 / (0.05 + abs(mid - nearest anchor)); m = mean spread, {_SLOW}", -1.0,
+        ),
+        Feature(
+            "anchor_volume", "anchors",
+            f"share of the printed contracts that printed within {near} of an anchor, half-life {_SLOW}",
+        ),
+        Feature("anchor_time", "anchors", f"share of the time that the mid was that near, half-life {_SLOW}"),
+        Feature(
+            "anchor_size", "anchors", "share of the resting size that rests within 1 cent of the nearest anchor; "
+            f"0 = the mid is farther than {ANCHOR_REACH_PX / 100:g} cents from it",
+        ),
+        Feature(
+            "anchor_break", "anchors",
+            f"soft(mid - its mean over {_MIDDLE}, {_MOVE}), + = away from the nearest anchor", -1.0,
+        ),
+    ]  # fmt: skip
+
+
+def _liquidity() -> list[Feature]:
+    group = "liquidity"
+    return [
+        Feature("velocity", group, f"soft(mid - its mean over {_MIDDLE}, {_MOVE})", -1.0),
+        Feature(
+            "drop_rate", group, f"part(sum of the mid's falls from bucket to bucket, half-life {_MIDDLE}, {_MOVE})"
+        ),
+        Feature(
+            "spread_expansion", group,
+            f"soft(spread - its mean over {_SLOW}, {s.SPREAD_HALF:g}); 0 = a side is empty", -1.0,
+        ),
+        Feature("depth_drop", group, f"(m - size) / (m + size); size resting on both sides, m its mean, {_SLOW}", -1.0),
+        Feature(
+            "removal_rate", group,
+            f"r / (r + a + {s.SIZE_HALF:g}); contracts removed and added by others, half-life {_FAST}",
+        ),
+        Feature(
+            "taker_burst", group,
+            f"16 p / (16 p + q + {s.PRINTS_HALF:g}); prints with half-lives {_FAST} and {_SLOW}; about 1/2 = steady",
+        ),
+        Feature("cascade", group, "(max(0, depth_drop) + taker_burst x abs(taker_imbalance_fast)) / 2"),
+    ]  # fmt: skip
+
+
+def _links() -> list[Feature]:
+    group = "links"
+    return [
+        Feature(
+            "link_correlation", group,
+            "of this mid's moves with those of the market it is linked to, v as in volatility; 0 = no link", -1.0,
+        ),
+        Feature("link_violation", group, f"soft(dollars by which the mids break a bound, {s.EDGE_HALF:g}); 0 = none"),
+        Feature(
+            "link_edge", group,
+            "soft(dollars a set gains if the best bound it is in is traded now at the touch, all legs, after fees, "
+            f"{s.EDGE_HALF:g}); + = an arbitrage, -1 = a leg has no quote", -1.0,
+        ),
+        Feature("link_size", group, f"part(contracts of each leg that the touch gives, {s.SIZE_HALF:g}); 0 = no gain"),
+        Feature("link_basis", group, f"soft(mid - what the other legs say it should be, {s.EDGE_HALF:g})", -1.0),
+    ]  # fmt: skip
+
+
+def _opponents() -> list[Feature]:
+    group, watch = "opponents", f"{ANSWER_NS / SECOND_NS:.1f} s"
+    return [
+        Feature(
+            "risk_aversion", group,
+            f"(a - m) / (a + m); mean spread within {watch} of our trades, and always; 0 = no trade yet", -1.0,
+        ),
+        Feature(
+            "response_time", group,
+            f"part(mean seconds from a trade of ours to the book's next change, {s.RESPONSE_HALF:g}); 1 = not known",
+        ),
+        Feature(
+            "maker_presence", group,
+            f"a / (a + m); mean resting size within {watch} of our trades, and always; 1/2 = no trade yet",
+        ),
+    ]  # fmt: skip
+
+
+def _fair() -> list[Feature]:
+    group = "fair"
+    return [
+        Feature("fair_available", group, "1 where a fair value is known; else it and fair_edge are 0"),
+        Feature("fair_edge", group, f"soft(fair value - mid, {s.EDGE_HALF:g})", -1.0),
+        Feature(
+            "fair_volatility", group,
+            f"part(max(deviation of the mid in a second, {FAIR_FLOOR:g} dollars), {_MOVE}); half-life {_SLOW}",
+        ),
+        Feature("fair_sources", group, "part(number of healthy sources, 1)"),
+    ]  # fmt: skip
+
 
 FEATURES: tuple[Feature, ...] = (
     Feature("bid", "book", "2 x best bid - 1; -1 = nobody bids", -1.0),
@@ -100,6 +220,12 @@ FEATURES: tuple[Feature, ...] = (
     Feature("signal_edge", "signal", f"soft(forecast - mid, {s.EDGE_HALF:g})", -1.0),
     Feature("signal_error", "signal", f"part(stated standard error, {s.ERROR_HALF:g})"),
     Feature("signal_age", "signal", f"part(seconds since the forecast came, {s.SIGNAL_HALF:g})"),
+    *_flows(),
+    *_anchors(),
+    *_liquidity(),
+    *_links(),
+    *_opponents(),
+    *_fair(),
 )  # fmt: skip
 
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(feature.group for feature in FEATURES))
@@ -141,6 +267,16 @@ def feature_page() -> str:
         "`part(x, h) = x / (x + h)` and `soft(x, h) = x / (abs(x) + h)`. Prices are in dollars of the YES contract,",
         "sizes in contracts. Our own orders are in no book feature and in no mark. Levels are the next quoted ones:",
         f"up to {DEPTH} a side, searched over {SCAN} ladder levels from the touch.",
+        "",
+        "A half-life is in market time: what an event adds fades by 2^(-age / half-life), in buckets of 0.54 s,",
+        "however long a step is; means are means over time that fade alike (`sim/activity.py`). The anchors are 25, 50",
+        "and 75 cents. With several markets an observation has a row of these features for each, and what belongs to",
+        "the account (`equity_change`, `drawdown`) or a venue (`cash_free`) stands in the row of each of its markets.",
+        "",
+        f"The fair value comes from outside the market: a forecast not older than {FAIR_STALE_S:g} s, and what linked",
+        "markets say where a bound is an equality and their books are two-sided and not older than that. A source more",
+        f"than {FAIR_OUTLIER:g} from their median is left out; the fair value is the mean of the others. `link_*`",
+        "are 0 in a market without links; a gain is judged at the touch: what lies behind it is not counted.",
         "",
         "A policy is tied to the digest of its schema: names, order, formulas, ranges. A runner refuses another one.",
     ]

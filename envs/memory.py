@@ -14,8 +14,6 @@ MIDS = 32  # past mids kept; a return may look back MIDS - 1 observations
 
 PAST = np.dtype(
     [
-        ("seen", "<i8"),  # observations of this episode
-        ("variance", "<f8"),  # exponentially weighted mean of the mid's squared moves, dollars squared
         ("equity_uusd", "<i8"),  # at the last step
         ("drawdown_uusd", "<i8"),  # largest of the episode
         ("now_ns", "<i8"),  # at the last step
@@ -23,25 +21,41 @@ PAST = np.dtype(
     ]
 )
 
+TRACK = np.dtype(
+    [
+        ("seen", "<i8"),  # observations of this episode
+        ("variance", "<f8"),  # exponentially weighted mean of the mid's squared moves, dollars squared
+        ("covariance", "<f8"),  # of its moves with those of the market it is linked to
+        ("move", "<f8"),  # since the last observation, dollars
+    ]
+)
+
 
 class Memory(NamedTuple):
-    """Memory of N environments."""
+    """Memory of N environments of M markets."""
 
     past: np.ndarray  # (N,) PAST
-    mids: np.ndarray  # (N, MIDS) int32: bid + ask at observation n, at n % MIDS
+    track: np.ndarray  # (N, M) TRACK
+    mids: np.ndarray  # (N, M, MIDS) int32: bid + ask at observation n, at n % MIDS
 
 
-def allocate(num_envs: int) -> Memory:
+def allocate(num_envs: int, num_markets: int = 1) -> Memory:
     """Zeroed memory."""
-    return Memory(np.zeros(num_envs, PAST), np.zeros((num_envs, MIDS), np.int32))
+    return Memory(
+        np.zeros(num_envs, PAST),
+        np.zeros((num_envs, num_markets), TRACK),
+        np.zeros((num_envs, num_markets, MIDS), np.int32),
+    )
 
 
 def begin(memory: Memory, account: np.ndarray, mask: np.ndarray) -> None:
     """Forget the last episode of the environments in ``mask`` and take up the first equity of the new one."""
-    memory.mids[mask] = 0
-    memory.past[mask] = 0
-    memory.past["equity_uusd"][mask] = account["equity_uusd"][mask]
-    memory.past["now_ns"][mask] = account["now_ns"][mask]
+    rows = np.flatnonzero(mask)
+    memory.mids[rows] = 0
+    memory.track[rows] = 0
+    memory.past[rows] = 0
+    memory.past["equity_uusd"][rows] = account["equity_uusd"][rows]
+    memory.past["now_ns"][rows] = account["now_ns"][rows]
 
 
 def snapshot(memory: Memory) -> Memory:

@@ -1,16 +1,25 @@
-"""Observations of a batch, one kernel call: no allocation, float32 out. The formulas stand in ``envs.features``.
+"""Observations of a batch: no allocation, float32 out. The formulas stand in ``envs.features``.
+
+Every feature is a numerator over a denominator. A market's numerators and denominators are written to scratch first and
+divided in one loop at the end, eight at once.
 
 The kernels below ``observe`` take single arrays and records: a named tuple of arrays is passed by value, and a call
-that is not inlined then copies and counts references to all of them, which costs more than the work.
+that is not inlined then copies all of them, which costs more than the work.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import numpy as np
+
+from envs.crossing import VERDICTS, fair_forecast, fair_value, judge_bounds, write_links
 from envs.features import DEPTH, SCAN
+from envs.flows import write_anchors, write_fair, write_flows, write_liquidity, write_opponents
 from envs.memory import MIDS
-from sim.kernel import inner, kernel
+from sim.activity import BUCKET_BITS, roll
+from sim.kernel import hot, inner, kernel
 from sim.scales import (
     AGE_HALF,
     BOOK_HALF,
@@ -28,68 +37,137 @@ from sim.scales import (
     SPREAD_HALF,
     TICK_HALF,
     TRADE_HALF,
-    part,
-    soft,
 )
 from sim.state import ORDER_SLOTS
 from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPEN, PX_ONE, UUSD
 
 _SIZE_LOTS = SIZE_HALF * LOTS_PER_CONTRACT
 _SECOND = 1e-9
-_DOLLAR = 1.0 / PX_ONE
 _HALF_DOLLAR = 0.5 / PX_ONE  # of bid + ask
+_SPREAD_PX = SPREAD_HALF * PX_ONE
+_TICK_PX = TICK_HALF * PX_ONE
+_MOVE_PX2 = 2.0 * MOVE_HALF * PX_ONE  # of bid + ask
 _DECAY = 0.9  # weight of the past in the variance of the mid's moves
 
 
-@kernel
-def observe(rules, accounts, pools, markets, book, memory, columns, wanted, first, last, out):
-    """Write rows ``first`` to ``last`` of ``out`` float32 ``(N, F)`` where ``wanted`` bool ``(N,)``; others stay.
+class Scratch(NamedTuple):
+    """Where one thread keeps the features of the market it is at."""
 
-    ``accounts``, ``pools``, ``markets`` and ``book`` are those of the state. ``columns`` int64 ``(groups,)``: where a
-    group of ``features.GROUPS`` starts, -1 = left out. Counts "since the last observation" start again at 0, and the
-    mid is remembered: an environment is observed once a step.
+    num: np.ndarray  # (F,) float64
+    den: np.ndarray  # (F,) float64
+    bounds: np.ndarray  # (C, VERDICTS) float64, see envs.crossing
+    sources: np.ndarray  # (C + 1,) float64: sources of a fair value
+
+
+def make_scratch(features: int, bounds: int) -> Scratch:
+    """Scratch of one thread."""
+    return Scratch(np.zeros(features), np.ones(features), np.zeros((bounds, VERDICTS)), np.zeros(bounds + 1))
+
+
+@kernel
+def observe(rules, state, memory, links, columns, scratch, wanted, first, last, out):
+    """Write rows of ``out`` float32 ``(N x M, F)`` for environments ``first`` to ``last`` in ``wanted`` bool ``(N,)``.
+
+    ``columns`` int64 ``(groups,)``: where a group of ``features.GROUPS`` starts, -1 = left out. Counts "since the last
+    observation" start again at 0, and the mid is remembered: an environment is observed once a step.
     """
-    px_of, ticks, fees = rules.px_of, rules.tick, rules.fees
-    past, mids = memory.past, memory.mids
-    levels = book.shape[2]
+    px_of, level_of, ticks, fees = rules.px_of, rules.level_of, rules.tick, rules.fees
+    accounts, pools, markets, book = state.account, state.pool, state.market, state.book
+    track, mids = memory.track, memory.mids
+    num, den, bounds, sources = scratch.num, scratch.den, scratch.bounds, scratch.sources
+    width = len(markets) // len(accounts)
     for env in range(first, last):
         if not wanted[env]:
             continue
-        slot = env  # one market an environment
-        account, market = accounts[env], markets[slot]
-        bid = px_of[market["best_bid"]] if market["best_bid"] >= 0 else 0
-        ask = px_of[market["best_ask"]] if market["best_ask"] < levels else PX_ONE
-        tick = ticks[market["tick_grid"], market["mid2_px"] // 2]
-        _remember(past[env], mids, env, market["mid2_px"])
-        if columns[0] >= 0:
-            _quotes(market, bid, ask, tick, out, env, columns[0])
-            _depth(book, market, slot, bid, ask, out, env, columns[0] + 5)
-            _moves(past[env], mids, market, out, env, columns[0] + 18)
-        if columns[1] >= 0:
-            _time(account, market, out, env, columns[1])
-        if columns[2] >= 0:
-            pool = pools[env, market["venue"]]
-            _portfolio(
-                account, pool, market, market["position"], fees[market["fee"]]["taker_ppm"], out, env, columns[2]
-            )
-        if columns[3] >= 0:
-            _orders(market["orders"], account["now_ns"], bid, ask, tick, out, env, columns[3])
-        if columns[4] >= 0:
-            _signal(market, account["now_ns"], out, env, columns[4])
-        _start_counts_again(market)
+        account = accounts[env]
+        now = account["now_ns"]
+        slot0 = env * width
+        _remember(track[env], mids[env], markets, slot0, px_of, now, width)
+        if len(bounds) > 0:
+            _covary(track[env], links.partner)
+            judge_bounds(px_of, fees, book, markets, slot0, links, bounds)
+        for index in range(width):
+            slot = slot0 + index
+            market, pool = markets[slot], pools[env, markets[slot]["venue"]]
+            _market(
+                account, pool, market, track[env, index], mids[env, index], book[slot], px_of, level_of, ticks, fees,
+                columns, num, den,
+            )  # fmt: skip
+            if columns[8] >= 0 and len(bounds) > 0:
+                write_links(markets, slot0, index, links, track[env], bounds, num, den, columns[8])
+            if columns[10] >= 0:
+                if len(bounds) > 0:
+                    value, count = fair_value(markets, slot0, index, links, len(px_of), now, bounds, sources)
+                else:
+                    value, count = fair_forecast(market, now)
+                write_fair(market, value, count, num, den, columns[10])
+            _start_counts_again(market)
+            _divide(num, den, out[slot])
+
+
+@hot
+def _divide(num, den, out):
+    for column in range(len(out)):
+        out[column] = np.float32(num[column]) / np.float32(den[column])
+
+
+@hot
+def _market(account, pool, market, track, mids, book, px_of, level_of, ticks, fees, columns, num, den):
+    """All features of one market but those that look at others."""
+    levels = len(px_of)
+    bid = px_of[market["best_bid"]] if market["best_bid"] >= 0 else 0
+    ask = px_of[market["best_ask"]] if market["best_ask"] < levels else PX_ONE
+    quoted = market["best_bid"] >= 0 and market["best_ask"] < levels
+    tick = np.int64(ticks[market["tick_grid"], market["mid2_px"] >> 1])
+    now = account["now_ns"]
+    if columns[0] >= 0:
+        _quotes(market, bid, ask, quoted, tick, num, den, columns[0])
+        _depth(book, market, bid, ask, quoted, num, den, columns[0] + 5)
+        _moves(track, mids, market, num, den, columns[0] + 18)
+    if columns[1] >= 0:
+        _time(account, market, num, den, columns[1])
+    if columns[2] >= 0:
+        _portfolio(account, pool, market, fees[market["fee"]]["taker_ppm"], num, den, columns[2])
+    if columns[3] >= 0:
+        _orders(market, now, bid, ask, tick, num, den, columns[3])
+    if columns[4] >= 0:
+        _signal(market, now, num, den, columns[4])
+    activity = market["activity"]
+    if columns[5] >= 0:
+        write_flows(activity, num, den, columns[5])
+    if columns[6] >= 0:
+        write_anchors(activity, market, book, level_of, ask - bid, quoted, num, den, columns[6])
+    if columns[7] >= 0:
+        write_liquidity(activity, market, ask - bid, quoted, num, den, columns[7])
+    if columns[9] >= 0:
+        write_opponents(activity, num, den, columns[9])
 
 
 @inner
-def _remember(past, mids, env, mid2):
-    seen = past["seen"]
-    if seen > 0:
-        move = (mid2 - mids[env, (seen - 1) % MIDS]) * _HALF_DOLLAR
-        past["variance"] = _DECAY * past["variance"] + (1.0 - _DECAY) * (move * move)
-    mids[env, seen % MIDS] = mid2
-    past["seen"] = seen + 1
+def _remember(tracks, mids, markets, slot0, px_of, now, width):
+    """The mids of an environment's markets, and what of the past has faded since the last event."""
+    for index in range(width):
+        market, track = markets[slot0 + index], tracks[index]
+        if now >> BUCKET_BITS > market["activity"]["bucket"]:
+            roll(market, px_of, now >> BUCKET_BITS)
+        mid2, seen = market["mid2_px"], track["seen"]
+        if seen > 0:
+            move = (mid2 - mids[index, (seen - 1) % MIDS]) * _HALF_DOLLAR
+            track["variance"] = _DECAY * track["variance"] + (1.0 - _DECAY) * (move * move)
+            track["move"] = move
+        mids[index, seen % MIDS] = mid2
+        track["seen"] = seen + 1
 
 
 @inner
+def _covary(tracks, partner):
+    for index in range(len(tracks)):
+        if partner[index] >= 0 and tracks[index]["seen"] > 1:
+            product = tracks[index]["move"] * tracks[partner[index]]["move"]
+            tracks[index]["covariance"] = _DECAY * tracks[index]["covariance"] + (1.0 - _DECAY) * product
+
+
+@hot
 def _start_counts_again(market):
     market["bought_qty"] = 0
     market["sold_qty"] = 0
@@ -101,96 +179,112 @@ def _start_counts_again(market):
     market["n_events"] = 0
 
 
-@inner
-def _quotes(market, bid_px, ask_px, tick, out, env, at):
-    bid, ask = bid_px * _DOLLAR, ask_px * _DOLLAR
-    out[env, at] = 2.0 * bid - 1.0
-    out[env, at + 1] = 2.0 * ask - 1.0
-    out[env, at + 2] = market["mid2_px"] * _DOLLAR - 1.0
-    out[env, at + 3] = soft(ask - bid, SPREAD_HALF) if bid_px > 0 and ask_px < PX_ONE else 1.0
-    out[env, at + 4] = part(tick * _DOLLAR, TICK_HALF)
+@hot
+def _put(num, den, at, top, bottom):
+    num[at] = top
+    den[at] = bottom
 
 
-@inner
-def _levels(book, slot, side, level, end, step, out, env, at):
+@hot
+def _quotes(market, bid, ask, quoted, tick, num, den, at):
+    _put(num, den, at, 2 * bid - PX_ONE, PX_ONE)
+    _put(num, den, at + 1, 2 * ask - PX_ONE, PX_ONE)
+    _put(num, den, at + 2, market["mid2_px"] - PX_ONE, PX_ONE)
+    spread = ask - bid
+    _put(num, den, at + 3, spread if quoted else 1.0, abs(spread) + _SPREAD_PX if quoted else 1.0)
+    _put(num, den, at + 4, tick, tick + _TICK_PX)
+
+
+@hot
+def _levels(book, side, level, end, step, num, den, at):
     """Sizes of the next quoted levels from ``level`` to before ``end``; returns lots at the touch, lots in all."""
     touch = total = found = 0
     while level != end and found < DEPTH:
-        qty = book[slot, side, level]
+        qty = book[side, level]
         if qty > 0:
             if found == 0:
                 touch = qty
             total += qty
-            out[env, at + found] = part(qty, _SIZE_LOTS)
+            _put(num, den, at + found, qty, qty + _SIZE_LOTS)
             found += 1
         level += step
     for rest in range(found, DEPTH):
-        out[env, at + rest] = 0.0
+        _put(num, den, at + rest, 0.0, 1.0)
     return touch, total
 
 
-@inner
-def _lean(bids, asks):
-    return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
-
-
-@inner
-def _depth(book, market, slot, bid_px, ask_px, out, env, at):
+@hot
+def _depth(book, market, bid_px, ask_px, quoted, num, den, at):
     best = market["best_bid"]
     end = max(market["low"], best - (SCAN - 1), 0) - 1
-    bids, all_bids = _levels(book, slot, BID, best, min(end, best), -1, out, env, at)
+    bids, all_bids = _levels(book, BID, best, min(end, best), -1, num, den, at)
     best = market["best_ask"]
     end = min(market["high"], best + (SCAN - 1)) + 1
-    asks, all_asks = _levels(book, slot, ASK, best, max(end, best), 1, out, env, at + 5)
-    lean = _lean(bids, asks)
-    spread = (ask_px - bid_px) * _DOLLAR
-    out[env, at + 10] = lean
-    out[env, at + 11] = _lean(all_bids, all_asks)
-    out[env, at + 12] = soft(lean * spread * 0.5, MOVE_HALF) if bid_px > 0 and ask_px < PX_ONE else 0.0
+    asks, all_asks = _levels(book, ASK, best, max(end, best), 1, num, den, at + 5)
+    # max(1, ...): both sides empty
+    _put(num, den, at + 10, bids - asks, max(1, bids + asks))
+    _put(num, den, at + 11, all_bids - all_asks, max(1, all_bids + all_asks))
+    # microprice - mid = lean x spread / 2, and soft(a / b, h) = a / (abs(a) + h b)
+    tilt = (bids - asks) * (ask_px - bid_px) if quoted else 0
+    _put(num, den, at + 12, tilt, abs(tilt) + _MOVE_PX2 * max(1, bids + asks))
 
 
-@inner
-def _change(mids, env, newest, steps):
-    """Mid less the mid ``steps`` observations ago, or less the episode's first, in dollars."""
-    return (mids[env, newest % MIDS] - mids[env, max(newest - steps, 0) % MIDS]) * _HALF_DOLLAR
+@hot
+def _change(mids, newest, steps):
+    """Mid less the mid ``steps`` observations ago, or less the episode's first, times two, in px."""
+    return np.int64(mids[newest % MIDS]) - np.int64(mids[max(newest - steps, 0) % MIDS])
 
 
-@inner
-def _moves(past, mids, market, out, env, at):
-    newest = past["seen"] - 1
+@hot
+def _soft(num, den, at, top, half):
+    num[at] = top
+    den[at] = abs(top) + half
+
+
+@hot
+def _part(num, den, at, top, half):
+    num[at] = top
+    den[at] = top + half
+
+
+@hot
+def _moves(track, mids, market, num, den, at):
+    newest = track["seen"] - 1
     bid_change = market["bid_added_qty"] - market["bid_removed_qty"]
     ask_change = market["ask_added_qty"] - market["ask_removed_qty"]
-    out[env, at] = soft(_change(mids, env, newest, 1), MOVE_HALF)
-    out[env, at + 1] = soft(_change(mids, env, newest, 5), MOVE_HALF)
-    out[env, at + 2] = soft(_change(mids, env, newest, 30), MOVE_HALF)
-    out[env, at + 3] = part(math.sqrt(past["variance"]), MOVE_HALF)
-    out[env, at + 4] = soft(market["bought_qty"] - market["sold_qty"], _SIZE_LOTS)
-    out[env, at + 5] = soft(bid_change - ask_change, _SIZE_LOTS)
-    out[env, at + 6] = part(market["n_prints"], PRINTS_HALF)
+    _soft(num, den, at, _change(mids, newest, 1), _MOVE_PX2)
+    _soft(num, den, at + 1, _change(mids, newest, 5), _MOVE_PX2)
+    _soft(num, den, at + 2, _change(mids, newest, 30), _MOVE_PX2)
+    _part(num, den, at + 3, math.sqrt(track["variance"]), MOVE_HALF)
+    _soft(num, den, at + 4, market["bought_qty"] - market["sold_qty"], _SIZE_LOTS)
+    _soft(num, den, at + 5, bid_change - ask_change, _SIZE_LOTS)
+    _part(num, den, at + 6, market["n_prints"], PRINTS_HALF)
 
 
-@inner
-def _since(now, then, half):
+@hot
+def _since(num, den, at, now, then, half):
     """part(seconds since ``then``, half); 1 where ``then`` is 0, never."""
-    return part((now - then) * _SECOND, half) if then > 0 else 1.0
+    seconds = (now - then) * _SECOND if then > 0 else 1.0
+    _put(num, den, at, seconds, seconds + half if then > 0 else 1.0)
 
 
-@inner
-def _time(account, market, out, env, at):
+@hot
+def _time(account, market, num, den, at):
     now = account["now_ns"]
     left = max(market["close_ns"] - now, 0) * _SECOND
-    elapsed = (now - account["start_ns"]) * _SECOND
-    window = elapsed + max(account["end_ns"] - now, 0) * _SECOND
-    out[env, at] = part(left, MINUTE_HALF)
-    out[env, at + 1] = part(left, HOUR_HALF)
-    out[env, at + 2] = elapsed / window if window > 0.0 else 0.0
-    out[env, at + 3] = _since(now, market["trade_ns"], TRADE_HALF)
-    out[env, at + 4] = _since(now, market["book_ns"], BOOK_HALF)
-    out[env, at + 5] = 1.0 if market["status"] == OPEN else 0.0
+    elapsed = now - account["start_ns"]
+    window = elapsed + max(account["end_ns"] - now, 0)
+    _part(num, den, at, left, MINUTE_HALF)
+    _part(num, den, at + 1, left, HOUR_HALF)
+    _put(num, den, at + 2, elapsed, max(1, window))
+    _since(num, den, at + 3, now, market["trade_ns"], TRADE_HALF)
+    _since(num, den, at + 4, now, market["book_ns"], BOOK_HALF)
+    _put(num, den, at + 5, 1.0 if market["status"] == OPEN else 0.0, 1.0)
 
 
-@inner
-def _portfolio(account, pool, market, position, rate_ppm, out, env, at):
+@hot
+def _portfolio(account, pool, market, rate_ppm, num, den, at):
+    position = market["position"]
     yes, no = position["yes_qty"], position["no_qty"]
     mid = market["mid2_px"] * _HALF_DOLLAR
     value = (yes * mid + no * (1.0 - mid)) * PX_ONE
@@ -198,17 +292,17 @@ def _portfolio(account, pool, market, position, rate_ppm, out, env, at):
     cash, equity = pool["cash_uusd"], account["equity_uusd"]
     start = float(account["start_uusd"])
     money = MONEY_HALF * start
-    out[env, at] = part(yes, _SIZE_LOTS)
-    out[env, at + 1] = part(no, _SIZE_LOTS)
-    out[env, at + 2] = position["yes_cost_uusd"] / yes * _DOLLAR if yes > 0 else 0.0
-    out[env, at + 3] = position["no_cost_uusd"] / no * _DOLLAR if no > 0 else 0.0
-    out[env, at + 4] = soft(value - cost, money)
-    out[env, at + 5] = soft(position["realised_uusd"], money)
-    out[env, at + 6] = soft(equity - account["start_uusd"], money)
-    out[env, at + 7] = part(account["peak_uusd"] - equity, money)
-    out[env, at + 8] = part(cash - pool["reserved_uusd"], start)
-    out[env, at + 9] = value / (value + cash) if value > 0.0 else 0.0
-    out[env, at + 10] = part(rate_ppm * 1e-6 * (mid * (1.0 - mid)), FEE_HALF)
+    _part(num, den, at, yes, _SIZE_LOTS)
+    _part(num, den, at + 1, no, _SIZE_LOTS)
+    _put(num, den, at + 2, position["yes_cost_uusd"], max(1, yes * PX_ONE))
+    _put(num, den, at + 3, position["no_cost_uusd"], max(1, no * PX_ONE))
+    _soft(num, den, at + 4, value - cost, money)
+    _soft(num, den, at + 5, position["realised_uusd"], money)
+    _soft(num, den, at + 6, equity - account["start_uusd"], money)
+    _part(num, den, at + 7, account["peak_uusd"] - equity, money)
+    _part(num, den, at + 8, cash - pool["reserved_uusd"], start)
+    _put(num, den, at + 9, value, value + cash if value > 0.0 else 1.0)
+    _part(num, den, at + 10, rate_ppm * 1e-6 * (mid * (1.0 - mid)), FEE_HALF)
 
 
 @inner
@@ -224,44 +318,53 @@ def newest_order(orders, side):
     return best
 
 
+@hot
+def _orders(market, now, bid_px, ask_px, tick, num, den, at):
+    if market["live_orders"] == 0:
+        for column in range(at, at + 10):
+            _put(num, den, column, 0.0, 1.0)
+    else:
+        _own_orders(market["orders"], now, bid_px, ask_px, tick, num, den, at)
+
+
 @inner
-def _orders(orders, now, bid_px, ask_px, tick, out, env, at):
+def _own_orders(orders, now, bid_px, ask_px, tick, num, den, at):
     bid, ask = newest_order(orders, BID), newest_order(orders, ASK)
     if bid >= 0:
         behind = bid_px - orders[bid]["px"] if bid_px > 0 else 0
-        _order(orders[bid], now, behind / tick, out, env, at)
+        _order(orders[bid], now, behind, tick, num, den, at)
     else:
-        _no_order(out, env, at)
+        _no_order(num, den, at)
     if ask >= 0:
         behind = orders[ask]["px"] - ask_px if ask_px < PX_ONE else 0
-        _order(orders[ask], now, behind / tick, out, env, at + 5)
+        _order(orders[ask], now, behind, tick, num, den, at + 5)
     else:
-        _no_order(out, env, at + 5)
+        _no_order(num, den, at + 5)
 
 
 @inner
-def _order(order, now, behind, out, env, at):
+def _order(order, now, behind, tick, num, den, at):
     qty, ahead = order["qty"], order["ahead_qty"]
-    out[env, at] = 1.0
-    out[env, at + 1] = soft(behind, DISTANCE_HALF)
-    out[env, at + 2] = part(qty, _SIZE_LOTS)
-    out[env, at + 3] = ahead / (ahead + qty)
-    out[env, at + 4] = part((now - order["entry_ns"]) * _SECOND, AGE_HALF)
+    _put(num, den, at, 1.0, 1.0)
+    _soft(num, den, at + 1, behind, DISTANCE_HALF * tick)
+    _part(num, den, at + 2, qty, _SIZE_LOTS)
+    _put(num, den, at + 3, ahead, ahead + qty)
+    _part(num, den, at + 4, (now - order["entry_ns"]) * _SECOND, AGE_HALF)
 
 
 @inner
-def _no_order(out, env, at):
+def _no_order(num, den, at):
     for column in range(at, at + 5):
-        out[env, column] = 0.0
+        _put(num, den, column, 0.0, 1.0)
 
 
-@inner
-def _signal(market, now, out, env, at):
+@hot
+def _signal(market, now, num, den, at):
     if market["signal_ppm"] < 0:
         for column in range(at, at + 4):
-            out[env, column] = 0.0
+            _put(num, den, column, 0.0, 1.0)
         return
-    out[env, at] = 1.0
-    out[env, at + 1] = soft(market["signal_ppm"] / UUSD - market["mid2_px"] * _HALF_DOLLAR, EDGE_HALF)
-    out[env, at + 2] = part(market["signal_err_ppm"] / UUSD, ERROR_HALF)
-    out[env, at + 3] = part((now - market["signal_ns"]) * _SECOND, SIGNAL_HALF)
+    _put(num, den, at, 1.0, 1.0)
+    _soft(num, den, at + 1, market["signal_ppm"] / UUSD - market["mid2_px"] * _HALF_DOLLAR, EDGE_HALF)
+    _part(num, den, at + 2, market["signal_err_ppm"] / UUSD, ERROR_HALF)
+    _part(num, den, at + 3, (now - market["signal_ns"]) * _SECOND, SIGNAL_HALF)

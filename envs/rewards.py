@@ -47,8 +47,8 @@ def pick_rewards(weights: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
 
 @inner
 def inventory(change):
-    """|net contracts| x seconds / 100: one unit is 100 contracts held for a second."""
-    return abs(change["net_qty"]) * (change["dt_ns"] / INVENTORY_UNIT)
+    """|net contracts| x seconds / 100, over all markets: one unit is 100 contracts held for a second."""
+    return change["net_qty"] * (change["dt_ns"] / INVENTORY_UNIT)
 
 
 @inner

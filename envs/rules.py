@@ -1,6 +1,6 @@
 """What the environment's kernels need of a market's rules: prices, ticks, fees.
 
-What depends on a price alone is looked up in tables over all 10,001 prices instead of searched for.
+What depends on a price alone is looked up instead of searched for: by ladder level, so that a table stays in the cache.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ class Rules(NamedTuple):
     """Read-only. L ladder levels, G tick tables, F fee schedules, R scenario rows. Prices in 1e-4 dollar."""
 
     px_of: np.ndarray  # (L,) price of a ladder level
+    level_of: np.ndarray  # (10001,) ladder level of a price; -1 = off the ladder
     tick: np.ndarray  # (G, 10001) int16: distance between the legal prices around a price
-    up: np.ndarray  # (G, 10001) int16: lowest legal price at or above; -1 = none
-    down: np.ndarray  # (G, 10001) int16: highest legal price at or below; -1 = none
-    reach_up: np.ndarray  # (G, 10001) int16: limit of a taker that may pay some ticks more than a quote; -1 = none
-    reach_down: np.ndarray  # (G, 10001) int16: the same for a seller
+    join_bid: np.ndarray  # (G, L) int16: highest legal price at or below the level of the best bid; -1 = none
+    join_ask: np.ndarray  # (G, L) int16: lowest legal price at or above the level of the best ask; -1 = none
+    cross_bid: np.ndarray  # (G, L) int16: limit of a buyer who may pay some ticks more than that ask; -1 = none
+    cross_ask: np.ndarray  # (G, L) int16: the same for a seller at the best bid
     fees: np.ndarray  # (F,) FEE
     cancels_first: np.ndarray  # (R,) bool: a cancel reaches the venue no later than an order sent with it
 
@@ -37,16 +38,23 @@ def make_rules(
     legal = tick_ok.copy()
     legal[:, [0, PX_ONE]] = False  # never the price of an order
     up, down = _neighbours(legal)
+    level_of = np.full(PX_ONE + 1, -1, np.int64)
+    level_of[px_of] = np.arange(len(px_of))
     return Rules(
         px_of=px_of,
+        level_of=level_of,
         tick=_distances(up, down).astype(np.int16),
-        up=up.astype(np.int16),
-        down=down.astype(np.int16),
-        reach_up=_reach(up, 1, cross_ticks).astype(np.int16),
-        reach_down=_reach(down, -1, cross_ticks).astype(np.int16),
+        join_bid=_by_level(down, px_of),
+        join_ask=_by_level(up, px_of),
+        cross_bid=_by_level(_reach(up, 1, cross_ticks), px_of),
+        cross_ask=_by_level(_reach(down, -1, cross_ticks), px_of),
         fees=fees,
         cancels_first=cancels_first,
     )
+
+
+def _by_level(table: np.ndarray, px_of: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(table[:, px_of], np.int16)
 
 
 def _neighbours(legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

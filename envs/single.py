@@ -15,7 +15,8 @@ class TradingEnv(gym.Env):
     """A batch of one: ``settings`` are those of :class:`envs.vector.TradingVectorEnv`, but for ``num_envs`` and
     ``autoreset_mode``.
 
-    Observation float32 ``(F,)``, action an integer, reward a float; the entries of ``info`` lose their first axis.
+    Observation float32 ``(F,)``, action an integer, or with M markets ``(M, F)`` and M integers; reward a float; the
+    entries of ``info`` lose their first axis.
     ``vector`` is the batch, ``spec_sheet`` what its numbers mean. For speed use the batch itself: ``gym.make_vec``.
     """
 
@@ -38,7 +39,7 @@ class TradingEnv(gym.Env):
         obs, info = self.vector.reset(seed=seed)
         return obs[0].copy(), _first(info)
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int | np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One step; see :class:`envs.vector.TradingVectorEnv`. Raises ValueError for an action outside the table."""
         obs, reward, terminated, truncated, info = self.vector.step(np.array([action]))
         return obs[0].copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)

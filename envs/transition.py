@@ -11,9 +11,9 @@ _PPM_PER_PX = 100
 CHANGE = np.dtype(
     [
         ("pnl_uusd", "<i8"),  # change of equity; over an episode it sums to final equity less starting cash
-        ("edge_uusd", "<i8"),  # what the step's fills gain if the forecast is right
+        ("edge_uusd", "<i8"),  # what the step's fills gain if the forecasts are right
         ("drawdown_uusd", "<i8"),  # increase of the episode's largest drawdown
-        ("net_qty", "<i8"),  # YES lots less NO lots held after the step
+        ("net_qty", "<i8"),  # abs(YES lots less NO lots) held after the step, summed over the markets
         ("dt_ns", "<i8"),  # market time that passed
         ("messages", "<i8"),  # orders and cancels sent
         ("rejects", "<i8"),  # messages refused, and actions that could not be sent
@@ -23,41 +23,52 @@ CHANGE = np.dtype(
 
 
 @inner
-def edge(account, market):
-    """Micro-dollars that the step's fills gain if the forecast is right, fees paid; 0 without a forecast."""
-    if market["signal_ppm"] < 0:
-        return 0
+def edge(account, markets):
+    """Micro-dollars that the step's fills gain if their markets' forecasts are right, fees paid; 0 without one."""
     total = 0
     for row in range(account["n_fills"]):
         fill = account["fills"][row]
-        total += fill["qty"] * (market["signal_ppm"] - _PPM_PER_PX * fill["px"]) // _PPM_PER_PX - fill["fee_uusd"]
+        forecast = markets[fill["market"]]["signal_ppm"]
+        if forecast >= 0:
+            total += fill["qty"] * (forecast - _PPM_PER_PX * fill["px"]) // _PPM_PER_PX - fill["fee_uusd"]
     return total
 
 
-@kernel
-def measure(accounts, markets, memory, rejects, kill_share, first, last, changes):
-    """Fill ``changes`` CHANGE ``(N,)`` from the state after the step and the memory of the last one, then update that.
+@inner
+def _refused(account, rejects, slot, width):
+    """How many actions could not be sent; with one market the venue's last reason fills in where there was none."""
+    unsent = 0
+    for index in range(width):
+        unsent += rejects[slot + index] != 0
+    if width == 1 and unsent == 0:
+        rejects[slot] = account["last_reject"]
+    return unsent
 
-    ``rejects`` int32 ``(N,)``: the decoder's reasons; where it had none, the engine's last one is written in.
-    ``kill_share``: drawdown, as a share of the starting cash, that counts as the kill.
+
+@kernel
+def measure(accounts, markets, past, rejects, kill_share, first, last, changes):
+    """Fill ``changes`` CHANGE ``(N,)`` from the state after the step and ``past`` of the last one, then update that.
+
+    ``rejects`` int32 ``(N x M,)``: the decoder's reasons; with one market, where it had none, the engine's last one is
+    written in. ``kill_share``: drawdown, as a share of the starting cash, that counts as the kill.
     """
-    past = memory.past
+    width = len(markets) // len(accounts)
     for env in range(first, last):
-        account, position, before = accounts[env], markets[env]["position"], past[env]
-        change = changes[env]
+        account, before, change = accounts[env], past[env], changes[env]
+        slot = env * width
         equity = account["equity_uusd"]
         drawdown = account["peak_uusd"] - equity
         change["pnl_uusd"] = equity - before["equity_uusd"]
         change["drawdown_uusd"] = max(0, drawdown - before["drawdown_uusd"])
-        change["net_qty"] = position["yes_qty"] - position["no_qty"]
-        change["edge_uusd"] = edge(account, markets[env])
+        held = 0
+        for index in range(width):
+            position = markets[slot + index]["position"]
+            held += abs(position["yes_qty"] - position["no_qty"])
+        change["net_qty"] = held
+        change["edge_uusd"] = edge(account, markets[slot : slot + width]) if account["n_fills"] > 0 else 0
         change["dt_ns"] = account["now_ns"] - before["now_ns"]
         change["messages"] = account["n_messages"]
-        change["rejects"] = account["n_rejects"]
-        if rejects[env] != 0:
-            change["rejects"] += 1
-        else:
-            rejects[env] = account["last_reject"]
+        change["rejects"] = account["n_rejects"] + _refused(account, rejects, slot, width)
         change["kill"] = 0
         if before["killed"] == 0 and drawdown > kill_share * account["start_uusd"]:
             change["kill"] = 1

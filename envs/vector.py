@@ -11,17 +11,20 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.actions import check_actions, make_table
-from envs.autoreset import Autoreset
-from envs.buffers import Buffers, make_buffers
-from envs.core import Core, Terms
+from envs.autoreset import Autoreset, Seen
+from envs.buffers import Buffers, make_buffers, make_shapes, step_info
+from envs.core import Core
 from envs.core import Snapshot as CoreSnapshot
 from envs.costs import pick_costs
 from envs.features import GROUPS, make_schema
+from envs.links import Bound, make_links
 from envs.rewards import pick_rewards
-from envs.text import draw_market
+from envs.sheet import make_sheet
+from envs.step import Terms
+from envs.text import draw_environment
 from sim.engine import Engine
 from sim.scenarios import Scenario, synthetic
-from sim.types import UUSD
+from sim.types import SECOND_NS, UUSD
 
 
 class Snapshot(NamedTuple):
@@ -29,23 +32,28 @@ class Snapshot(NamedTuple):
 
     core: CoreSnapshot
     resting: np.ndarray
-    obs: np.ndarray
+    seen: Seen
 
 
 class TradingVectorEnv(VectorEnv):
-    """Native :class:`gymnasium.vector.VectorEnv` of one market an environment.
+    """Native :class:`gymnasium.vector.VectorEnv`: one account an environment, in one market or several.
 
-    ``step`` takes ``(N,)`` integers, rows of the action table, and returns ``obs`` float32 ``(N, F)`` in [-1, 1],
-    ``reward`` float64 ``(N,)``, ``terminated`` and ``truncated`` bool ``(N,)``, and ``info``, a dictionary of arrays:
+    With one market ``step`` takes ``(N,)`` integers, rows of the action table, and returns ``obs`` float32 ``(N, F)``
+    in [-1, 1]. With M markets it takes ``(N, M)``, a row for each market, and returns ``obs`` ``(N, M, F)``, or
+    ``(N, M x F)`` with ``flatten``. ``reward`` is float64 ``(N,)``, ``terminated`` and ``truncated`` are bool ``(N,)``,
+    and ``info`` is a dictionary of arrays, where ``[M]`` stands for an axis that one market does not have:
 
     * ``costs`` float32 ``(N, K)`` of this step, in the order of ``spec_sheet["costs"]``
     * ``reward_terms`` float64 ``(N, R)`` of this step, unweighted, in the order of ``spec_sheet["rewards"]``
     * ``reward_uusd`` int64 ``(N,)``: change of equity; over an episode it sums to final equity less starting cash
     * ``equity_uusd`` int64 ``(N,)`` after this step
-    * ``reject`` int32 ``(N,)``: why the action was not sent or a message refused, see ``sim.types.REJECT_NAMES``
+    * ``reject`` int32 ``(N, [M])``: why an action was not sent, see ``sim.types.REJECT_NAMES``; with one market also
+      why a message was refused
+    * ``venue_reject`` int32 ``(N,)``: why the venue refused the last message it refused in this step, in any market
     * ``reason`` int8 ``(N,)``: why the episode ended in this step, see ``envs.terminations.REASONS``
-    * ``action_mask`` bool ``(N, A)``: rows that can be done from the returned observation
-    * in SAME_STEP mode, in steps that end an episode: ``final_obs`` float32 ``(N, F)``, valid where ``_final_obs``, and
+    * ``action_mask`` bool ``(N, [M], A)``: rows that can be done from the returned observation, market by market: what
+      they cost together the venue judges, leg after leg
+    * in SAME_STEP mode, in steps that end an episode: ``final_obs``, shaped as ``obs``, valid where ``_final_obs``, and
       ``final_info``, the entries above but the mask, valid where ``_final_info``
 
     The arrays of a step stay as they are during the next step, and are written again in the one after it.
@@ -55,6 +63,8 @@ class TradingVectorEnv(VectorEnv):
         scenario: where episodes come from; default synthetic markets with default parameters.
         actions: name of an action table, or its rows; see ``envs.actions``.
         features: feature groups of the observation; see docs/features.md.
+        flatten: several markets' features side by side instead of on an axis of their own.
+        links: bounds that tie the markets' payouts together, for the features of groups ``links`` and ``fair``.
         reward: weights by term, default 1 x pnl; see ``envs.rewards.TERMS``.
         costs: names; see ``envs.costs.TERMS``.
         dt_s: market seconds a step takes.
@@ -80,6 +90,8 @@ class TradingVectorEnv(VectorEnv):
         scenario: Scenario | None = None,
         actions: str | Sequence[Sequence] = "taker21",
         features: Sequence[str] = GROUPS,
+        flatten: bool = False,
+        links: Sequence[Bound] = (),
         reward: Mapping[str, float] | None = None,
         costs: Sequence[str] = ("drawdown", "kill", "inventory", "order_rate"),
         dt_s: float = 1.0,
@@ -110,28 +122,29 @@ class TradingVectorEnv(VectorEnv):
             fill_model=fill_model,
             threads=threads,
         )
-        if self.engine.num_markets != 1:
-            raise ValueError(f"environment: expected a scenario of one market, got {self.engine.num_markets}")
-        terms = Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown))
-        self._core = Core(self.engine, self.schema, self.table, terms)
+        self._core = Core(
+            self.engine,
+            self.schema,
+            self.table,
+            Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown)),
+            make_links(links, self.engine.num_markets),
+            dt_s=dt_s,
+            events=events_per_step,
+        )
         self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))
-        self._dt_s, self._events = float(dt_s), events_per_step
-        sizes = (num_envs, len(self.schema.features), len(self.table.listed), len(weights), len(costs))
+        features_count, rows = len(self.schema.features), len(self.table.listed)
+        self._shapes = make_shapes(num_envs, self.engine.num_markets, features_count, rows, flatten=flatten)
+        sizes = (num_envs, self.engine.num_markets, features_count, rows, len(weights), len(costs))
         self._buffers = (make_buffers(*sizes), make_buffers(*sizes))
         self._begun = False
         self.render_mode = render_mode
-        self.single_observation_space = gym.spaces.Box(-1.0, 1.0, (len(self.schema.features),), np.float32)
-        self.single_action_space = gym.spaces.Discrete(len(self.table.listed))
+        self.single_observation_space = gym.spaces.Box(-1.0, 1.0, self._shapes.obs[1:], np.float32)
+        self.single_action_space = _action_space(rows, self.engine.num_markets)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.spec_sheet: dict[str, Any] = {
-            "observation": self.schema.names,
-            "observation_digest": self.schema.digest,
-            "actions": self.table.listed,
-            "action_digest": self.table.digest,
-            "costs": list(costs),
-            "rewards": list(weights),
-        }
+        self.spec_sheet: dict[str, Any] = make_sheet(
+            self.schema, self.table, markets=self.engine.num_markets, flatten=flatten, costs=costs, rewards=weights
+        )
         self.metadata = {"autoreset_mode": self._autoreset.mode, "render_modes": ["ansi"], "render_fps": 1}
 
     def reset(
@@ -152,63 +165,53 @@ class TradingVectorEnv(VectorEnv):
             raise ValueError("reset: the first reset is of all environments, without a reset_mask")
         self._begun = True
         now = self._turn()
-        self._autoreset.reset(mask, now.obs)
-        self._core.mask(now)
-        return now.obs, {"action_mask": now.action_mask}
+        self._autoreset.reset(mask, now)
+        return now.obs.reshape(self._shapes.obs), {"action_mask": now.action_mask.reshape(self._shapes.mask)}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Decode, submit, advance, measure, reward, cost, terminate, reset, observe, mask: see the class.
+        """Take a step; see the class, and ``envs.step.play`` for its stages.
 
         Raises ValueError for an action outside the table, naming environment and value, and before the first reset.
         """
-        chosen = self._check(actions)
-        now, core = self._turn(), self._core
-        core.decode(chosen, now)
-        core.submit()
-        self._advance()
-        core.measure(now)
-        core.reward(now)
-        core.cost(now)
-        core.terminate(self._autoreset.resting, now)
-        self._autoreset.finish(now.ended, now.obs, now.final_obs)
-        core.mask(now)
-        return now.obs, now.reward, now.terminated, now.truncated, self._info(now)
-
-    def _check(self, actions: object) -> np.ndarray:
         if not self._begun:
             raise ValueError("step: call reset first")
-        return check_actions(actions, self.num_envs, len(self.table.listed))
+        chosen = check_actions(actions, self._shapes.reject, len(self.table.listed))
+        now = self._turn()
+        self._core.play(chosen, self._autoreset.resting, now)
+        final_obs = self._autoreset.finish(now.ended, now)
+        return now.obs.reshape(self._shapes.obs), now.reward, now.terminated, now.truncated, self._info(now, final_obs)
 
     def _turn(self) -> Buffers:
         """The buffers that the last call did not write."""
         self._buffers = self._buffers[::-1]
         return self._buffers[0]
 
-    def _advance(self) -> None:
-        if self._events is None:
-            self.engine.advance(self._dt_s)
-        else:
-            self.engine.advance_events(self._events)
-
-    def _info(self, now: Buffers) -> dict[str, Any]:
-        info = now.step_info()
-        if self._autoreset.mode is AutoresetMode.SAME_STEP and now.ended.any():
-            info |= {"final_obs": now.final_obs, "_final_obs": now.ended}
-            info |= {"final_info": now.step_info(), "_final_info": now.ended}
-        info["action_mask"] = now.action_mask
+    def _info(self, now: Buffers, final_obs: np.ndarray | None) -> dict[str, Any]:
+        info = step_info(now, self._shapes)
+        if final_obs is not None:
+            info |= {"final_info": info.copy(), "_final_info": now.ended}
+            info |= {"final_obs": final_obs.reshape(self._shapes.obs), "_final_obs": now.ended}
+        info["action_mask"] = now.action_mask.reshape(self._shapes.mask)
         return info
 
     def snapshot(self) -> Snapshot:
         """A copy of all that decides how the batch goes on, between two steps."""
-        return Snapshot(self._core.snapshot(), self._autoreset.resting.copy(), self._buffers[0].obs.copy())
+        now = self._buffers[0]
+        seen = Seen(now.obs.copy(), now.action_mask.copy())
+        return Snapshot(self._core.snapshot(), self._autoreset.resting.copy(), seen)
 
     def restore(self, saved: Snapshot) -> None:
         """Go back to a snapshot of an environment with the same settings. Raises ValueError where shapes differ."""
-        if saved.obs.shape != self._buffers[0].obs.shape:
-            raise ValueError(f"restore: expected observations {self._buffers[0].obs.shape}, got {saved.obs.shape}")
+        if saved.seen.obs.shape != self._buffers[0].obs.shape:
+            raise ValueError(f"restore: expected observations {self._buffers[0].obs.shape}, got {saved.seen.obs.shape}")
         self._core.restore(saved.core)
-        self._autoreset.recall(saved.resting, saved.obs.copy())
+        self._autoreset.recall(saved.resting, Seen(*(array.copy() for array in saved.seen)))
         self._begun = True
+
+    @property
+    def bytes_per_env(self) -> int:
+        """Memory of all arrays that grow with the number of environments, for each of them."""
+        return self._core.bytes_per_env + sum(array.nbytes for now in self._buffers for array in now) // self.num_envs
 
     def digest(self, first: int = 0, count: int | None = None) -> str:
         """Hash of the state of ``count`` environments from ``first`` on; equal digests mean equal futures."""
@@ -219,14 +222,18 @@ class TradingVectorEnv(VectorEnv):
         if self.render_mode is None:
             gym.logger.warn('render: no render_mode was given; "ansi" draws the market as text')
             return None
-        return tuple(draw_market(self.engine.world.px_of, self.engine.state, env) for env in range(self.num_envs))
+        return tuple(draw_environment(self.engine.world.px_of, self.engine.state, env) for env in range(self.num_envs))
+
+
+def _action_space(rows: int, markets: int) -> gym.spaces.Discrete | gym.spaces.MultiDiscrete:
+    return gym.spaces.Discrete(rows) if markets == 1 else gym.spaces.MultiDiscrete([rows] * markets)
 
 
 def _check_settings(
     dt_s: float, events_per_step: int | None, cash: float, kill_drawdown: float, render_mode: str | None
 ) -> None:
-    if not dt_s > 0:
-        raise ValueError(f"environment: dt_s must be positive, got {dt_s}")
+    if not round(dt_s * SECOND_NS) > 0:
+        raise ValueError(f"environment: dt_s must be positive, got {dt_s}; a step takes at least a nanosecond")
     if events_per_step is not None and events_per_step < 1:
         raise ValueError(f"environment: events_per_step must be at least 1, got {events_per_step}")
     if not cash > 0:

@@ -11,6 +11,7 @@ contract of the agent.
 
 from __future__ import annotations
 
+from sim.activity import on_own_trade
 from sim.kernel import hot, inner
 from sim.latency import refresh_due
 from sim.state import FILL_SLOTS, ORDER_SLOTS
@@ -66,6 +67,7 @@ def mark(account, pools, markets):
 @inner
 def _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent_mid2, now):
     """Add to the step's fills; one row per order, price and role."""
+    on_own_trade(desk.market, now)
     signed = qty if side == BID else -qty
     count = desk.account["n_fills"]
     for row in range(min(count, FILL_SLOTS)):

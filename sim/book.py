@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.activity import forget
 from sim.kernel import hot, inner, kernel
 from sim.types import ASK, BID, PENDING, PX_ONE
 from sim.venues.rules import tick_prices
@@ -141,6 +142,7 @@ def fresh_market(market, book):
     """A market nothing is known of yet: empty book, mid of one half, no print, no forecast."""
     clear_book(market, book)
     reset_counters(market)
+    forget(market["activity"])
     market["open_ns"] = 0
     market["close_ns"] = 0
     market["book_ns"] = 0

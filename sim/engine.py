@@ -130,7 +130,8 @@ def advance_one(world, state, env, step_ns, max_events):
 
 
 @kernel
-def _advance(world, state, first, last, step_ns, max_events):
+def advance_slice(world, state, first, last, step_ns, max_events):
+    """Let environments ``first`` to ``last`` take their step, and mark their accounts."""
     for env in range(first, last):
         if state.account[env]["done"] == 0:
             advance_one(world, state, env, step_ns, max_events)
@@ -156,7 +157,8 @@ def submit_one(world, state, env, index, sides):
 
 
 @kernel
-def _submit(world, state, first, last, intents):
+def submit_slice(world, state, first, last, intents):
+    """Empty the journals of environments ``first`` to ``last`` and put their ``intents`` on the wire."""
     markets = state.clock.shape[1] - 1
     for env in range(first, last):
         clear_step(state.account[env])
@@ -330,7 +332,7 @@ def finish_one(state, env):
 
 
 @kernel
-def _finish(state, first, last, terminated, truncated):
+def finish_slice(state, first, last, terminated, truncated):
     """Say which episodes are over. Returns an environment that had more fills than its journal holds, or -1."""
     overflow = -1
     for env in range(first, last):
@@ -410,7 +412,7 @@ class Engine:
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self._everyone = np.ones(num_envs, np.bool_)
-        self._slices = _split(num_envs, threads)
+        self.slices = _split(num_envs, threads)
         self._workers = ThreadPoolExecutor(threads) if threads > 1 else None
         self.reseed(seed)
 
@@ -425,17 +427,17 @@ class Engine:
         self.state.account["episode"] = -1
         self.state.account["done"] = 1
 
-    def _run(self, function: Callable[[int, int], None]) -> None:
-        """Call ``function(first, last)`` for every slice of the batch."""
+    def spread(self, function: Callable[[int, int], None]) -> None:
+        """Call ``function(first, last)`` for every slice of the batch, as many at once as there are threads."""
         if self._workers is None:
             function(0, self.num_envs)
         else:
-            list(self._workers.map(lambda bounds: function(*bounds), self._slices))
+            list(self._workers.map(lambda bounds: function(*bounds), self.slices))
 
     def reset(self, mask: np.ndarray | None = None) -> None:
         """Begin the next episode of every environment in ``mask``, a (N,) bool array; None = of all."""
         chosen = self._everyone if mask is None else mask
-        self._run(lambda first, last: _reset(self.world, self.state, first, last, chosen))
+        self.spread(lambda first, last: _reset(self.world, self.state, first, last, chosen))
         self.terminated[chosen] = False
         self.truncated[chosen] = False
 
@@ -447,7 +449,7 @@ class Engine:
         shape = (self.num_envs, self.num_markets, 2)
         if intents.shape != shape or intents.dtype != INTENT:
             raise ValueError(f"engine: expected INTENT intents of shape {shape}, got {intents.dtype} {intents.shape}")
-        self._run(lambda first, last: _submit(self.world, self.state, first, last, intents))
+        self.spread(lambda first, last: submit_slice(self.world, self.state, first, last, intents))
 
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` of market time pass, then mark the accounts. Finished episodes stand still.
@@ -466,17 +468,15 @@ class Engine:
 
     def _move(self, step_ns: int, max_events: int) -> None:
         def run(first: int, last: int) -> None:
-            _advance(self.world, self.state, first, last, step_ns, max_events)
-            env = _finish(self.state, first, last, self.terminated, self.truncated)
-            if env >= 0:
-                self.check_journal(env)
+            advance_slice(self.world, self.state, first, last, step_ns, max_events)
+            self.check_journal(finish_slice(self.state, first, last, self.terminated, self.truncated))
 
-        self._run(run)
+        self.spread(run)
 
     def check_journal(self, env: int) -> None:
-        """Raise RuntimeError where an environment's last step had more fills than its journal holds."""
-        count = self.state.account["n_fills"][env]
-        if count > FILL_SLOTS:
+        """Raise RuntimeError for an environment whose fills its journal could not hold; -1 = there is none."""
+        if env >= 0:
+            count = self.state.account["n_fills"][env]
             raise RuntimeError(
                 f"engine: environment {env} had {count} fills in one step, the journal holds {FILL_SLOTS} "
                 "(one an order and price): use a tighter limit, or a shorter step"
@@ -489,7 +489,7 @@ class Engine:
     def restore(self, saved: State) -> None:
         """Go back to a snapshot of an engine of the same shape."""
         arrays.restore(self.state, saved)
-        _finish(self.state, 0, self.num_envs, self.terminated, self.truncated)
+        finish_slice(self.state, 0, self.num_envs, self.terminated, self.truncated)
 
     def fork(self, copies: int, *, split: bool = False) -> Engine:
         """An engine with ``copies`` of every environment side by side: those of environment i start at i x copies.
@@ -504,7 +504,7 @@ class Engine:
         twin.state = arrays.repeat(self.state, copies)
         twin.terminated, twin.truncated = self.terminated.repeat(copies), self.truncated.repeat(copies)
         twin._everyone = np.ones(twin.num_envs, np.bool_)
-        twin._slices = _split(twin.num_envs, len(self._slices))
+        twin.slices = _split(twin.num_envs, len(self.slices))
         if split:
             branch = np.arange(twin.num_envs) % copies
             seeds = twin.state.account["seed"]

@@ -18,11 +18,12 @@ from __future__ import annotations
 import math
 
 from sim.account import fill_resting, stop_triggered
-from sim.activity import count_print, print_rate
+from sim.activity import on_change_seen, on_print_seen
 from sim.book import set_level
 from sim.kernel import hot, inner, kernel
 from sim.mathematics import exp, log
 from sim.place import cancel_again, expect_print, level_fell
+from sim.prints import count_print, print_rate
 from sim.rng import FILL as FILL_PURPOSE
 from sim.rng import philox, uniform
 from sim.state import ORDER_SLOTS
@@ -142,6 +143,7 @@ def on_print(desk, taker_side, px, qty, now):
     if market["trade_ns"] != now or market["last_side"] != taker_side:
         market["sweep_mid2_px"] = market["mid2_px"]  # the first print of a taker
     count_print(market, now)
+    on_print_seen(desk.market, desk.px_of, taker_side, px, qty, now)
     market["trade_ns"] = now
     market["last_px"] = px
     market["last_side"] = taker_side
@@ -168,6 +170,7 @@ def on_level(desk, side, level, qty, now):
     if qty == old:
         return
     market = desk.market
+    on_change_seen(desk.market, desk.px_of, side, qty - old, now)
     market["book_ns"] = now
     market["n_events"] += 1
     desk.account["events"] += 1

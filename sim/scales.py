@@ -27,6 +27,9 @@ TRADE_HALF = 10.0  # seconds since the last trade
 BOOK_HALF = 1.0  # seconds since the book changed
 AGE_HALF = 10.0  # seconds an own order has rested
 SIGNAL_HALF = 5.0  # seconds since a forecast came
+FLOW_FLOOR = 10.0  # contracts: less flow than this is not much of an imbalance
+ANCHOR_HALF = 0.05  # dollars between the mid and an anchor
+RESPONSE_HALF = 1.0  # seconds from a trade of ours to the market's next change
 MINUTE_HALF = 60.0  # seconds to the close
 HOUR_HALF = 3600.0  # seconds to the close
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.activity import ACTIVITY
 from sim.types import FILL
 from sim.venues.amend import ORDER_GROUP
 
@@ -219,6 +220,7 @@ MARKET = np.dtype(
         ("unseen_ns", "<i8"),  # when they will
         ("front_qty", "<f8"),  # what the front-runner may still take, + buys
         ("copy_qty", "<f8"),  # what the copier may still take
+        ("activity", ACTIVITY),  # what its public events add up to
         ("position", POSITION),
         ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting
         ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight

@@ -1,37 +1,56 @@
-"""What every registered environment keeps, in batches of every mode."""
+"""What every registered environment keeps, in batches of every mode, with one market and with three."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from envs.links import Bound
 from envs.registration import IDS, register_all
+from sim.scenarios import Place, Scenario
+from sim.scenarios.row import default_rows
 
 MODES = list(AutoresetMode)
+# two markets on one venue, one of the same event on another
+THREE = {
+    "scenario": Scenario(rows=default_rows(), places=(Place("kalshi"), Place("kalshi"), Place("polymarket"))),
+    "links": (Bound(((0, 1), (1, 1)), -np.inf, 1.0), Bound(((0, 1), (2, -1)), 0.0, 0.0)),
+}
+KINDS = {"one": (1, {}), "three": (3, THREE), "three_flat": (3, {**THREE, "flatten": True})}
 
 
-def make(name, num_envs=6, **settings):
-    return gym.make_vec(name, num_envs=num_envs, window_s=12.0, **settings)
+def make(name, kind="one", num_envs=6, **settings):
+    return gym.make_vec(name, num_envs=num_envs, window_s=12.0, **KINDS[kind][1], **settings)
+
+
+def axis(kind):
+    """The markets' axis of an array: none for one market."""
+    markets = KINDS[kind][0]
+    return () if markets == 1 else (markets,)
 
 
 @pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("kind", KINDS)
 class TestEnvironment:
     """Inherit nothing: a new environment joins by its id in ``envs.registration.IDS``."""
 
-    def test_registering_twice_changes_nothing(self, name):
+    def test_registering_twice_changes_nothing(self, name, kind):
         register_all()
         assert name in gym.registry
 
-    def test_spaces_are_batches_of_single_spaces(self, name):
-        env = make(name)
+    def test_spaces_are_batches_of_single_spaces(self, name, kind):
+        env = make(name, kind)
+        features = len(env.spec_sheet["observation"])
+        flat = kind in ("one", "three_flat")
+        assert env.single_observation_space.shape == ((features,) if flat else (3, features))
         assert env.observation_space.shape == (6, *env.single_observation_space.shape)
-        assert env.action_space.shape == (6,)
+        assert env.action_space.shape == (6, *axis(kind))
         assert np.isfinite(env.single_observation_space.low).all()
         assert np.isfinite(env.single_observation_space.high).all()
 
     @pytest.mark.parametrize("mode", MODES)
-    def test_steps_stay_within_the_spaces_and_report_everything(self, name, mode):
-        env = make(name, autoreset_mode=mode)
+    def test_steps_stay_within_the_spaces_and_report_everything(self, name, kind, mode):
+        env = make(name, kind, autoreset_mode=mode)
         assert env.metadata["autoreset_mode"] is mode
         obs, info = env.reset(seed=1)
         env.action_space.seed(1)
@@ -39,39 +58,42 @@ class TestEnvironment:
         ended = np.zeros(6, int)
         for _ in range(30):
             assert obs in env.observation_space
-            assert info["action_mask"].shape == (6, len(sheet["actions"]))
-            assert info["action_mask"].any(axis=1).all()
+            assert info["action_mask"].shape == (6, *axis(kind), len(sheet["actions"]))
+            assert info["action_mask"].any(axis=-1).all()
             obs, reward, terminated, truncated, info = env.step(env.action_space.sample())
             assert reward.shape == terminated.shape == truncated.shape == (6,)
             assert np.isfinite(reward).all()
             assert info["costs"].shape == (6, len(sheet["costs"]))
             assert (info["costs"] >= 0).all()
             assert info["reward_terms"].shape == (6, len(sheet["rewards"]))
+            assert info["reject"].shape == (6, *axis(kind))
+            assert info["venue_reject"].shape == (6,)
             over = terminated | truncated
             assert not (terminated & truncated).any()
             np.testing.assert_array_equal(over, info["reason"] > 0)
             ended += over
             if mode is AutoresetMode.SAME_STEP and over.any():
                 np.testing.assert_array_equal(info["_final_obs"], over)
-                assert info["final_obs"][over] in gym.spaces.Box(-1, 1, (over.sum(), obs.shape[1]), np.float32)
+                final = info["final_obs"][over]
+                assert final in gym.spaces.Box(-1, 1, (over.sum(), *obs.shape[1:]), np.float32)
             if mode is AutoresetMode.DISABLED and over.any():
                 obs, info = env.reset(options={"reset_mask": over})
         assert (ended == 2).all()  # 30 steps of 12-second windows
 
-    def test_the_first_legal_rows_can_be_done(self, name):
-        env = make(name)
+    def test_the_first_legal_rows_can_be_done(self, name, kind):
+        env = make(name, kind)
         _, info = env.reset(seed=2)
         rng = np.random.default_rng(2)
         for _ in range(40):
             noise = rng.random(info["action_mask"].shape)
-            *_, ended, _, info = env.step(np.where(info["action_mask"], noise, -1).argmax(axis=1))
+            *_, ended, _, info = env.step(np.where(info["action_mask"], noise, -1).argmax(axis=-1))
             decoded = info["reject"][~ended]
-            assert set(decoded.tolist()) <= {0, 4, 6}  # only the venue may still refuse: cash, or a quote that moved
+            assert set(np.ravel(decoded).tolist()) <= {0, 4, 6}  # only the venue may refuse: cash, a quote that moved
 
-    def test_the_same_seed_gives_the_same_bytes(self, name):
+    def test_the_same_seed_gives_the_same_bytes(self, name, kind):
         digests = []
         for _ in range(2):
-            env = make(name)
+            env = make(name, kind)
             env.reset(seed=0)
             env.action_space.seed(0)
             for _ in range(20):
@@ -79,12 +101,53 @@ class TestEnvironment:
             digests.append(env.digest())
         assert digests[0] == digests[1]
 
-    def test_both_faces_have_the_same_sheet(self, name):
-        single = gym.make(name).unwrapped
-        assert single.spec_sheet == make(name).spec_sheet
-        assert single.observation_space == make(name).single_observation_space
+    def test_rewards_telescope_to_equity(self, name, kind):
+        env = make(name, kind, autoreset_mode=AutoresetMode.DISABLED)
+        env.reset(seed=3)
+        env.action_space.seed(3)
+        total = np.zeros(6, np.int64)
+        for _ in range(12):
+            *_, info = env.step(env.action_space.sample())
+            total += info["reward_uusd"]
+        np.testing.assert_array_equal(total, info["equity_uusd"] - env.engine.state.account["start_uusd"])
+        assert total.any()
 
-    def test_closing_twice_is_allowed(self, name):
-        env = make(name)
+    def test_a_restored_batch_goes_on_as_before(self, name, kind):
+        env, other = make(name, kind), make(name, kind)
+        env.reset(seed=0)
+        env.action_space.seed(0)
+        actions = [env.action_space.sample() for _ in range(20)]
+        for action in actions[:9]:
+            env.step(action)
+        saved = env.snapshot()
+        other.restore(saved)
+        for action in actions[9:]:
+            for ours, theirs in zip(env.step(action)[:2], other.step(action)[:2], strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+        assert env.digest() == other.digest()
+
+    def test_results_do_not_depend_on_batch_or_threads(self, name, kind):
+        whole, part = make(name, kind), make(name, kind, num_envs=3, first_env=2, threads=2)
+        whole.reset(seed=0)
+        part.reset(seed=0)
+        rng = np.random.default_rng(0)
+        for _ in range(15):
+            actions = rng.integers(0, len(whole.spec_sheet["actions"]), (6, *axis(kind)))
+            of_whole, of_part = whole.step(actions)[0], part.step(actions[2:5])[0]
+            np.testing.assert_array_equal(of_whole[2:5], of_part)
+        assert whole.digest(2, 3) == part.digest()
+
+    def test_both_faces_have_the_same_sheet(self, name, kind):
+        single = gym.make(name, **KINDS[kind][1]).unwrapped
+        assert single.spec_sheet == make(name, kind).spec_sheet
+        assert single.observation_space == make(name, kind).single_observation_space
+        obs, _ = single.reset(seed=0)
+        assert obs in single.observation_space
+        obs, *_, info = single.step(single.action_space.sample())
+        assert obs in single.observation_space
+        assert info["action_mask"].shape == (*axis(kind), len(single.spec_sheet["actions"]))
+
+    def test_closing_twice_is_allowed(self, name, kind):
+        env = make(name, kind)
         env.close()
         env.close()

@@ -20,9 +20,9 @@ def cent_rules(*, taker_ppm=70_000, cancels_first=True, legal=CENTS, cross_ticks
     return make_rules(CENTS, tick_ok, fees, cross_ticks=cross_ticks, cancels_first=np.array([cancels_first]))
 
 
-def empty_state(num_envs=1) -> State:
-    """An open market without quotes, mid 50 cents, $10,000 in cash, 60 s after the start of a 300 s window."""
-    state = allocate(num_envs, len(CENTS))
+def empty_state(num_envs=1, num_markets=1) -> State:
+    """Open markets without quotes, mid 50 cents, $10,000 in cash, 60 s after the start of a 300 s window."""
+    state = allocate(num_envs, len(CENTS), num_markets=num_markets)
     account, market = state.account, state.market
     for name in ("start_uusd", "equity_uusd", "peak_uusd"):
         account[name] = START
@@ -87,6 +87,7 @@ def rest(
 ):
     """An own order that rests."""
     order = state.orders[env, index]
+    state.market[env]["live_orders"] += order["id"] == 0
     order["id"] = index + 1
     order["side"] = side
     order["leg"] = leg

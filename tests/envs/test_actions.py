@@ -35,10 +35,10 @@ from sim.venues.fees import fee_bound
 def run(state, table, actions, rules=None):
     """Intents (N, 2) and rejects (N,) of one action an environment."""
     count = len(state.account)
-    intents, rejects = np.zeros((count, 2), INTENT), np.zeros(count, np.int32)
+    intents, rejects = np.zeros((count, 1, 2), INTENT), np.zeros(count, np.int32)
     rules = rules or cent_rules()
     decode(rules, state.account, state.pool, state.market, table.rows, 0, count, np.asarray(actions), intents, rejects)
-    return intents, rejects
+    return intents[:, 0], rejects
 
 
 def one(state, row, rules=None, cross_ticks=2):
@@ -50,8 +50,16 @@ def one(state, row, rules=None, cross_ticks=2):
 
 def masks(state, table, rules=None):
     out = np.zeros((len(state.account), len(table.listed)), np.bool_)
-    verdicts = np.zeros(len(table.listed), np.int64)
-    write_masks(rules or cent_rules(), state.pool, state.market, table.rows, 0, len(out), verdicts, out)
+    write_masks(
+        rules or cent_rules(),
+        state.pool,
+        state.market,
+        table.rows,
+        np.ones(len(out), np.bool_),
+        0,
+        len(out),
+        out,
+    )
     return out
 
 
@@ -281,7 +289,7 @@ def test_laws_of_what_is_sent(seed):
 )
 def test_a_wrong_action_names_environment_and_value(actions, message):
     with pytest.raises(ValueError, match=message):
-        check_actions(np.array(actions), 2, 21)
+        check_actions(np.array(actions), (2,), 21)
 
 
 def test_kernels_are_compiled_once():

@@ -1,5 +1,7 @@
 """The three autoreset modes, with a core that only counts: observation = 100 x episode + t."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -21,22 +23,30 @@ class Counter:
         self.episode[mask] += 1
         self.t[mask] = 0
 
-    def observe(self, mask, out):
-        out[mask, 0] = (100 * self.episode + self.t)[mask]
+    def observe(self, mask, now):
+        now.obs[mask, 0] = (100 * self.episode + self.t)[mask]
+        now.action_mask[mask, 0] = self.episode[mask] % 2 == 0
+
+    def now(self):
+        blank = np.full((3, 1), np.nan)
+        return SimpleNamespace(obs=blank, action_mask=np.zeros((3, 1), np.bool_))
 
     def reset(self, mask=None):
-        obs = np.full((3, 1), np.nan)
-        self.autoreset.reset(mask, obs)
-        return obs[:, 0].tolist()
+        now = self.now()
+        self.autoreset.reset(mask, now)
+        return now.obs[:, 0].tolist()
 
     def step(self):
         """Observations, final observations (nan = none), ended."""
         resting = self.autoreset.resting.copy()
         self.t[~resting] += 1  # who rests stands still
         ended = (self.t >= LIVES) & ~resting
-        obs, final = np.full((3, 1), np.nan), np.full((3, 1), np.nan)
-        self.autoreset.finish(ended, obs, final)
-        return obs[:, 0].tolist(), final[:, 0].tolist(), ended.tolist()
+        now = self.now()
+        self.observe(~resting, now)  # a step observes whoever does not rest
+        final = self.autoreset.finish(ended, now)
+        final = np.full((3, 1), np.nan) if final is None else np.where(ended[:, None], final, np.nan)
+        np.testing.assert_array_equal(now.action_mask[:, 0], self.episode % 2 == 0)  # masks go with observations
+        return now.obs[:, 0].tolist(), final[:, 0].tolist(), ended.tolist()
 
 
 NAN = pytest.approx(float("nan"), nan_ok=True)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from envs import memory as memories
 from envs.features import FEATURES, GROUPS, make_schema
-from envs.observe import observe
+from envs.links import make_links
+from envs.observe import make_scratch, observe
 from sim.scales import part, soft
 from sim.types import ASK, BID, CLOSED, NO, SECOND_NS, UUSD, YES
 
@@ -16,23 +17,22 @@ from sim.types import ASK, BID, CLOSED, NO, SECOND_NS, UUSD, YES
 class Watcher:
     """Observes a hand-made state; ``look()`` gives {name: value} of environment 0."""
 
-    def __init__(self, state, rules=None, groups=GROUPS):
+    def __init__(self, state, rules=None, groups=GROUPS, bounds=()):
         self.state, self.rules = state, rules or cent_rules()
         self.schema = make_schema(groups)
-        count = len(state.account)
+        count, markets = len(state.account), (state.clock.shape[1] - 1)
+        self.links = make_links(bounds, markets)
+        self.scratch = make_scratch(len(self.schema.features), len(bounds))
         self.everyone = np.ones(count, np.bool_)
-        self.memory = memories.allocate(count)
+        self.memory = memories.allocate(count, markets)
         memories.begin(self.memory, state.account, self.everyone)
-        self.out = np.full((count, len(self.schema.features)), np.nan, np.float32)
+        self.out = np.full((count * markets, len(self.schema.features)), np.nan, np.float32)
 
     def observe(self, mask=None):
         columns = np.array(self.schema.columns)
         wanted = self.everyone if mask is None else mask
         state = self.state
-        observe(
-            self.rules, state.account, state.pool, state.market, state.book, self.memory, columns, wanted, 0,
-            len(wanted), self.out,
-        )  # fmt: skip
+        observe(self.rules, state, self.memory, self.links, columns, self.scratch, wanted, 0, len(wanted), self.out)
         return self.out
 
     def look(self):
@@ -215,7 +215,7 @@ def test_only_wanted_environments_and_chosen_groups_are_written():
     watcher.observe(mask)
     assert np.isfinite(watcher.out[mask]).all()
     assert np.isnan(watcher.out[~mask]).all()
-    assert list(watcher.memory.past["seen"]) == [1, 0, 1, 0]
+    assert list(watcher.memory.track["seen"][:, 0]) == [1, 0, 1, 0]
     part_of = Watcher(random_state(4, 1), groups=("time", "signal"))
     part_of.observe(mask)
     np.testing.assert_array_equal(part_of.out[mask], watcher.out[mask][:, [*range(25, 31), *range(52, 56)]])

@@ -35,7 +35,7 @@ class Ledger:
         account["n_rejects"] = refused
         account["last_reject"] = REJECT_CASH if refused else 0
         rejects, changes = np.array([reject], np.int32), np.zeros(1, CHANGE)
-        measure(self.state.account, self.state.market, self.memory, rejects, self.kill, 0, 1, changes)
+        measure(self.state.account, self.state.market, self.memory.past, rejects, self.kill, 0, 1, changes)
         return changes, int(rejects[0])
 
 
@@ -146,7 +146,7 @@ def test_reasons(over, cut, resting, state, reason):
     for name, value in state.items():
         (made.market if name in made.market.dtype.names else made.account)[name] = value
     terminated, truncated, reasons = np.ones(1, np.bool_), np.ones(1, np.bool_), np.full(1, -1, np.int8)
-    arrays = (np.array([over]), np.array([cut]), np.array([resting]))
+    arrays = (np.array([over]), np.array([cut]), np.array([not resting]))
     write_ends(made.account, made.market, *arrays, 0, 1, terminated, truncated, reasons)
     assert REASONS[reasons[0]] == REASONS[reason]
     assert (terminated[0], truncated[0]) == (over and not resting, cut and not resting)

@@ -34,7 +34,7 @@ def play(env, steps, seed=0, act=None):
 def test_make_vec_in_five_lines():
     env = gym.make_vec("shadowbook/Directional-v0", num_envs=8)
     obs, _ = env.reset(seed=0)
-    assert obs.shape == (8, 56)
+    assert obs.shape == (8, 86)
     assert obs.dtype == np.float32
     obs, *_ = env.step(env.action_space.sample())
     assert obs in env.observation_space
@@ -50,7 +50,7 @@ def test_the_step_returns_what_the_class_says():
     shapes = {name: value.shape for name, value in info.items()}
     assert shapes == {
         "action_mask": (5, 44), "costs": (5, 2), "reward_terms": (5, 2), "reward_uusd": (5,), "equity_uusd": (5,),
-        "reject": (5,), "reason": (5,),
+        "reject": (5,), "venue_reject": (5,), "reason": (5,),
     }  # fmt: skip
     assert info["costs"].dtype == np.float32
     assert env.spec_sheet["costs"] == ["kill", "drawdown"]

@@ -1,0 +1,45 @@
+"""What the numbers of an environment mean: names and digests that a trained policy is tied to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envs.actions import ActionTable
+from envs.features import Schema
+
+
+def make_sheet(
+    schema: Schema,
+    table: ActionTable,
+    *,
+    markets: int,
+    flatten: bool,
+    costs: Sequence[str],
+    rewards: Mapping[str, float],
+) -> dict[str, Any]:
+    """Plain lists and strings. With several markets the digests cover their number, and how they are laid out.
+
+    ``observation`` names the last axis of an observation: F features, or M x F with ``flatten``.
+    """
+    names, observation, actions = schema.names, schema.digest, table.digest
+    if markets > 1:
+        layout = "flat" if flatten else "axis"
+        observation, actions = _mixed(observation, markets, layout), _mixed(actions, markets, "axis")
+        if flatten:
+            names = [f"market_{index}.{name}" for index in range(markets) for name in names]
+    return {
+        "markets": markets,
+        "observation": names,
+        "observation_digest": observation,
+        "actions": table.listed,
+        "action_digest": actions,
+        "costs": list(costs),
+        "rewards": list(rewards),
+    }
+
+
+def _mixed(digest: str, markets: int, layout: str) -> str:
+    return hashlib.sha256(json.dumps([digest, markets, layout]).encode()).hexdigest()

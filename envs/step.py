@@ -1,0 +1,97 @@
+"""One step of a batch in one compiled pass, a few environments at a time: their state stays in the cache.
+
+A stage is a kernel of its own over environments ``first`` to ``last``. Going stage by stage over the whole batch would
+fetch all of it from memory once a stage.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.costs import write_costs
+from envs.decode import decode, write_masks
+from envs.observe import observe
+from envs.rewards import write_rewards
+from envs.terminations import write_ends
+from envs.transition import measure
+from sim.engine import advance_slice, finish_slice, submit_slice
+from sim.kernel import kernel
+
+TILE = 32  # markets whose stages follow each other; their state fits a cache of 512 KiB
+
+
+class Terms(NamedTuple):
+    """Which rewards and costs are reported; see ``pick_rewards`` and ``pick_costs``."""
+
+    reward_codes: np.ndarray
+    reward_weights: np.ndarray
+    cost_codes: np.ndarray
+    kill_share: float  # drawdown, as a share of the starting cash, that counts as the kill
+
+
+class Work(NamedTuple):
+    """What a step leaves behind between its stages."""
+
+    intents: np.ndarray  # (N, M, 2) INTENT
+    changes: np.ndarray  # (N,) CHANGE
+    over: np.ndarray  # (N,) bool: the engine's terminated
+    cut: np.ndarray  # (N,) bool: the engine's truncated
+    awake: np.ndarray  # (N,) bool: the episode had not ended before this step
+
+
+@kernel
+def play(
+    world, state, rules, rows, terms, memory, links, columns, scratch, work, now, actions, first, last, step_ns, events
+):
+    """Decode ``actions`` int64 ``(N x M,)``, submit, advance, measure, reward, cost, terminate, observe, mask.
+
+    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
+    rows of ``now``. Episodes that end here are observed as they ended. Returns an environment that had more fills than
+    its journal holds, or -1.
+    """
+    tile = max(1, TILE // (state.clock.shape[1] - 1))
+    overflow = -1
+    while first < last:
+        end = min(first + tile, last)
+        decode(rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject)
+        submit_slice(world, state, first, end, work.intents)
+        advance_slice(world, state, first, end, step_ns, events)
+        overflow = max(overflow, finish_slice(state, first, end, work.over, work.cut))
+        measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, end, work.changes)
+        write_rewards(work.changes, terms.reward_codes, terms.reward_weights, first, end, now.reward_terms, now.reward)
+        write_costs(work.changes, terms.cost_codes, first, end, now.costs)
+        write_ends(
+            state.account,
+            state.market,
+            work.over,
+            work.cut,
+            work.awake,
+            first,
+            end,
+            now.terminated,
+            now.truncated,
+            now.reason,
+        )
+        _report(state.account, work.changes, first, end, now)
+        observe(rules, state, memory, links, columns, scratch, work.awake, first, end, now.obs)
+        write_masks(rules, state.pool, state.market, rows, work.awake, first, end, now.action_mask)
+        first = end
+    return overflow
+
+
+@kernel
+def _report(accounts, changes, first, last, now):
+    for env in range(first, last):
+        now.reward_uusd[env] = changes[env]["pnl_uusd"]
+        now.equity_uusd[env] = accounts[env]["equity_uusd"]
+        now.venue_reject[env] = accounts[env]["last_reject"]
+        now.ended[env] = now.terminated[env] or now.truncated[env]
+
+
+@kernel
+def look(rules, state, rows, memory, links, columns, scratch, wanted, now, first, last):
+    """Observe the environments in ``wanted`` bool ``(N,)`` and say what they can do, where an episode has begun."""
+    observe(rules, state, memory, links, columns, scratch, wanted, first, last, now.obs)
+    write_masks(rules, state.pool, state.market, rows, wanted, first, last, now.action_mask)

@@ -1,0 +1,165 @@
+"""Fading sums and means of a market's events, against sums of 2^(-age / half-life) written out."""
+
+import numpy as np
+import pytest
+
+from sim.activity import (
+    BUCKET_BITS,
+    FAST,
+    MIDDLE,
+    SLOW,
+    anchor_px,
+    forget,
+    on_change_seen,
+    on_own_trade,
+    on_print_seen,
+    roll,
+)
+from sim.kernel import kernel
+from sim.state import MARKET
+from sim.types import ASK, BID
+
+BUCKET = 1 << BUCKET_BITS
+CENTS = np.arange(100, 10_000, 100)
+LIVES = {FAST: 4, MIDDLE: 16, SLOW: 64}
+
+
+@kernel
+def begin(markets):
+    forget(markets[0]["activity"])
+
+
+@kernel
+def prints(markets, px_of, side, px, qty, now):
+    on_print_seen(markets[0], px_of, side, px, qty, now)
+
+
+@kernel
+def changes(markets, px_of, side, change, now):
+    on_change_seen(markets[0], px_of, side, change, now)
+
+
+@kernel
+def fade(markets, px_of, now):
+    if now >> BUCKET_BITS > markets[0]["activity"]["bucket"]:
+        roll(markets[0], px_of, now >> BUCKET_BITS)
+
+
+@kernel
+def anchor(px):
+    return anchor_px(px)
+
+
+@kernel
+def trade(markets, now):
+    on_own_trade(markets[0], now)
+
+
+def market(bid=49, ask=51):
+    made = np.zeros(1, MARKET)
+    made["best_bid"], made["best_ask"] = bid - 1, ask - 1
+    made["mid2_px"] = (bid + ask) * 100
+    made["bid_total_qty"], made["ask_total_qty"] = 600, 400
+    begin(made)
+    return made
+
+
+def quote(made, bid, ask):
+    made["best_bid"], made["best_ask"], made["mid2_px"] = bid - 1, ask - 1, (bid + ask) * 100
+
+
+def test_sums_fade_by_their_half_lives():
+    made = market()
+    rng = np.random.default_rng(0)
+    times = np.sort(rng.integers(0, 200 * BUCKET, 60)) + 10_000 * BUCKET
+    sides, sizes = rng.integers(-1, 2, 60), rng.integers(1, 5000, 60)
+    for now, side, qty in zip(times, sides, sizes, strict=True):
+        prints(made, CENTS, int(side), 5000, int(qty), int(now))
+    end = int(times[-1])
+    age = (end >> BUCKET_BITS) - (times >> BUCKET_BITS)
+    activity = made["activity"][0]
+    for life, buckets in LIVES.items():
+        weight = 0.5 ** (age / buckets)
+        assert activity["bought"][life] == pytest.approx((weight * sizes)[sides == BID].sum())
+        assert activity["sold"][life] == pytest.approx((weight * sizes)[sides == ASK].sum())
+        assert activity["prints"][life] == pytest.approx(weight.sum())
+    assert activity["volume"] == pytest.approx((0.5 ** (age / 64) * sizes).sum())
+
+
+def test_looks_in_between_change_nothing():
+    """What is remembered does not depend on how often the market is looked at, but for the last bits."""
+    often, seldom = market(), market()
+    rng = np.random.default_rng(1)
+    now = 10_000 * BUCKET
+    for _ in range(300):
+        now += int(rng.exponential(BUCKET / 2))
+        side, change, level = int(rng.integers(0, 2)), int(rng.integers(-500, 500)), int(rng.integers(30, 60))
+        changes(often, CENTS, side, change, now)
+        changes(seldom, CENTS, side, change, now)
+        for made in (often, seldom):
+            quote(made, level, level + int(rng.integers(1, 4)) if made is often else level)
+        quote(seldom, level, int(often["best_ask"][0]) + 1)
+        for look in range(1, 4):
+            fade(often, CENTS, now + look * 1000)
+    fade(often, CENTS, now + BUCKET)
+    fade(seldom, CENTS, now + BUCKET)
+    for name in often["activity"].dtype.names:
+        np.testing.assert_allclose(often["activity"][name], seldom["activity"][name], rtol=1e-12, err_msg=name)
+
+
+def test_means_count_each_bucket_with_what_stood_at_its_end():
+    made = market(48, 50)  # spread 2 cents
+    start = 10_000 * BUCKET
+    fade(made, CENTS, start)  # the first look: means are what stands
+    assert made["activity"]["spread"][0] == 200
+    assert made["activity"]["depth"][0] == 1000
+    quote(made, 44, 50)
+    fade(made, CENTS, start + 64 * BUCKET)  # 6 cents for one half-life: halfway from 2 to 6
+    assert made["activity"]["spread"][0] == pytest.approx(400)
+    # bid + ask was 9800 and is 9400 for four half-lives of 16 buckets: 1/16 of the way is left
+    assert made["activity"]["mid2_mean"][0] == pytest.approx(9400 + 400 / 16)
+    assert made["activity"]["fall"][0] == 400
+    assert made["activity"]["rise"][0] == 0
+    assert made["activity"]["squares"][0] == 400**2
+    # 49 cents was near 50, and 47 is not
+    assert made["activity"]["near_time"][0] == pytest.approx(0.5)
+
+
+def test_volume_near_an_anchor():
+    made = market()
+    for px, qty in ((5200, 100), (5201, 1000), (2300, 10), (9000, 5000)):
+        prints(made, CENTS, BID, px, qty, 10_000 * BUCKET)
+    assert made["activity"]["near_volume"][0] == 110
+    assert [anchor(px) for px in (1, 3749, 3750, 6249, 6250, 9999)] == [2500, 2500, 5000, 5000, 7500, 7500]
+
+
+def test_the_answer_to_our_trades():
+    made = market()
+    start = 10_000 * BUCKET
+    fade(made, CENTS, start)
+    trade(made, start)
+    changes(made, CENTS, BID, -100, start)  # the same nanosecond: our trade itself
+    assert made["activity"]["waiting"][0] == 1
+    changes(made, CENTS, BID, 100, start + 40)
+    changes(made, CENTS, BID, 100, start + 90)  # only the first counts
+    assert made["activity"]["response_ns"][0] == 40
+    trade(made, start + 100)
+    changes(made, CENTS, BID, 100, start + 180)
+    assert made["activity"]["response_ns"][0] == 40 + 0.25 * (80 - 40)
+    quote(made, 47, 51)  # 4 cents instead of 2, within the time that is watched
+    fade(made, CENTS, start + 8 * BUCKET)
+    after = made["activity"]["after_spread"][0]
+    assert after == pytest.approx(400 - 200 * 0.5**0.5)
+    fade(made, CENTS, start + 40 * BUCKET)  # 21 s later it is no answer any more
+    assert made["activity"]["after_spread"][0] == after
+
+
+def test_a_long_silence_is_forgotten():
+    made = market()
+    prints(made, CENTS, BID, 5000, 100, 10_000 * BUCKET)
+    quote(made, 20, 30)
+    fade(made, CENTS, 11_023 * BUCKET)
+    activity = made["activity"][0]
+    assert activity["bought"].sum() == activity["volume"] == activity["fall"] == 0.0
+    assert activity["spread"] == 1000
+    assert activity["mid2_mean"] == 5000
