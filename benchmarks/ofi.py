@@ -8,7 +8,6 @@ of the mid needs no fit. The out-of-sample R2 uses the slope of the first day, w
 from __future__ import annotations
 
 import argparse
-import os
 from itertools import islice
 from pathlib import Path
 
@@ -141,13 +140,13 @@ def measure(source: Path, limit: int | None, batch: int = 32) -> dict:
 def main(arguments: list[str]) -> int:
     """Command line of ``python -m benchmarks ofi``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks ofi", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SHADOWBOOK_DATA", "../shared/data")))
+    parser.add_argument("--data", type=Path, required=True, help="folder of recordings")
     parser.add_argument("--sets", nargs="+", default=["kalshi_kxbtc15m_l2"])
     parser.add_argument("--tapes", type=int, default=None, help="only so many of each set")
     options = parser.parse_args(arguments)
     for name in options.sets:
         if not (options.data / name).exists():
-            print(f"ofi: no {options.data / name}; name the folder of recordings by --data or SHADOWBOOK_DATA")
+            print(f"ofi: there is no {options.data / name}; name another folder by --data, or other --sets")
             return 2
         print_result({**measure(options.data / name, options.tapes), **describe()})
     return 0

@@ -16,8 +16,8 @@ from envs.observe import observe
 from envs.rewards import write_rewards
 from envs.terminations import write_ends
 from envs.transition import measure
-from sim.engine import advance_slice, finish_slice, submit_slice
 from sim.kernel import kernel
+from sim.loop import advance_slice, finish_slice, submit_slice
 
 TILE = 32  # markets whose stages follow each other; their state fits a cache of 512 KiB
 

@@ -23,8 +23,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.desk import desk_at
-from sim.engine import Engine, advance_one, clear_step, finish_one, submit_one
+from sim.engine import Engine
 from sim.kernel import callback, calls_back, hot, inner
+from sim.loop import advance_one, clear_step, finish_one, submit_one
 from sim.sight import SIGHT, look
 from sim.state import FILL_SLOTS
 from sim.strategies import Parameter

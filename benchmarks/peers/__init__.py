@@ -32,8 +32,8 @@ LOTS = 1_001  # odd too: PartialFillExchange fails where a print fills an order 
 OPENING = 2 * BEHIND + 1  # rows of the opening book: nobody acts on them
 CAUSES = ("at", "through", "crossed")
 ENGINES = {
-    "shadowbook": "sim engine, fill model queue, cancel_ahead 0; a print fills for no more than itself, a quote for "
-    "nothing; own orders that would meet are cancelled; full account with cash, reservations, netting",
+    "shadowbook": "sim engine, fill model queue, no cancel comes from ahead; a print fills for no more than itself, a "
+    "quote for nothing; own orders that would meet are cancelled; full account with cash, reservations, netting",
     "hftbacktest": "ROIVectorMarketDepth, RiskAdverseQueueModel, PartialFillExchange, ConstantLatency; a print through "
     "the order's price, or a quote that reaches it, fills it whole; two books, exchange and local; no cash",
 }
@@ -102,13 +102,13 @@ def measure(python: Path, rows: int, runs: int, seed: int) -> dict:
         settings = {"opening": OPENING, "delay_ns": DELAY_NS, "lots": LOTS, "log": rows, "fills": str(log)}
         (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         ours.run_replay(scenario)  # compiles
-        own = ours.run_quoter(scenario, DELAY_NS, LOTS, rows)
+        own = ours.run_quoter(scenario, LOTS)
         times: dict[str, list[float]] = {name: [] for name in ("replay", "peer_replay", "quote", "peer_quote")}
         with Peer(python, folder / "events.npz", folder / "settings.json") as peer:
             for _ in range(runs):
                 times["replay"].append(ours.run_replay(scenario)["seconds"])
                 times["peer_replay"].append(peer.ask("replay")["seconds"])
-                times["quote"].append(ours.run_quoter(scenario, DELAY_NS, LOTS, rows)["seconds"])
+                times["quote"].append(ours.run_quoter(scenario, LOTS)["seconds"])
                 times["peer_quote"].append(peer.ask("quote")["seconds"])
             theirs = peer.ask("fills")
             versions = peer.versions

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.engine import Engine, advance_env
+from sim.engine import Engine
 from sim.kernel import inner, kernel
 from sim.latency import NEVER_NS
+from sim.loop import advance_env
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import Portfolio
 from sim.types import (

@@ -152,7 +152,7 @@ def test_an_order_that_meets_our_own_cancels_it_in_ours_only():
 
 def test_our_engine_fills_what_the_rules_say(tape):
     scenario = ours.scenario_of(tape, DELAY_NS)
-    done = ours.run_quoter(scenario, DELAY_NS, LOTS, ROWS)
+    done = ours.run_quoter(scenario, LOTS)
     world = scenario.world()
     expected = rules.expected_fills(
         world.events, world.level_of, len(world.px_of), opening=OPENING, delay_ns=DELAY_NS, lots=LOTS,

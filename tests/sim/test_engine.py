@@ -136,7 +136,7 @@ for model in ("queue", "probabilistic"):
 def test_every_kernel_is_compiled_once():
     play(Engine(mixed(), 3), 3)
     play(Engine(synthetic(), 3, fill_model="optimistic", threads=2), 3)
-    for name in ("advance_slice", "submit_slice", "_reset", "finish_slice"):
+    for name in ("advance_slice", "submit_slice", "reset_slice", "finish_slice"):
         assert len(getattr(engine_module, name).signatures) == 1, name
 
 

@@ -73,16 +73,6 @@ def test_a_batch_cut_into_pieces_plays_the_same():
         assert piece.digest() == whole.digest(env, 1)
 
 
-def test_a_market_does_not_depend_on_how_many_others_there_are():
-    alone = Engine(scenario(TWO_VENUES[:1]), 2, seed=9)
-    beside = Engine(scenario(), 2, seed=9)
-    for engine in (alone, beside):
-        engine.reset()
-        engine.advance(6.0)
-    books = beside.state.book.reshape(2, 3, *beside.state.book.shape[1:])
-    np.testing.assert_array_equal(alone.state.book[:, :2], books[:, 0])
-
-
 def test_copies_go_on_bit_for_bit_and_split_copies_go_their_own_way():
     engine = play(Engine(scenario(), 3, seed=4, window_s=50), 5)
     shared, split = engine.fork(2), engine.fork(3, split=True)

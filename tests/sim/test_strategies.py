@@ -198,12 +198,12 @@ def test_the_nearest_row(words, row):
 def test_a_view_without_a_forecast_or_with_a_feature_missing():
     groups = [group for group in GROUPS if group != "signal"]
     names = make_schema(groups).names
-    views = view_from_observation(names, np.zeros((2, 52), np.float32))
+    views = view_from_observation(names, np.zeros((2, len(names)), np.float32))
     assert (views["signal_live"] == 0).all()
     names[names.index("imbalance")] = "lean"
     with pytest.raises(ValueError, match="the observation lacks imbalance"):
-        view_from_observation(names, np.zeros((2, 52), np.float32))
-    with pytest.raises(ValueError, match=r"expected an observation of shape \(N, 52\)"):
+        view_from_observation(names, np.zeros((2, len(names)), np.float32))
+    with pytest.raises(ValueError, match=r"expected an observation of shape \(N, 82\)"):
         view_from_observation(names, np.zeros((2, 51), np.float32))
 
 

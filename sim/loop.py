@@ -1,0 +1,195 @@
+"""The only event loop: market events and our messages in time order, for slices of a batch of environments.
+
+At a decision all events up to the clock have been seen, and none later. Of a market event and a message of ours that
+fall on the same nanosecond the market event comes first.
+"""
+
+from __future__ import annotations
+
+from sim.account import mark
+from sim.delivery import deliver
+from sim.desk import desk_at
+from sim.kernel import hot, inner, kernel
+from sim.latency import NEVER_NS
+from sim.scenarios.flow import flow_events
+from sim.scenarios.replay import tape_event
+from sim.scenarios.shocks import close_market, shock
+from sim.scenarios.takers import we_took
+from sim.state import FILL_SLOTS
+from sim.types import DO_NOTHING, SETTLED
+from sim.wishes import want
+
+
+@hot
+def next_event_ns(world, desk):
+    """When the market next moves; NEVER_NS when it does not."""
+    market = desk.market
+    if market["tape"] >= 0:
+        if market["cursor"] >= market["cursor_end"]:
+            return NEVER_NS
+        return world.events[market["cursor"]]["local_ns"]
+    return market["event_ns"]
+
+
+@hot
+def _market_events(world, state, env, desk, now, until, last_event):
+    """A tape's next event, or all that a synthetic market does up to ``until``, or its close."""
+    market = desk.market
+    if market["tape"] >= 0:
+        event = world.events[market["cursor"]]
+        market["cursor"] += 1
+        tape_event(desk, event, now)
+    elif market["event_ns"] < market["close_ns"]:
+        flow_events(desk, min(until, market["close_ns"] - 1), last_event)
+    else:
+        close_market(world, state, env, desk)
+
+
+@inner
+def _deliver(world, desk, now):
+    """What is due of ours at the venue happens; opponents of a synthetic market hear of what we took."""
+    before = desk.market["ask_total_qty"] - desk.market["bid_total_qty"]
+    deliver(desk, world.tick_ok, now)
+    taken = before - (desk.market["ask_total_qty"] - desk.market["bid_total_qty"])  # of a synthetic book; + bought
+    if taken != 0 and desk.market["tape"] < 0:
+        we_took(desk, taken, now)
+
+
+@hot
+def _soonest(clock, env):
+    """The market that moves next, the first of equals; the environment's own clock comes last."""
+    best = 0
+    for market in range(1, clock.shape[1]):
+        if clock[env, market] < clock[env, best]:
+            best = market
+    return best
+
+
+@hot
+def _others_next(clock, env, index):
+    """When the next of the other markets moves."""
+    soonest = NEVER_NS
+    for market in range(clock.shape[1]):
+        if market != index:
+            soonest = min(soonest, clock[env, market])
+    return soonest
+
+
+@hot
+def advance_env(world, state, env, until, max_events):
+    """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first."""
+    account = state.account[env]
+    clock = state.clock
+    until = min(until, account["end_ns"])
+    last_event = account["events"] + max_events
+    while account["events"] < last_event and account["gap"] == 0:
+        index = _soonest(clock, env)
+        now = max(account["now_ns"], clock[env, index])
+        if now > until or now == NEVER_NS:
+            break
+        account["now_ns"] = now
+        if index == clock.shape[1] - 1:
+            shock(world, state, env)
+            continue
+        desk = desk_at(world, state, env, env * (clock.shape[1] - 1) + index)
+        if next_event_ns(world, desk) <= desk.market["due_ns"]:
+            undisturbed = min(_others_next(clock, env, index) - 1, desk.market["due_ns"])
+            _market_events(world, state, env, desk, now, min(until, undisturbed), last_event)
+        else:
+            _deliver(world, desk, now)
+        clock[env, index] = min(next_event_ns(world, desk), desk.market["due_ns"])
+    if account["events"] < last_event and until != NEVER_NS:
+        account["now_ns"] = max(account["now_ns"], until)
+
+
+@hot
+def advance_one(world, state, env, step_ns, max_events):
+    """One step of an environment that is not done: events, messages, mark."""
+    markets = state.clock.shape[1] - 1
+    account = state.account[env]
+    until = account["now_ns"] + step_ns if step_ns > 0 else NEVER_NS
+    account["step"] += 1
+    advance_env(world, state, env, until, max_events)
+    mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets])
+    if account["equity_uusd"] < account["ruin_uusd"]:
+        account["ruined"] = 1
+
+
+@kernel
+def advance_slice(world, state, first, last, step_ns, max_events):
+    """Let environments ``first`` to ``last`` take their step, and mark their accounts."""
+    for env in range(first, last):
+        if state.account[env]["done"] == 0:
+            advance_one(world, state, env, step_ns, max_events)
+
+
+@inner
+def clear_step(account):
+    """Empty the journal of the step before."""
+    account["n_fills"] = 0
+    account["n_messages"] = 0
+    account["n_rejects"] = 0
+    account["last_reject"] = 0
+
+
+@inner
+def submit_one(world, state, env, index, sides):
+    """Put on the wire what is wanted in one market: ``sides`` (2,) INTENT."""
+    desk = desk_at(world, state, env, env * (state.clock.shape[1] - 1) + index)
+    for side in range(2):
+        if sides[side]["do"] != DO_NOTHING:
+            want(desk, side, sides[side])
+    state.clock[env, index] = min(state.clock[env, index], desk.market["due_ns"])
+
+
+@kernel
+def submit_slice(world, state, first, last, intents):
+    """Empty the journals of environments ``first`` to ``last`` and put their ``intents`` on the wire."""
+    markets = state.clock.shape[1] - 1
+    for env in range(first, last):
+        clear_step(state.account[env])
+        if state.account[env]["done"] == 1:
+            continue
+        for index in range(markets):
+            submit_one(world, state, env, index, intents[env, index])
+
+
+@inner
+def _all_settled(markets):
+    settled = 0
+    for index in range(len(markets)):
+        settled += markets[index]["status"] == SETTLED
+    return settled == len(markets)
+
+
+@inner
+def _all_dry(markets):
+    """Whether every market's recording is over; a synthetic one never is."""
+    dry = 0
+    for index in range(len(markets)):
+        dry += markets[index]["tape"] >= 0 and markets[index]["cursor"] >= markets[index]["cursor_end"]
+    return dry == len(markets)
+
+
+@inner
+def finish_one(state, env):
+    """Hold an environment whose episode is over until its reset. Returns whether it terminated, was truncated."""
+    count = state.clock.shape[1] - 1
+    account = state.account[env]
+    markets = state.market[env * count : (env + 1) * count]
+    over = account["ruined"] == 1 or _all_settled(markets)
+    cut = account["now_ns"] >= account["end_ns"] or account["gap"] == 1 or _all_dry(markets)
+    if over or cut:
+        account["done"] = 1
+    return over, cut and not over
+
+
+@kernel
+def finish_slice(state, first, last, terminated, truncated):
+    """Say which episodes are over. Returns an environment that had more fills than its journal holds, or -1."""
+    overflow = -1
+    for env in range(first, last):
+        terminated[env], truncated[env] = finish_one(state, env)
+        if state.account[env]["n_fills"] > FILL_SLOTS:
+            overflow = env
+    return overflow
