@@ -97,7 +97,7 @@ def _refresh_group(world, state, env, group):
 
 @hot
 def _undecided(markets):
-    """Whether one of them has not settled yet."""
+    """Whether one of these markets has not settled yet."""
     undecided = 0
     for index in range(len(markets)):
         undecided += markets[index]["status"] != SETTLED
@@ -206,6 +206,9 @@ def close_market(world, state, env, desk):
     market["stop_ns"] = NEVER_NS
     market["event_ns"] = NEVER_NS
     _refresh_group(world, state, env, group)
+    last = state.clock.shape[1] - 1
+    if not _undecided(state.market[env * last : (env + 1) * last]):
+        state.clock[env, last] = NEVER_NS  # nothing is left to strike: an advance without end must come to one
 
 
 @inner

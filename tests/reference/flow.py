@@ -97,12 +97,12 @@ class Flow(Opponents):
 
     @property
     def next_ns(self) -> float:
-        """When anything next happens; only shocks happen to a market that has settled."""
-        return min(self.next_market_ns() if self.market.status in (OPEN, PAUSED) else NEVER, self.shock_ns)
+        """When anything next happens; nothing does once the market has settled."""
+        return min(self.next_market_ns(), self.shock_ns) if self.market.status in (OPEN, PAUSED) else NEVER
 
     def happen(self, now: int) -> None:
         """What is due happens: the market before what comes from outside."""
-        if self.market.status not in (OPEN, PAUSED) or now < self.next_market_ns():
+        if now < self.next_market_ns():
             self.shock(now)
         elif now >= self.market.close_ns:
             self.market.settle(self.outcome())
@@ -129,8 +129,7 @@ class Flow(Opponents):
         self.shock_ns = self.next_shock(wait, now)
         name = pick(kind, SHOCKS, self.shock_rates)
         if name == "news":
-            if market.status in (OPEN, PAUSED):
-                self.news(place, size)
+            self.news(place, size)
         elif market.status == OPEN:
             market.seen[f"shock: {name}"] += 1
             self.strike(name, size, now)
