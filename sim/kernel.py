@@ -55,7 +55,9 @@ def _widest(kind: types.Type) -> types.Type:
 
 
 def _compile(function: Callable, compiler: type, signature: Any = None, **options: Any) -> Any:
-    options = {"no_cfunc_wrapper": True, **options}
+    # forceinline said, for Numba hands a caller's flags down to callees that it compiles meanwhile: everything that a
+    # hot function calls would be inlined everywhere, which made the event loop four times as large and slower
+    options = {"no_cfunc_wrapper": True, "forceinline": False, **options}
     if AVAILABLE:
         options["pipeline_class"] = compiler
     # _nrt=False: kernels allocate nothing, so arrays need no counting of references. Counting costs two locked
