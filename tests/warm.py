@@ -7,17 +7,29 @@ from gymnasium.vector import AutoresetMode
 
 from agents.policy import load
 from envs.vector import TradingVectorEnv
+from sim.backtest import backtest
+from sim.engine import Engine
+from sim.scenarios import synthetic
+from sim.scenarios.record import record
+from sim.scenarios.row import make_rows
 from sim.strategies import STRATEGIES
+from sim.strategies.market_makers import joiner
 
 
 def main() -> None:
-    """A few steps of every baseline, in a batch of two."""
+    """A few steps of every baseline, in a batch of two; an engine by itself; a backtest; a recording."""
     started = time.perf_counter()
     env = TradingVectorEnv(2, actions="maker21", autoreset_mode=AutoresetMode.SAME_STEP)
     obs, _ = env.reset(seed=0)
     for name in STRATEGIES:
         obs, *_ = env.step(load(f"baseline:{name}", env.spec_sheet).act(obs))
     assert np.isfinite(obs).all()
+    rows = make_rows(1)
+    engine = Engine(synthetic(rows), 1)
+    engine.reset()
+    engine.advance(1.0)
+    backtest(engine, joiner, seconds=1.0)  # one kernel for all strategies
+    record(rows, 1.0)
     print(f"kernels ready after {time.perf_counter() - started:.1f} s")
 
 

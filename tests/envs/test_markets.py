@@ -1,5 +1,7 @@
 """Several markets an environment: every market is what it is alone, actions are legs, shapes flatten."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -19,7 +21,9 @@ def make(num_envs=4, **settings):
 
 
 def test_the_first_market_sees_what_a_market_alone_sees():
-    three, one = make(), make(scenario=synthetic(ROWS))
+    calm = make_rows(1, life_s=8.5, signal_rate=1.0, news_rate=0.0)  # news strikes one of the markets: others' moments
+    three = make(scenario=replace(THREE, rows=calm))
+    one = make(scenario=synthetic(calm))
     seen, alone = three.reset(seed=0)[0], one.reset(seed=0)[0]
     names = three.spec_sheet["observation"]
     # the cash of the venue and its share of the account differ: two venues split the start
