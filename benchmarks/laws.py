@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from benchmarks.families import manipulators, random_makers, random_takers
 from benchmarks.machine import describe, print_result
 from benchmarks.outcomes import resolution
 from benchmarks.quoters import fill_rates, post_and_cancel, quoter_earnings
@@ -22,6 +23,9 @@ LAWS: tuple[tuple[Callable[..., dict], dict], ...] = (
     (fill_rates, {"num_envs": 1024, "rounds": 50}),
     (post_and_cancel, {"num_envs": 1024, "rounds": 30}),
     (resolution, {"num_envs": 4096, "episodes": 8}),
+    (random_takers, {"policies": 200, "num_envs": 128}),
+    (random_makers, {"policies": 200, "num_envs": 128}),
+    (manipulators, {"policies": 200, "num_envs": 128}),
 )
 
 

@@ -9,6 +9,7 @@ the payout's mean given everything until then, so nothing but noise is left out.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -136,13 +137,21 @@ def draw_policies(count: int, seed: int, *, pumps: float) -> list[dict[str, floa
     return policies
 
 
+class Earned(NamedTuple):
+    """What a contract earned, in cents."""
+
+    net: Estimate  # after the fee
+    gross: Estimate  # before it
+    excess: Estimate  # gross, and what a taker paid over the mid added, or what a maker posted over it taken off
+
+
 def earned(
     chosen: CompiledStrategy, values: dict[str, float], rows: np.ndarray, num_envs: int, seed: int, maker: bool
-) -> tuple[Estimate, Estimate] | None:
-    """What a contract earned in cents, and that less the half-spread: a taker's paid, a maker's posted.
+) -> Earned | None:
+    """What a contract of a policy's earned; None where it traded in fewer than two episodes.
 
-    A taker's half-spread is the distance of the price from the mid just before the fill (he pays the fee too), a
-    maker's that from the mid when the order was sent. None where it traded in fewer than two episodes.
+    A taker's half-spread is the distance of the price from the mid just before the fill, a maker's that from the mid
+    when the order was sent.
     """
     engine = Engine(synthetic(rows), num_envs, seed=seed, window_s=float(np.max(rows["life_s"])) + 1.0)
     result = backtest(engine, chosen, values, dt_s=1.0)
@@ -154,10 +163,10 @@ def earned(
     signed = np.sign(fills["qty"])
     latent, price = fills["latent_ppm"] / 1e4, fills["px"] / 100
     fee = fills["fee_uusd"] / lots / 100
-    gain = signed * (latent - price) - fee
+    gross = signed * (latent - price)
     mid = fills["sent_mid2_px" if maker else "mid2_px"] / 200
-    excess = gain + fee - signed * (mid - price)
-    return per_contract(gain * lots, lots, env), per_contract(excess * lots, lots, env)
+    excess = gross - signed * (mid - price)
+    return Earned(*(per_contract(value * lots, lots, env) for value in (gross - fee, gross, excess)))
 
 
 def z_of(share: float) -> float:
@@ -169,9 +178,9 @@ def z_of(share: float) -> float:
     return low
 
 
-def best_of(estimates: list[Estimate | None]) -> dict:
+def best_of(estimates: list[Estimate]) -> dict:
     """The policy with the largest lower bound; corrected for ``len(estimates)`` looks (Bonferroni)."""
     z = z_of(FALSE_ALARM / max(1, len(estimates)))
-    bounds = [(e.mean - z * e.error, e.mean, index) for index, e in enumerate(estimates) if e is not None]
+    bounds = [(e.mean - z * e.error, e.mean, index) for index, e in enumerate(estimates)]
     low, mean, index = max(bounds)
     return {"policy": index, "mean": round(mean, 4), "low": round(low, 4), "judged": len(bounds)}

@@ -12,8 +12,10 @@ import pytest
 from by_hand import INTERPRETED
 
 from benchmarks import laws, outcomes, takers
+from benchmarks.families import manipulators, random_makers, random_takers
 from benchmarks.intervals import Estimate, count_p_value, per_contract
 from benchmarks.outcomes import decile_tests, rejected, resolution
+from benchmarks.policies import best_of, draw_policies, z_of
 from benchmarks.quoters import fill_rates, post_and_cancel, quoter_earnings
 from benchmarks.takers import no_free_lunch, planted_edge
 
@@ -63,6 +65,29 @@ def test_outcomes_match_the_latent_probability():
     assert result["holds"], result
 
 
+@slow_interpreted
+@pytest.mark.parametrize("law", [random_takers, random_makers, manipulators])
+def test_no_policy_of_a_family_beats_the_market(law):
+    result = law(policies=20, num_envs=32, seed=0)  # false alarm: one in a hundred seeds for the family
+    assert result["holds"], result
+    assert result["best_net"]["judged"] == 20  # all of them traded
+
+
+def test_the_best_of_many_is_judged_by_what_luck_alone_would_give():
+    # 100 policies at 1 % together: each at 0.01 %, which is 3.719 errors of a normal
+    assert z_of(1e-4) == pytest.approx(3.719, abs=1e-3)
+    lucky = [Estimate(0.0, 0, 0, 0.1, 10)] * 99 + [Estimate(0.3, 0, 0, 0.1, 10)]
+    assert best_of(lucky) == {"policy": 99, "mean": 0.3, "low": round(0.3 - 0.3719, 4), "judged": 100}
+    able = [*lucky[:-1], Estimate(0.4, 0, 0, 0.1, 10)]
+    assert best_of(able)["low"] == pytest.approx(0.4 - 0.3719, abs=1e-4)
+
+
+def test_policies_repeat_and_some_pump():
+    assert draw_policies(50, 3, pumps=0.5) == draw_policies(50, 3, pumps=0.5)
+    assert 10 < sum(values["pump"] > 0 for values in draw_policies(50, 3, pumps=0.5)) < 40
+    assert not any(values["pump"] for values in draw_policies(50, 3, pumps=0.0))
+
+
 def test_a_tilted_outcome_is_rejected():
     """2,000 coins a decile that fall five points too often."""
     random = np.random.default_rng(0)
@@ -104,4 +129,7 @@ def test_false_alarms_are_the_tail_beyond_the_bound():
 
 def test_the_long_run_covers_every_law():
     names = {law.__name__ for law, _ in laws.LAWS}
-    assert names == {"no_free_lunch", "planted_edge", "quoter_earnings", "fill_rates", "post_and_cancel", "resolution"}
+    assert names == {
+        "no_free_lunch", "planted_edge", "quoter_earnings", "fill_rates", "post_and_cancel", "resolution",
+        "random_takers", "random_makers", "manipulators",
+    }  # fmt: skip
