@@ -30,11 +30,16 @@ def _better_qty(desk, side, level):
 
 
 @inner
+def _rank(desk, px):
+    """How many prices of the tick table in force lie at or below ``px``."""
+    return np.int64(desk.ticks[desk.market["tick_grid"], 0, px])
+
+
+@inner
 def _tick_px(desk, side, px):
     """Distance to the next price behind ``px`` on the tick table in force, or to 0 or a dollar."""
-    grid = desk.market["tick_grid"]
-    rank = np.int64(desk.ticks[grid, 0, px])
-    level = np.int64(desk.ticks[grid, 1, rank - 1 if side == BID else rank + 1])
+    rank = _rank(desk, px)
+    level = np.int64(desk.ticks[desk.market["tick_grid"], 1, rank - 1 if side == BID else rank + 1])
     if level < 0 or level >= len(desk.px_of):
         return px if side == BID else PX_ONE - px
     return abs(desk.px_of[level] - px)
@@ -55,8 +60,7 @@ def standing_of(desk, side, level):
     facing = ask if side == BID else bid
     distance = -1
     if not empty:
-        grid = market["tick_grid"]
-        distance = np.int64(desk.ticks[grid, 0, desk.px_of[touch]]) - np.int64(desk.ticks[grid, 0, px])
+        distance = _rank(desk, desk.px_of[touch]) - _rank(desk, px)
         if side != BID:
             distance = -distance
     tick = _tick_px(desk, side, px)
