@@ -59,7 +59,7 @@ class Batch:
 
     def step(self, seconds: float) -> Fills:
         """Send what was asked for since the last step, let time pass, forget the requests."""
-        self.market["n_prints"] = 0  # as a look at the market does: the fill model reads the prints since then
+        self.market["n_prints"] = 0  # as a look at the market does
         self.engine.submit(self._all_intents)
         self.engine.advance(seconds)
         self._intents["do"] = 0

@@ -26,7 +26,7 @@ class Trial(NamedTuple):
 def training_scenario(config: Config) -> Scenario:
     """Where training episodes come from: rows drawn with the run's seed, and of recorded markets the earlier ones."""
     wanted = config.scenario
-    rows = draw(wanted.rows, config.curriculum, wanted.row_count, config.seed)
+    rows = draw(wanted.rows, config.curriculum, wanted.row_count, config.seed, fill_set=wanted.fill_set)
     if isinstance(wanted, SyntheticConfig):
         return synthetic(rows, venue=wanted.venue)
     assert isinstance(wanted, ReplayConfig)  # the schema knows no fourth kind
@@ -43,7 +43,7 @@ def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
     if evaluation.seed == config.seed:
         raise ValueError(f"evaluation.seed = {evaluation.seed} is the seed the run was trained with: use another one")
     wanted = config.scenario
-    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed)
+    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed, fill_set=wanted.fill_set)
     if isinstance(wanted, SyntheticConfig):
         count = evaluation.synthetic_episodes
         return Trial("unseen synthetic episodes", synthetic(rows, venue=wanted.venue), count, min(count, 64))
@@ -55,7 +55,8 @@ def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
 
 def recorded_trial(tapes: str, config: Config, evaluation: EvaluationConfig) -> Trial:
     """Every market in a folder of tapes, each played once."""
-    rows = draw(config.scenario.rows, None, config.scenario.row_count, evaluation.seed)
+    wanted = config.scenario
+    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed, fill_set=wanted.fill_set)
     files = split_tapes(tapes, 0.0).train
     return Trial(f"markets of {tapes}", replay(files, rows, sequential=True), len(files), len(files))
 

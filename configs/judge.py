@@ -12,6 +12,7 @@ from agents.policy import BASELINE
 from configs.build import Trial, trial_env
 from configs.schema import DirectionalConfig, EvaluationConfig
 from evaluation.compare import evaluate
+from evaluation.fills import fill_set_of
 from evaluation.report import write_report
 from evaluation.scorecard import scorecard, write_scorecard
 
@@ -32,6 +33,7 @@ def judge(
         trial_env(env, what, evaluation),
         what.episodes,
         fill_models=evaluation.fill_models,
+        fill_set=fill_set_of(what.scenario.rows),
         seed=evaluation.seed,
     )
     card = scorecard(outcome, seed=evaluation.seed)

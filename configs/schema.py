@@ -17,6 +17,7 @@ from yaml import YAMLError
 
 from agents.ppo import PPOConfig
 from curricula.phase import Phase, RowRanges
+from sim.scenarios.row import FILL_SET
 
 
 @dataclass
@@ -43,6 +44,7 @@ class ScenarioConfig:
     kind: str = MISSING
     rows: RowRanges = field(default_factory=RowRanges)  # a number, or [low, high] to draw from
     row_count: int = 256  # rows drawn; each episode takes one of them
+    fill_set: str = FILL_SET  # recordings that the probabilistic fill model was fitted on; see docs/fill-model.md
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.scenarios.row import FIELDS, draw_rows
+from sim.scenarios.row import FIELDS, FILL_SET, draw_rows
 
 # One attribute a field of a scenario row: a number, [low, high] to draw from, or None for the row's default. A class,
 # so that a typed config knows the names and refuses a misspelt one.
@@ -43,12 +43,15 @@ def ranges_of(rows: RowRanges) -> dict[str, float | tuple[float, float]]:
     return ranges
 
 
-def draw(rows: RowRanges, phase: Phase | None, count: int, seed: int) -> np.ndarray:
-    """``(count,)`` ROW array drawn from the scenario's ranges, with the phase's in their place where it has some."""
+def draw(rows: RowRanges, phase: Phase | None, count: int, seed: int, *, fill_set: str = FILL_SET) -> np.ndarray:
+    """``(count,)`` ROW array drawn from the scenario's ranges, with the phase's in their place where it has some.
+
+    ``fill_set``: a fitted fill model, see `sim.fillfit.table`; ranges of its fields come before it.
+    """
     ranges: Mapping[str, float | tuple[float, float]] = ranges_of(rows)
     if phase is not None:
         ranges = {**ranges, **ranges_of(phase.rows)}
-    return draw_rows(count, ranges, seed)
+    return draw_rows(count, ranges, seed, fill_set=fill_set)
 
 
 def _is_range(value: object) -> bool:

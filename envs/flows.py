@@ -106,8 +106,8 @@ def write_liquidity(activity, market, spread, quoted, num, den, at):
     removed = activity["removed"][BID] + activity["removed"][ASK]
     num[at + 4] = removed
     den[at + 4] = removed + activity["added"][BID] + activity["added"][ASK] + _SIZE_LOTS
-    burst = _LIVES * activity["prints"][FAST]
-    steady = burst + activity["prints"][SLOW] + PRINTS_HALF
+    burst = _LIVES * (activity["buys"][FAST] + activity["sells"][FAST])
+    steady = burst + activity["buys"][SLOW] + activity["sells"][SLOW] + PRINTS_HALF
     num[at + 5] = burst
     den[at + 5] = steady
     bought, sold = activity["bought"][FAST], activity["sold"][FAST]
@@ -141,7 +141,7 @@ def write_fair(market, value, count, num, den, at):
     num[at] = known
     den[at] = 1.0
     _soft(num, den, at + 1, known * (value - market["mid2_px"] * _HALF_DOLLAR), EDGE_HALF)
-    deviation = math.sqrt(market["activity"]["squares"] * _PER_SECOND) * _HALF_DOLLAR
+    deviation = math.sqrt(market["activity"]["squares"][0] * _PER_SECOND) * _HALF_DOLLAR
     num[at + 2] = max(deviation, FAIR_FLOOR)
     den[at + 2] = max(deviation, FAIR_FLOOR) + MOVE_HALF
     num[at + 3] = count

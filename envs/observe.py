@@ -18,7 +18,7 @@ from envs.crossing import VERDICTS, fair_forecast, fair_value, judge_bounds, wri
 from envs.features import DEPTH, SCAN
 from envs.flows import write_anchors, write_fair, write_flows, write_liquidity, write_opponents
 from envs.memory import MIDS
-from sim.activity import BUCKET_BITS, roll
+from sim.activity import fade_until
 from sim.kernel import hot, inner, kernel
 from sim.scales import (
     AGE_HALF,
@@ -148,8 +148,7 @@ def _remember(tracks, mids, markets, slot0, px_of, now, width):
     """The mids of an environment's markets, and what of the past has faded since the last event."""
     for index in range(width):
         market, track = markets[slot0 + index], tracks[index]
-        if now >> BUCKET_BITS > market["activity"]["bucket"]:
-            roll(market, px_of, now >> BUCKET_BITS)
+        fade_until(market, px_of, now)
         mid2, seen = market["mid2_px"], track["seen"]
         if seen > 0:
             move = (mid2 - mids[index, (seen - 1) % MIDS]) * _HALF_DOLLAR

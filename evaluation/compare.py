@@ -26,6 +26,7 @@ class Evaluation:
 
     runs: dict[str, dict[str, Episodes]]  # fill model -> policy -> episodes
     headline: str  # the fill model that tables and plots show
+    fill_set: str = ""  # recordings that the probabilistic fill model was fitted on; "" = not known
 
     def __post_init__(self) -> None:
         if self.headline not in self.runs:
@@ -62,6 +63,7 @@ def evaluate(
     *,
     fill_models: Sequence[str] = BRACKET,
     headline: str = "probabilistic",
+    fill_set: str = "",
     seed: int = 0,
     progress: bool = True,
 ) -> Evaluation:
@@ -77,6 +79,7 @@ def evaluate(
         episodes: as in `rollout`.
         fill_models: names of `sim.types.FILL_MODELS`, at least one.
         headline: the one that tables and plots show; the first of ``fill_models`` where it is not among them.
+        fill_set: what the scenario's probabilistic fill model was fitted on, for tables and plots; see `fill_set_of`.
         seed: of the policies that draw.
         progress: a bar of finished episodes for each run.
 
@@ -96,7 +99,7 @@ def evaluate(
             runs[model][name] = rollout(env, policy, episodes, label=f"{name}, {model} fills" if progress else None)
             env.close()
             check_pairs(next(iter(runs[model].values())), runs[model][name])
-    return Evaluation(runs, headline if headline in runs else fill_models[0])
+    return Evaluation(runs, headline if headline in runs else fill_models[0], fill_set)
 
 
 def advantage(evaluation: Evaluation, baseline: str, fill_model: str, **options: Any) -> Interval:

@@ -200,7 +200,7 @@ def bracket(card: Mapping[str, Any]) -> Figure:
             axes.hlines(at, _number(point["low"]), _number(point["high"]), color=paint[name], lw=1.4, alpha=0.55)
             axes.plot(point["value"], at, MARKS[index], color=paint[name], ms=5, mec="white", mew=0.6)
     for index, model in enumerate(models):
-        axes.plot([], [], MARKS[index], color=FAINT, ms=5, label=f"{model} fills")
+        axes.plot([], [], MARKS[index], color=FAINT, ms=5, label=f"{card['fill_names'][model]} fills")
     axes.axvline(0, color=FAINT, lw=0.8)
     axes.set_yticks(range(len(card["policies"])), card["policies"])
     axes.invert_yaxis()

@@ -60,7 +60,7 @@ def _section(folder: Path, key: str, title: str, caption: str, figure: Figure) -
 def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Figure]]:
     """Key, title, caption and figure of each section, in the page's order."""
     runs, agent = evaluation.shown, evaluation.agent
-    model, level = evaluation.headline, f"{100 * card['interval']['level']:g} %"
+    model, level = card["fill_names"][evaluation.headline], f"{100 * card['interval']['level']:g} %"
     beside, columns = _chosen(runs)
     yield (
         "fill-models", "What the fills are worth",

@@ -14,6 +14,7 @@ from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, false_alarms
 from evaluation.compare import Evaluation, advantage
 from evaluation.episodes import Episodes, clusters, market_days
 from evaluation.estimates import METRICS, Metric, estimate
+from evaluation.fills import shown_names
 from evaluation.metrics import max_drawdown
 from evaluation.summary import Summary, format_summary
 from sim.types import UUSD
@@ -26,7 +27,8 @@ def scorecard(
 ) -> dict[str, Any]:
     """Every metric of every policy under every fill model, with intervals, as plain JSON values.
 
-    Keys: schema, agent, policies, fill_models, headline, episodes, interval, legend, results[fill model][policy],
+    Keys: schema, agent, policies, fill_models, fill_set (what the probabilistic one was fitted on), fill_names (how
+    they are shown), headline, episodes, interval, legend, results[fill model][policy],
     advantage[fill model][baseline] (agent less baseline, paired, dollars an episode), false_alarms, summary.
     An estimate is {value, low, high}; null = not defined on these episodes.
     """
@@ -46,6 +48,8 @@ def scorecard(
         "agent": evaluation.agent,
         "policies": list(evaluation.policies),
         "fill_models": list(evaluation.fill_models),
+        "fill_set": evaluation.fill_set,
+        "fill_names": shown_names(evaluation.fill_models, evaluation.fill_set),
         "headline": evaluation.headline,
         "episodes": len(shown),
         "interval": options | {"method": "bca", "clusters": int(clusters(shown).max()) + 1, "drawn": drawn_unit(shown)},

@@ -46,7 +46,7 @@ def results_table(card: Mapping[str, Any]) -> Grid:
         Row(name, [_judged(card["results"][model][name]["metrics"]["result_usd"], metric) for model in models])
         for name in card["policies"]
     ]
-    return Grid(["Result per episode, $", *(f"{model} fills" for model in models)], rows)
+    return Grid(["Result per episode, $", *(f"{card['fill_names'][model]} fills" for model in models)], rows)
 
 
 def advantage_table(card: Mapping[str, Any]) -> Grid:
@@ -57,7 +57,9 @@ def advantage_table(card: Mapping[str, Any]) -> Grid:
         Row(f"less {name}", [_judged(card["advantage"][model][name], metric) for model in models])
         for name in card["policies"][1:]
     ]
-    return Grid([f"{card['agent']}, paired difference, $", *(f"{model} fills" for model in models)], rows)
+    return Grid(
+        [f"{card['agent']}, paired difference, $", *(f"{card['fill_names'][model]} fills" for model in models)], rows
+    )
 
 
 def attribution_table(card: Mapping[str, Any]) -> Grid:
@@ -100,7 +102,8 @@ def lead(card: Mapping[str, Any]) -> str:
     agent, model = card["agent"], card["headline"]
     metric = metric_of("result_usd", card["legend"])
     made, ends = interval(card["results"][model][agent]["metrics"]["result_usd"], metric, sign=True)
-    text = f"Under {model} fills {agent} made {made} dollars an episode {ends} over {card['episodes']:,} episodes."
+    shown = card["fill_names"][model]
+    text = f"Under {shown} fills {agent} made {made} dollars an episode {ends} over {card['episodes']:,} episodes."
     verdicts: dict[str, list[str]] = {"ahead of": [], "behind": [], "not distinguishable from": []}
     for name, estimate in card["advantage"][model].items():
         verdicts[{1: "ahead of", -1: "behind", 0: "not distinguishable from"}[_side(estimate)]].append(name)

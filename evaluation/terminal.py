@@ -45,7 +45,7 @@ def print_scorecard(card: Mapping[str, Any], console: Console | None = None) -> 
 
 def _results(card: Mapping[str, Any], level: str) -> Table:
     title = f"Result per episode in dollars, {level} interval"
-    table = _table(title, "policy", [f"{model} fills" for model in card["fill_models"]])
+    table = _table(title, "policy", [f"{card['fill_names'][m]} fills" for m in card["fill_models"]])
     metric = metric_of("result_usd", card["legend"])
     for name in card["policies"]:
         cells = [
@@ -57,7 +57,7 @@ def _results(card: Mapping[str, Any], level: str) -> Table:
 
 def _advantages(card: Mapping[str, Any], level: str) -> Table:
     title = f"{card['agent']} less baseline, dollars per episode, paired, {level} interval"
-    table = _table(title, "baseline", [f"{model} fills" for model in card["fill_models"]])
+    table = _table(title, "baseline", [f"{card['fill_names'][m]} fills" for m in card["fill_models"]])
     metric = metric_of("result_usd", card["legend"])
     for name in card["policies"][1:]:
         table.add_row(escape(name), *(_coloured(card["advantage"][m][name], metric) for m in card["fill_models"]))
@@ -65,7 +65,7 @@ def _advantages(card: Mapping[str, Any], level: str) -> Table:
 
 
 def _details(card: Mapping[str, Any], policies: Sequence[str]) -> Table:
-    table = _table(f"Under {card['headline']} fills", "", [_name(card, name) for name in policies])
+    table = _table(f"Under {card['fill_names'][card['headline']]} fills", "", [_name(card, name) for name in policies])
     results = card["results"][card["headline"]]
     for key in ROWS:
         metric = metric_of(key, card["legend"])

@@ -1,14 +1,19 @@
-"""What a market's public events add up to, forgotten in market time: the memory behind the flow features.
+"""What a market's public events add up to, forgotten in market time: the one memory of a market.
+
+The flow features, the fill model and the delays of a busy market read it, and so does the fit of the fill model.
 
 Time is cut into buckets of 2**29 ns (0.54 s), the same ones for every market. Within a bucket events are only added up.
 The first event of a later bucket, or a look at the market, lets everything fade first, by 2**(-buckets / half-life).
 So what is remembered depends on the market's events and on the time, and not on how long a step of an environment is.
-Three half-lives of 4, 16 and 64 buckets: 2.1, 8.6 and 34 s.
+Four half-lives of 4, 16, 64 and 512 buckets: 2.1, 8.6, 34 and 275 s. In steady state a sum is rate x half-life over
+the logarithm of 2.
 
 Means (mid, spread, depth, time near an anchor) are means over time: each bucket counts with what stood at its end.
-A market in which nothing happens for 1,023 buckets (9 minutes) is forgotten and starts afresh.
+The move of the mid over a bucket is booked at the bucket's end. A market in which nothing happens for 1,023 buckets
+(9 minutes) is forgotten and starts afresh.
 
-The factor is looked up, and its fourth and sixteenth power give the other half-lives: no exponential at run time.
+The factors are looked up; the fourth and sixteenth power of the slow one give the shorter half-lives: no exponential
+at run time.
 """
 
 from __future__ import annotations
@@ -17,13 +22,15 @@ from decimal import Context, Decimal, localcontext
 
 import numpy as np
 
-from sim.kernel import hot, inner
-from sim.types import ASK, BID
+from sim.kernel import hot, inner, kernel
+from sim.types import ASK, BID, PX_ONE
 
 BUCKET_BITS = 29
 BUCKET_S = (1 << BUCKET_BITS) * 1e-9
-FAST, MIDDLE, SLOW = 0, 1, 2  # half-lives of 4, 16 and 64 buckets
-SLOW_BUCKETS = 64
+FAST, MIDDLE, SLOW, LONG = 0, 1, 2, 3
+HALF_BUCKETS = (4, 16, 64, 512)
+MEMORIES = ("fast", "middle", "slow", "long")
+SLOW_BUCKETS = HALF_BUCKETS[SLOW]
 NEAR_PX = 200  # at most this far from 25, 50 or 75 cents counts as near
 ANSWER_NS = 1 << 33  # how long after a trade of ours the book is watched for an answer: 8.6 s
 _LAST = 1023
@@ -33,19 +40,20 @@ _NEWEST = 0.25  # weight of the newest answer in the mean response
 ACTIVITY = np.dtype(
     [
         ("bucket", "<i8"),  # up to which everything has faded
-        ("mid2_px", "<i8"),  # at the end of the bucket before
+        ("mid2_px", "<i8"),  # at the end of the bucket before; 0 = there was no two-sided book yet
         ("own_ns", "<i8"),  # our last trade; 0 = none
         ("waiting", "<i8"),  # 1: nobody has changed the book since then
-        ("bought", "<f8", (3,)),  # lots that takers bought, by half-life
-        ("sold", "<f8", (3,)),
-        ("prints", "<f8", (3,)),
+        ("bought", "<f8", (4,)),  # lots that takers bought, by half-life
+        ("sold", "<f8", (4,)),
+        ("buys", "<f8", (4,)),  # prints of buyers, and half of each whose taker is unknown
+        ("sells", "<f8", (4,)),
         ("volume", "<f8"),  # lots printed, slow, also those whose taker is unknown
         ("near_volume", "<f8"),  # those printed near an anchor, slow
         ("added", "<f8", (2,)),  # lots added by others, fast, by side
         ("removed", "<f8", (2,)),
         ("rise", "<f8"),  # upward moves of bid + ask from bucket to bucket, middle
         ("fall", "<f8"),
-        ("squares", "<f8"),  # squared moves of bid + ask from bucket to bucket, slow
+        ("squares", "<f8", (2,)),  # squared moves of bid + ask from bucket to bucket, slow and long
         ("mid2_mean", "<f8"),  # mean of bid + ask, middle
         ("spread", "<f8"),  # mean of a two-sided book's spread, slow, px
         ("depth", "<f8"),  # mean of the size resting on both sides, slow, lots
@@ -57,18 +65,21 @@ ACTIVITY = np.dtype(
 )
 
 
-def _fading() -> np.ndarray:
-    """2**(-k / 64) for k = 0 to 1022, each the nearest float, then 0. ``decimal`` rounds alike on every machine."""
+def _fading(half_buckets: int) -> np.ndarray:
+    """2**(-k / half) for k = 0 to 1022, each the nearest float, then 0. ``decimal`` rounds alike on every machine."""
     table = np.zeros(_LAST + 1)
     with localcontext(Context(prec=40)):
-        step, value = Decimal(2) ** (Decimal(-1) / SLOW_BUCKETS), Decimal(1)
+        step, value = Decimal(2) ** (Decimal(-1) / half_buckets), Decimal(1)
         for k in range(_LAST):
             table[k] = float(value)
             value *= step
     return table
 
 
-_FADING = _fading()
+_FADING = _fading(HALF_BUCKETS[SLOW])
+_FADING_LONG = _fading(HALF_BUCKETS[LONG])
+_LN2 = 0.6931471805599453
+_PER_SECOND = _LN2 / (HALF_BUCKETS[MIDDLE] * BUCKET_S)
 
 
 @hot
@@ -77,25 +88,26 @@ def anchor_px(px):
     return 2500 if px < 3750 else (5000 if px < 6250 else 7500)
 
 
-@inner
+@kernel
 def forget(activity):
     """Nothing has happened yet."""
     activity["bucket"] = _NEVER
     activity["mid2_px"] = 0
     activity["own_ns"] = 0
     activity["waiting"] = 0
-    for life in range(3):
+    for life in range(4):
         activity["bought"][life] = 0.0
         activity["sold"][life] = 0.0
-        activity["prints"][life] = 0.0
+        activity["buys"][life] = 0.0
+        activity["sells"][life] = 0.0
     for side in range(2):
         activity["added"][side] = 0.0
         activity["removed"][side] = 0.0
+        activity["squares"][side] = 0.0
     activity["volume"] = 0.0
     activity["near_volume"] = 0.0
     activity["rise"] = 0.0
     activity["fall"] = 0.0
-    activity["squares"] = 0.0
     activity["mid2_mean"] = 0.0
     activity["spread"] = 0.0
     activity["depth"] = 0.0
@@ -106,49 +118,71 @@ def forget(activity):
 
 
 @hot
-def _fade_sums(activity, fast, middle, slow):
-    for name in (0, 1):
-        activity["added"][name] *= fast
-        activity["removed"][name] *= fast
-    activity["bought"][FAST] *= fast
-    activity["sold"][FAST] *= fast
-    activity["prints"][FAST] *= fast
-    activity["bought"][MIDDLE] *= middle
-    activity["sold"][MIDDLE] *= middle
-    activity["prints"][MIDDLE] *= middle
-    activity["bought"][SLOW] *= slow
-    activity["sold"][SLOW] *= slow
-    activity["prints"][SLOW] *= slow
+def _fade_takers(activity, life, factor):
+    activity["bought"][life] *= factor
+    activity["sold"][life] *= factor
+    activity["buys"][life] *= factor
+    activity["sells"][life] *= factor
+
+
+@hot
+def _book_move(activity, move, ago):
+    """The mid's move over the last bucket with news, whose end is ``ago`` buckets before the present one."""
+    slow = _FADING[ago]
+    middle = slow * slow * (slow * slow)
+    activity["rise"] += max(move, 0) * middle
+    activity["fall"] += max(-move, 0) * middle
+    activity["squares"][0] += move * move * slow
+    activity["squares"][1] += move * move * _FADING_LONG[ago]
+
+
+@hot
+def fade(activity, bucket, mid2):
+    """Let all sums fade up to ``bucket``, later than the last; ``mid2`` stood at the last one's end, 0 = not known yet.
+
+    Returns the slow factor.
+    """
+    gap = min(bucket - activity["bucket"], _LAST)
+    activity["bucket"] = bucket
+    slow, long = _FADING[gap], _FADING_LONG[gap]
+    middle = slow * slow * (slow * slow)
+    fast = middle * middle * (middle * middle)
+    for side in range(2):
+        activity["added"][side] *= fast
+        activity["removed"][side] *= fast
+    _fade_takers(activity, FAST, fast)
+    _fade_takers(activity, MIDDLE, middle)
+    _fade_takers(activity, SLOW, slow)
+    _fade_takers(activity, LONG, long)
     activity["volume"] *= slow
     activity["near_volume"] *= slow
     activity["rise"] *= middle
     activity["fall"] *= middle
-    activity["squares"] *= slow
+    activity["squares"][0] *= slow
+    activity["squares"][1] *= long
+    last = activity["mid2_px"]
+    if last > 0 and mid2 != last and gap < _LAST:
+        _book_move(activity, mid2 - last, gap - 1)
+    activity["mid2_px"] = mid2
+    return slow
 
 
 @inner
-def roll(market, px_of, bucket):
+def _roll(market, px_of, bucket):
     """Let everything fade up to ``bucket``, which is later than the last, and take in what stood until then."""
     activity = market["activity"]
-    gap = min(bucket - activity["bucket"], _LAST)
-    activity["bucket"] = bucket
-    slow = _FADING[gap]
-    middle = slow * slow * (slow * slow)
-    fast = middle * middle * (middle * middle)
-    _fade_sums(activity, fast, middle, slow)
     mid2 = market["mid2_px"]
-    move = mid2 - activity["mid2_px"] if gap < _LAST else 0
-    activity["mid2_px"] = mid2
-    activity["rise"] += max(move, 0)
-    activity["fall"] += max(-move, 0)
-    activity["squares"] += move * move
+    quoted = market["best_bid"] >= 0 and market["best_ask"] < len(px_of)
+    known = quoted or activity["mid2_px"] > 0 or mid2 != PX_ONE  # a fresh market says one half before it is quoted
+    slow = fade(activity, bucket, mid2 if known else 0)
+    middle = slow * slow * (slow * slow)
     activity["mid2_mean"] += (1.0 - middle) * (mid2 - activity["mid2_mean"])
     depth = market["bid_total_qty"] + market["ask_total_qty"]
     activity["depth"] += (1.0 - slow) * (depth - activity["depth"])
     px = mid2 >> 1
     near = 1.0 if abs(px - anchor_px(px)) <= NEAR_PX else 0.0
     activity["near_time"] += (1.0 - slow) * (near - activity["near_time"])
-    if market["best_bid"] >= 0 and market["best_ask"] < len(px_of):
+    if quoted:
         spread = px_of[market["best_ask"]] - px_of[market["best_bid"]]
         activity["spread"] += (1.0 - slow) * (spread - activity["spread"])
         if activity["own_ns"] > 0 and (bucket << BUCKET_BITS) - activity["own_ns"] < ANSWER_NS:
@@ -157,33 +191,49 @@ def roll(market, px_of, bucket):
 
 
 @hot
+def fade_until(market, px_of, now):
+    """Let everything fade up to ``now``: before a look, and before anything changes the book."""
+    if now >> BUCKET_BITS > market["activity"]["bucket"]:
+        _roll(market, px_of, now >> BUCKET_BITS)
+
+
+@hot
+def count_print(activity, taker_side, qty):
+    """A trade of ``qty`` lots, after what was before has faded; ``taker_side`` -1 = unknown: half a print a side."""
+    buy = 1.0 if taker_side == BID else (0.0 if taker_side == ASK else 0.5)
+    bought = qty if taker_side == BID else 0
+    sold = qty if taker_side == ASK else 0
+    for life in range(4):
+        activity["bought"][life] += bought
+        activity["sold"][life] += sold
+        activity["buys"][life] += buy
+        activity["sells"][life] += 1.0 - buy
+
+
+@hot
 def on_print_seen(market, px_of, taker_side, px, qty, now):
     """A trade of others; ``taker_side`` -1 = unknown."""
+    fade_until(market, px_of, now)
     activity = market["activity"]
-    if now >> BUCKET_BITS > activity["bucket"]:
-        roll(market, px_of, now >> BUCKET_BITS)
-    if taker_side == BID:
-        activity["bought"][FAST] += qty
-        activity["bought"][MIDDLE] += qty
-        activity["bought"][SLOW] += qty
-    elif taker_side == ASK:
-        activity["sold"][FAST] += qty
-        activity["sold"][MIDDLE] += qty
-        activity["sold"][SLOW] += qty
-    activity["prints"][FAST] += 1.0
-    activity["prints"][MIDDLE] += 1.0
-    activity["prints"][SLOW] += 1.0
+    count_print(activity, taker_side, qty)
     activity["volume"] += qty
     if abs(px - anchor_px(px)) <= NEAR_PX:
         activity["near_volume"] += qty
 
 
+@inner
+def print_rate(market, now):
+    """Prints a second, by the memory of 8.6 s; nothing is changed."""
+    activity = market["activity"]
+    slow = _FADING[max(0, min((now >> BUCKET_BITS) - activity["bucket"], _LAST))]
+    return (activity["buys"][MIDDLE] + activity["sells"][MIDDLE]) * (slow * slow * (slow * slow)) * _PER_SECOND
+
+
 @hot
 def on_change_seen(market, px_of, side, change, now):
     """Others change a level by ``change`` lots."""
+    fade_until(market, px_of, now)
     activity = market["activity"]
-    if now >> BUCKET_BITS > activity["bucket"]:
-        roll(market, px_of, now >> BUCKET_BITS)
     if activity["waiting"] == 1:
         _answer(activity, now)
     if change > 0:

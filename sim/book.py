@@ -163,5 +163,4 @@ def fresh_market(market, book):
     market["fee"] = 0
     market["in_snapshot"] = 0
     market["sweep_mid2_px"] = PX_ONE
-    market["print_sum"] = 0.0
     market["owed_qty"] = 0.0

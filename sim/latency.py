@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 
+from sim.activity import print_rate
 from sim.kernel import inner
 from sim.mathematics import exp, log, normal
-from sim.prints import print_rate
 from sim.rng import LATENCY, philox, uniform
 from sim.state import AMEND, CANCEL, MESSAGE_SLOTS, NEW, ORDER_SLOTS, RESET
 from sim.types import BID, GTC, IOC, PX_ONE, REJECT_NO_SLOT, SECOND_NS, YES

@@ -14,6 +14,7 @@ from sim.account import (
     opposite,
     stop_triggered,
 )
+from sim.activity import fade_until
 from sim.book import set_level
 from sim.kernel import inner
 from sim.latency import refresh_due, reject
@@ -67,6 +68,7 @@ def _consume(desk, side, level, qty, now):
     """Take ``qty`` lots off a level."""
     shown = desk.book[side, level]
     if desk.market["tape"] < 0:
+        fade_until(desk.market, desk.px_of, now)
         set_level(desk.market, desk.book, desk.px_of, side, level, shown - qty)
         return
     still_used = shown - available(desk, side, level, now)
@@ -255,7 +257,7 @@ def _hold_back(desk, message, now):
 
 
 @inner
-def _match(desk, tick_ok, message, qty, now):
+def _match(desk, message, qty, now):
     """An order that the venue takes: what meets ours gives way, the rest takes, rests or is cancelled."""
     met = -1
     if desk.row["self_trade"] == CANCEL_INCOMING:
@@ -269,7 +271,7 @@ def _match(desk, tick_ok, message, qty, now):
     if desk.market["group"]["triggered"] == 1:
         stop_triggered(desk)
     elif left > 0 and message["tif"] == GTC:
-        rest(desk, tick_ok, message, left, overshoot, now)
+        rest(desk, message, left, overshoot, now)
 
 
 @inner
@@ -292,5 +294,5 @@ def accept_order(desk, tick_ok, message, now):
     if reason != REJECT_NONE:
         reject(desk, reason)
     else:
-        _match(desk, tick_ok, message, qty, now)
+        _match(desk, message, qty, now)
     return True

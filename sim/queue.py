@@ -5,8 +5,7 @@ The models differ in what they believe of the queue ahead (docs/fills.md):
 * ``pessimistic``: we are last; only a print through our price fills us.
 * ``queue``: we stand behind the size shown at entry. Prints eat it; of cancels the row's ``cancel_rule`` says how many
   stood ahead (:mod:`sim.place`); own orders queue behind each other.
-* ``probabilistic``: at each print at our price a coin says whether it reached us. The chance is the hazard of a stated
-  probability p of a fill within a life h: ``1 - (1 - p) ** (dt / h)``, dt since the last coin.
+* ``probabilistic``: at each print at our price a coin says whether it reached us, by a fitted model (:mod:`sim.coin`).
 * ``optimistic``: nobody is ahead.
 
 A print through our price fills us under all four, so on one stream of prints the fills are ordered
@@ -20,54 +19,16 @@ import math
 from sim.account import fill_resting, stop_triggered
 from sim.activity import on_change_seen, on_print_seen
 from sim.book import set_level
-from sim.kernel import hot, inner, kernel
-from sim.mathematics import exp, log
+from sim.coin import freeze, toss
+from sim.kernel import hot, inner
 from sim.place import cancel_again, expect_print, level_fell
-from sim.prints import count_print, print_rate
-from sim.rng import FILL as FILL_PURPOSE
-from sim.rng import philox, uniform
 from sim.state import ORDER_SLOTS
-from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPTIMISTIC, PESSIMISTIC, QUEUE
+from sim.types import ASK, BID, OPTIMISTIC, PESSIMISTIC, PROBABILISTIC, QUEUE
 
 # How a drop is split into trade and cancel where a feed has no trades: the row's ``drop_split``.
 SPLIT_SHARE = 0  # a share of every drop of the touch was traded
 SPLIT_WHOLE = 1  # a drop was traded whole or cancelled whole: traded once half of it is owed to the share
 SPLIT_VANISHED = 2  # a touch that vanishes was traded, any other drop was cancelled
-
-
-@kernel
-def fill_probability(row, ahead, qty, ticks, rate, seconds_left):
-    """Probability of a fill within the row's life, in [0.01, 0.99]: a logistic in five features (docs/fills.md)."""
-    logit = (
-        row["fill_base"]
-        + row["fill_queue"] * log(1.0 + ahead / qty)
-        + row["fill_spread"] * max(0.0, ticks - 1.0)
-        + row["fill_activity"] * log(1.0 + rate)
-        + row["fill_time"] * log(1.0 + seconds_left)
-        + row["fill_size"] * log(1.0 + qty / LOTS_PER_CONTRACT)
-    )
-    return min(0.99, max(0.01, 1.0 / (1.0 + exp(-logit))))
-
-
-@kernel
-def hazard(probability, elapsed_ns, life_ns):
-    """Chance of the event within ``elapsed``, when its chance within ``life`` is ``probability``."""
-    return 1.0 - exp(log(1.0 - probability) * (elapsed_ns / life_ns))
-
-
-@inner
-def _coin(desk, index, now):
-    """Whether a print at our price reached us, under the probabilistic model."""
-    order = desk.market["orders"][index]
-    account = desk.account
-    life = desk.row["fill_life_ns"]
-    chance = hazard(order["hazard"], now - order["drawn_ns"], life)
-    word, _, _, _ = philox(
-        desk.account["seed"], account["episode"], order["id"], FILL_PURPOSE, account["number"], order["draws"]
-    )
-    desk.market["orders"][index]["drawn_ns"] = now
-    desk.market["orders"][index]["draws"] += 1
-    return uniform(word) < chance
 
 
 @inner
@@ -101,7 +62,7 @@ def _reach(desk, index, left, now):
         eaten = min(ahead, left)
         desk.market["orders"][index]["ahead_qty"] = ahead - eaten
         return left - eaten
-    return left if _coin(desk, index, now) else 0
+    return left if toss(desk, index, now) else 0
 
 
 @inner
@@ -142,7 +103,6 @@ def on_print(desk, taker_side, px, qty, now):
     market = desk.market
     if market["trade_ns"] != now or market["last_side"] != taker_side:
         market["sweep_mid2_px"] = market["mid2_px"]  # the first print of a taker
-    count_print(market, now)
     on_print_seen(desk.market, desk.px_of, taker_side, px, qty, now)
     market["trade_ns"] = now
     market["last_px"] = px
@@ -220,31 +180,16 @@ def on_drop(desk, side, level, qty, now):
 
 
 @inner
-def spread_ticks(desk, tick_ok):
-    """Ticks of the table in force between the best bid and the best ask; 1 where a side is empty or they cross."""
-    market = desk.market
-    ticks = 0
-    if market["best_bid"] >= 0 and market["best_ask"] < desk.book.shape[1]:
-        for level in range(market["best_bid"] + 1, market["best_ask"] + 1):
-            ticks += tick_ok[market["tick_grid"], desk.px_of[level]]
-    return max(1, ticks)
-
-
-@inner
-def join_queue(desk, tick_ok, index, now):
-    """A new resting order takes its place: behind the size shown at its level, with its hazard frozen."""
+def join_queue(desk, index, now):
+    """A new resting order takes its place behind the size shown at its level; a coin's hazard is frozen here."""
     order = desk.market["orders"][index]
-    ahead = desk.book[order["side"], order["level"]]
-    market = desk.market
-    seconds = max(0.0, (market["close_ns"] - now) * 1e-9)
-    row = desk.row
-    desk.market["orders"][index]["ahead_qty"] = ahead
-    desk.market["orders"][index]["credit_qty"] = 0
-    desk.market["orders"][index]["debit_qty"] = 0
-    desk.market["orders"][index]["late"] = 0
-    desk.market["orders"][index]["entry_ns"] = now
-    desk.market["orders"][index]["drawn_ns"] = now
-    desk.market["orders"][index]["draws"] = 0
-    desk.market["orders"][index]["hazard"] = fill_probability(
-        row, ahead, order["qty"], spread_ticks(desk, tick_ok), print_rate(market, now), seconds
-    )
+    order["ahead_qty"] = desk.book[order["side"], order["level"]]
+    order["credit_qty"] = 0
+    order["debit_qty"] = 0
+    order["late"] = 0
+    order["entry_ns"] = now
+    order["drawn_ns"] = now
+    order["draws"] = 0
+    order["hazard"] = 0.0
+    if desk.account["fill_model"] == PROBABILISTIC:
+        freeze(desk, index, now)

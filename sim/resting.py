@@ -47,7 +47,7 @@ def too_soon(desk, expiry, now):
 
 
 @inner
-def rest(desk, tick_ok, message, qty, overshoot, now):
+def rest(desk, message, qty, overshoot, now):
     """The remainder becomes a resting order behind the size shown at its level."""
     for index in range(ORDER_SLOTS):
         if desk.market["orders"][index]["id"] != 0:
@@ -72,7 +72,7 @@ def rest(desk, tick_ok, message, qty, overshoot, now):
         price = leg_price(message["leg"], message["px"])
         bound = fee_bound(desk.fees, desk.market["fee"], price, price, qty, True)
         reserve(desk, index, price * qty + bound)
-        join_queue(desk, tick_ok, index, now)
+        join_queue(desk, index, now)
         return
     reject(desk, REJECT_NO_SLOT)
 

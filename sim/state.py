@@ -199,7 +199,6 @@ MARKET = np.dtype(
         ("in_snapshot", "<i8"),  # a CLEAR has come and its levels are still coming
         ("live_orders", "<i8"),  # how many of `orders` rest in the book
         ("sweep_mid2_px", "<i8"),  # bid + ask before the present run of prints
-        ("print_sum", "<f8"),  # prints, decaying; as of `trade_ns`
         ("owed_qty", "<f8"),  # lots of drops that still have to count as traded, see `drop_split`
         ("group", ORDER_GROUP),  # fills of the last seconds
         ("resume_ns", "<i8"),  # when a halt ends

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from sim.activity import MEMORIES, SLOW
 from sim.fillfit.features import LABELS, Sample, join, sample
 from sim.fillfit.hypothetical import make_rules, walk
 from sim.fillfit.markouts import SPLIT_DAY, real_maker
@@ -36,14 +37,14 @@ class Settings(NamedTuple):
     """What a set is fitted with unless told otherwise; chosen on its early days (docs/fill-model.md)."""
 
     life_s: float
-    flow_half_s: float
-    variance_half_s: float
+    memory: str  # of prints and lots, a name of sim.activity.MEMORIES
+    move_memory: str  # of the mid's moves: slow or long
 
 
 SETTINGS = {
-    "kalshi_btc15m": Settings(5.0, 10.0, 30.0),
-    "kalshi_nba": Settings(5.0, 300.0, 300.0),
-    "polymarket_mlb": Settings(180.0, 300.0, 300.0),
+    "kalshi_btc15m": Settings(5.0, "middle", "slow"),
+    "kalshi_nba": Settings(5.0, "long", "long"),
+    "polymarket_mlb": Settings(180.0, "long", "long"),
 }
 
 
@@ -94,8 +95,8 @@ def _settings(name: str, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "life_s": options.life or default.life_s,
         "every_s": options.every or EVERY_S[name],
-        "flow_half_s": options.half or default.flow_half_s,
-        "variance_half_s": options.move_half or default.variance_half_s,
+        "memory": options.memory or default.memory,
+        "move_memory": options.move_memory or default.move_memory,
         "share": options.share,
         "power": options.power,
         "window_ms": options.window_ms,
@@ -115,13 +116,13 @@ def collect(name: str, recordings: Iterable[Recording], settings: dict[str, Any]
         window_ms=settings["window_ms"], credit_ms=settings["credit_ms"],
     )  # fmt: skip
     days: dict[str, dict[str, list[Sample]]] = {}
-    halves = {"flow_half_s": settings["flow_half_s"], "variance_half_s": settings["variance_half_s"]}
+    memories = {name: MEMORIES.index(settings[name]) for name in ("memory", "move_memory")}
     for recording in recordings:
-        found = walk(recording.tape, recording.rows, rules, **halves)
+        found = walk(recording.tape, recording.rows, rules)
         for label in LABELS:
             part = sample(
                 found, recording.cluster, life_s=settings["life_s"], life=0, sizes=np.array(SIZES), label=label,
-                close_ns=recording.tape.header.markets[0].close_ns, **halves,
+                close_ns=recording.tape.header.markets[0].close_ns, **memories,
             )  # fmt: skip
             days.setdefault(recording.day, {}).setdefault(label, []).append(part)
     held = list(unseen) or sorted(days)[-1:]
@@ -206,8 +207,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--unseen", nargs="+", default=[], metavar="DAY", help="days to judge on; default: the last")
     parser.add_argument("--life", type=float, help="seconds within which an order is to be filled")
     parser.add_argument("--every", type=float, help="seconds between moments at which orders are placed")
-    parser.add_argument("--half", type=float, help="half-life of print rates, seconds")
-    parser.add_argument("--move-half", type=float, help="half-life of the mid's variance, seconds")
+    parser.add_argument("--memory", choices=MEMORIES, help="half-life of print rates: 2.1, 8.6, 34 or 275 s")
+    parser.add_argument("--move-memory", choices=MEMORIES[SLOW:], help="half-life of the mid's variance")
     parser.add_argument("--share", choices=RULE_NAMES, default="proportional", help="where cancels come from")
     parser.add_argument("--power", type=float, default=1.0, help="exponent of --share power")
     parser.add_argument("--window-ms", type=float, default=250.0, help="how long after a drop its print may come")

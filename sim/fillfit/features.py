@@ -12,18 +12,15 @@ from sim.fillfit.playing import (
     DISTANCE,
     FACING_QTY,
     MID2_PX,
-    PRINTS,
     PX,
     SPREAD_PX,
     TICK_PX,
     TOUCH_QTY,
-    VARIANCE,
-    VOLUME,
     Found,
 )
-from sim.fillmodel import TERMS, flow_terms, move_of, per_life, place_terms
+from sim.fillmodel import TERMS, Standing, flow_of, terms_of
 from sim.kernel import kernel
-from sim.types import SECOND_NS
+from sim.types import BID, SECOND_NS
 
 LABELS = ("first", "full")
 DISTANCE_NAMES = ("inside", "touch", "1 tick", "2 ticks", "3 ticks")
@@ -49,15 +46,16 @@ def sample(
     life_s: float,
     life: int,
     sizes: np.ndarray,
+    memory: int,
+    move_memory: int,
     label: str = "first",
     close_ns: int = 0,
-    flow_half_s: float,
-    variance_half_s: float,
 ) -> Sample:
     """Rows of the orders of one tape that were followed for at least ``life_s``, the walk's life number ``life``.
 
     ``label`` ``first``: the first lot of a print reached the order (``sizes[0]``, the smallest; own size counts as 0).
     ``full``: complete within the life, one row for each further size. ``close_ns`` = 0: no close is known.
+    ``memory`` and ``move_memory`` (2 or 3) number the half-lives of :mod:`sim.activity`, for takers and for the mid.
     Raises ValueError for an unknown label, or ``full`` without a second size.
     """
     if label not in LABELS:
@@ -72,8 +70,9 @@ def sample(
         own = 0 if label == "first" else int(sizes[size])
         left = np.where(close_ns > 0, (close_ns - found.entry_ns) / SECOND_NS, -1.0)
         terms = np.empty((len(found.side), len(TERMS)))
-        halves = np.array([flow_half_s, variance_half_s])
-        _fill_terms(found.noted, found.flows, found.side, left, own, float(life_s), halves, terms)
+        _fill_terms(
+            found.noted, found.activity, found.side, left, float(own), float(life_s), memory, move_memory, terms
+        )
         parts.append((terms[kept], *_outcome(found, size, life, life_ns, kept), found.noted[kept, DISTANCE]))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return Sample(*[*columns, np.full(len(columns[1]), cluster)])
@@ -102,22 +101,17 @@ def join(samples: list[Sample]) -> Sample:
 
 
 @kernel
-def _fill_terms(noted, flows, sides, left, own_qty, life_s, halves, terms):
-    """Terms of every order: the same functions, called as an engine would."""
+def _fill_terms(noted, activities, sides, left, own_qty, life_s, memory, move_memory, terms):
+    """Terms of every order: the same functions as the engine calls."""
     for order in range(len(sides)):
         side = sides[order]
         note = noted[order]
-        flow = flows[order]
         gap = 0.5 * note[MID2_PX] - note[PX]
-        if side == 1:
-            gap = -gap
-        place_terms(
-            terms[order], note[DISTANCE], note[AHEAD_QTY], note[BETTER_QTY], note[TICK_PX], note[SPREAD_PX], gap,
-            note[TOUCH_QTY], note[FACING_QTY],
+        standing = Standing(
+            float(note[DISTANCE]), float(note[AHEAD_QTY]), float(note[BETTER_QTY]), float(note[TICK_PX]),
+            float(note[SPREAD_PX]), gap if side == BID else -gap, float(note[TOUCH_QTY]), float(note[FACING_QTY]),
         )  # fmt: skip
-        flow_terms(
-            terms[order], per_life(flow[PRINTS + side], life_s, halves[0]),
-            per_life(flow[PRINTS + 1 - side], life_s, halves[0]), per_life(flow[VOLUME + side], life_s, halves[0]),
-            move_of(flow[VARIANCE], life_s, halves[1]), note[AHEAD_QTY] + note[BETTER_QTY], own_qty,
-            left[order],
-        )  # fmt: skip
+        flow = flow_of(activities[order], side, memory, move_memory, life_s)
+        found = terms_of(standing, flow, own_qty, left[order])
+        for term in range(len(found)):
+            terms[order, term] = found[term]

@@ -21,7 +21,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from sim.fillfit.playing import FLOWS, NOTES, VARIANCE, Found, Placing, walk_tape
+from sim.activity import ACTIVITY, forget
+from sim.fillfit.playing import NOTES, Found, Placing, walk_tape
 from sim.fillfit.walker import BEST_ASK, BEST_BID, COUNTS, MID2, RING, STATUS, TRUSTED, Rules, Walk
 from sim.shares import RULE_NAMES
 from sim.tape import Tape
@@ -66,22 +67,19 @@ def walk(
     rules: Rules,
     *,
     distances: Sequence[int] = (-1, 0, 1, 2, 3),
-    flow_half_s: float = 10.0,
-    variance_half_s: float = 30.0,
 ) -> Found:
     """Place hypothetical orders after ``rows`` of a one-market tape and follow them.
 
-    ``rows`` (M,) int64, ascending. Sums of prints and of lots halve every ``flow_half_s`` seconds, the sum of squared
-    mid moves every ``variance_half_s``. Sizes finer than a lot are floored, as in the engine.
+    ``rows`` (M,) int64, ascending. Sizes finer than a lot are floored, as in the engine.
     Raises ValueError for a tape of several markets, rows that do not ascend or lie off the tape, distances below -1,
-    half-lives that are not positive, a price off the ladder, or a change that makes a size negative.
+    a price off the ladder, or a change that makes a size negative.
     """
-    placing = _placing(tape, rows, distances, flow_half_s, variance_half_s)
+    placing = _placing(tape, rows, distances)
     events = _in_lots(tape, placing.level_of)
     count = 2 * len(placing.rows) * len(placing.distances)
     state = _fresh(len(placing.px_of), count, rules, starts_known=not (events["kind"] == CLEAR).any())
     found = Found(
-        state.side, state.entry_ns, np.zeros((count, NOTES), np.int64), np.zeros((count, FLOWS)), state.followed_ns,
+        state.side, state.entry_ns, np.zeros((count, NOTES), np.int64), np.zeros(count, ACTIVITY), state.followed_ns,
         state.filled_ns, state.through_ns, state.last_at_ns,
     )  # fmt: skip
     placed = int(walk_tape(events, state, rules, placing, found))
@@ -94,9 +92,7 @@ def walk(
     return Found(*(column[:placed] for column in found))
 
 
-def _placing(
-    tape: Tape, rows: np.ndarray, distances: Sequence[int], flow_half_s: float, variance_half_s: float
-) -> Placing:
+def _placing(tape: Tape, rows: np.ndarray, distances: Sequence[int]) -> Placing:
     if len(tape.header.markets) != 1:
         raise ValueError(f"walk: expected a tape of one market, got one of {len(tape.header.markets)}")
     rows = np.asarray(rows, np.int64)
@@ -106,18 +102,14 @@ def _placing(
         raise ValueError(
             f"walk: distances are -1 (a tick inside) or more ticks behind the touch, got {list(distances)}"
         )
-    if not (flow_half_s > 0.0 and variance_half_s > 0.0):
-        raise ValueError(f"walk: half-lives must be positive, got {flow_half_s} and {variance_half_s}")
     allowed = np.zeros((len(tape.header.tick_tables), PX_ONE + 1), np.bool_)
     for index, table in enumerate(tape.header.tick_tables):
         allowed[index, tick_prices(table)] = True
     px_of = np.flatnonzero(allowed.any(axis=0))
     level_of = np.full(PX_ONE + 1, -1, np.int64)
     level_of[px_of] = np.arange(len(px_of))
-    half = np.full(FLOWS, round(flow_half_s * SECOND_NS), np.int64)
-    half[VARIANCE] = round(variance_half_s * SECOND_NS)
     tick_ok = np.ascontiguousarray(allowed[:, px_of])
-    return Placing(rows, np.array(distances, np.int64), px_of, level_of, tick_ok, half)
+    return Placing(rows, np.array(distances, np.int64), px_of, level_of, tick_ok)
 
 
 def _in_lots(tape: Tape, level_of: np.ndarray) -> np.ndarray:
@@ -147,13 +139,16 @@ def _fresh(levels: int, count: int, rules: Rules, starts_known: bool) -> Walk:
     places[[BEST_BID, BEST_ASK, MID2, STATUS]] = -1, levels, -1, OPEN
     places[TRUSTED] = starts_known
 
+    activity = np.zeros(1, ACTIVITY)
+    forget(activity[0])
+
     def ints(*shape: int, value: int = 0) -> np.ndarray:
         return np.full(shape, value, np.int64)
 
     return Walk(
         book=ints(2, levels), credit_qty=ints(2, levels), credit_ns=ints(2, levels),
         drop_qty=ints(2, levels, RING), drop_ns=ints(2, levels, RING), drop_row=ints(2, levels, RING),
-        drops=ints(2, levels), mark=places, flow=np.zeros(FLOWS), flow_ns=ints(FLOWS),
+        drops=ints(2, levels), mark=places, activity=activity,
         side=ints(count), level=ints(count), entry_ns=ints(count), entry_row=ints(count),
         ahead=ints(count), before=ints(count), taken=ints(count, RING), old=ints(count), reach=ints(count),
         through_ns=ints(count, value=-1), filled_ns=ints(count, len(rules.sizes), value=-1),

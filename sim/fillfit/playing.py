@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.activity import BUCKET_BITS, count_print, fade
 from sim.fillfit.walker import (
     BEST_ASK,
     BEST_BID,
@@ -26,28 +27,21 @@ from sim.fillfit.walker import (
     stop_all,
 )  # fmt: skip
 from sim.kernel import inner, kernel
-from sim.mathematics import exp
-from sim.types import BID, CLEAR, DELTA, END_OF_BATCH, GAP, LEVEL, OPEN, SETTLE, TICKS, TRADE
+from sim.types import BID, CLEAR, DELTA, END_OF_BATCH, GAP, LEVEL, OPEN, PX_ONE, SETTLE, TICKS, TRADE
 from sim.types import STATUS as STATUS_EVENT
-
-# Decaying sums of what happened, places in Walk.flow (+ side of the book that was hit)
-PRINTS, VOLUME, DROPPED, VARIANCE, FLOWS = 0, 2, 4, 6, 7
 
 # What is noted of an order at its entry, places in a row of Found.noted
 MOMENT, DISTANCE, PX, TICK_PX, SPREAD_PX, MID2_PX, BETTER_QTY, TOUCH_QTY, FACING_QTY, AHEAD_QTY, NOTES = range(11)
 
-_LN2 = 0.6931471805599453
-
 
 class Placing(NamedTuple):
-    """Where and how orders are placed, and how fast the sums of the past fade. Read-only."""
+    """Where and how orders are placed. Read-only."""
 
     rows: np.ndarray  # (M,) int64 rows of the tape after which orders are placed, ascending
     distances: np.ndarray  # (D,) int64 ticks behind the touch
     px_of: np.ndarray  # (L,) int64 price of a level
     level_of: np.ndarray  # (10001,) int64 level of a price, -1 off the ladder
     tick_ok: np.ndarray  # (G, L) bool levels that an order may use under each tick table
-    half_ns: np.ndarray  # (FLOWS,) int64 half-lives
 
 
 class Found(NamedTuple):
@@ -56,7 +50,7 @@ class Found(NamedTuple):
     side: np.ndarray  # (N,) int64
     entry_ns: np.ndarray  # (N,) int64 the tape's local clock
     noted: np.ndarray  # (N, NOTES) int64: known at entry; quantities in lots, prices in 1e-4 dollar
-    flows: np.ndarray  # (N, FLOWS) float64: decaying sums of prints, lots printed, lots left (by side), squared moves
+    activity: np.ndarray  # (N,) ACTIVITY: what was remembered at entry of takers and of the mid
     followed_ns: np.ndarray  # (N,) int64
     filled_ns: np.ndarray  # (N, T) int64: when what reached the order came to each size; -1 = not while followed
     through_ns: np.ndarray  # (N,) int64: first print through the price; -1 = none
@@ -64,14 +58,10 @@ class Found(NamedTuple):
 
 
 @inner
-def _add_flow(walk, placing, which, amount, now):
-    walk.flow[which] = _flow(walk, placing, which, now) + amount
-    walk.flow_ns[which] = now
-
-
-@inner
-def _flow(walk, placing, which, now):
-    return walk.flow[which] * exp(-_LN2 * (now - walk.flow_ns[which]) / placing.half_ns[which])
+def _fade(walk, now):
+    """The memory of takers and of the mid, up to ``now``."""
+    if now >> BUCKET_BITS > walk.activity[0]["bucket"]:
+        fade(walk.activity[0], now >> BUCKET_BITS, max(0, walk.mark[MID2]))
 
 
 @inner
@@ -91,7 +81,7 @@ def _behind(placing, table, side, level, steps):
 
 
 @inner
-def _note(walk, placing, found, order, moment, distance, now):
+def _note(walk, placing, found, order, moment, distance):
     """Write down what is known of an order at its entry."""
     side = walk.side[order]
     level = walk.level[order]
@@ -102,7 +92,8 @@ def _note(walk, placing, found, order, moment, distance, now):
     row[DISTANCE] = distance
     row[PX] = placing.px_of[level]
     next_level = _behind(placing, walk.mark[TABLE], side, level, 1)
-    row[TICK_PX] = abs(placing.px_of[next_level] - placing.px_of[level]) if next_level >= 0 else placing.px_of[0]
+    edge = placing.px_of[level] if side == BID else PX_ONE - placing.px_of[level]
+    row[TICK_PX] = abs(placing.px_of[next_level] - placing.px_of[level]) if next_level >= 0 else edge
     row[SPREAD_PX] = abs(placing.px_of[facing] - placing.px_of[touch])
     row[MID2_PX] = placing.px_of[facing] + placing.px_of[touch]
     better = 0
@@ -115,8 +106,7 @@ def _note(walk, placing, found, order, moment, distance, now):
     row[TOUCH_QTY] = walk.book[side, touch]
     row[FACING_QTY] = walk.book[1 - side, facing]
     row[AHEAD_QTY] = walk.ahead[order]
-    for which in range(FLOWS):
-        found.flows[order, which] = _flow(walk, placing, which, now)
+    found.activity[order] = walk.activity[0]
 
 
 @inner
@@ -141,7 +131,7 @@ def _place(walk, rules, placing, found, moment, now):
             walk.ahead[order] = walk.book[side, level]
             fresh = now - walk.credit_ns[side, level] <= rules.credit_ns
             walk.before[order] = walk.credit_qty[side, level] if fresh else 0
-            _note(walk, placing, found, order, moment, placing.distances[index], now)
+            _note(walk, placing, found, order, moment, placing.distances[index])
 
 
 @inner
@@ -155,28 +145,23 @@ def _level_event(walk, rules, placing, event, now):
         new += old
     if new < 0:
         return False
-    touch = walk.mark[BEST_BID + side]
     set_size(walk, side, level, new)
     if new < old and walk.mark[IN_SNAPSHOT] == 0:
-        if level == touch:
-            _add_flow(walk, placing, DROPPED + side, float(old - new), now)
         level_fell(walk, rules, side, level, old, new, now)
     return True
 
 
 @inner
 def _print_event(walk, rules, placing, event, now):
-    """A trade: remembered in the sums, and shared among orders by the queue rule."""
+    """A trade: remembered, and shared among orders by the queue rule."""
     level = placing.level_of[event["px"]]
     if level < 0 or event["qty"] <= 0:
         return
     taker = np.int64(event["side"])
+    count_print(walk.activity[0], taker, event["qty"])
     for side in range(2):
         if taker == side:
             continue  # a buyer hits asks only
-        share = 1.0 if taker >= 0 else 0.5
-        _add_flow(walk, placing, PRINTS + side, share, now)
-        _add_flow(walk, placing, VOLUME + side, share * event["qty"], now)
         print_hits(walk, rules, side, level, event["qty"], taker >= 0, now)
 
 
@@ -202,7 +187,7 @@ def _rare_event(walk, event, now):
 
 
 @inner
-def _end_batch(walk, placing, now):
+def _end_batch(walk, placing):
     """Here the book is whole: a snapshot ends, and the mid may have moved."""
     if walk.mark[IN_SNAPSHOT] == 1:
         walk.mark[IN_SNAPSHOT] = 0
@@ -211,11 +196,7 @@ def _end_batch(walk, placing, now):
     ask = walk.mark[BEST_ASK]
     if bid < 0 or ask >= walk.book.shape[1] or bid >= ask:
         return
-    mid2 = placing.px_of[bid] + placing.px_of[ask]
-    if walk.mark[MID2] >= 0 and mid2 != walk.mark[MID2]:
-        move = 0.5 * (mid2 - walk.mark[MID2])
-        _add_flow(walk, placing, VARIANCE, move * move, now)
-    walk.mark[MID2] = mid2
+    walk.mark[MID2] = placing.px_of[bid] + placing.px_of[ask]
 
 
 @kernel
@@ -229,6 +210,7 @@ def walk_tape(events, walk, rules, placing, found):
         walk.mark[ROW] = row
         now = walk.mark[NOW]
         retire(walk, rules, now)
+        _fade(walk, now)
         if kind in (DELTA, LEVEL):
             if walk.mark[TRUSTED] == 1 and not _level_event(walk, rules, placing, event, now):
                 return -1 - row
@@ -237,7 +219,7 @@ def walk_tape(events, walk, rules, placing, found):
         else:
             _rare_event(walk, event, now)
         if event["flags"] & END_OF_BATCH and walk.mark[TRUSTED] == 1:
-            _end_batch(walk, placing, now)
+            _end_batch(walk, placing)
         while moment < len(placing.rows) and placing.rows[moment] <= row:
             _place(walk, rules, placing, found, moment, now)
             moment += 1

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sim.activity import MEMORIES
 from sim.fillfit.features import DISTANCE_NAMES, Sample
 from sim.fillfit.model import Fit, fit, fit_coin, predict, wrong_signs
 from sim.fillfit.scores import Score, bins, brier_skill, calibration_error, coin_probability, with_interval
-from sim.fillmodel import TERMS
+from sim.fillmodel import COIN_TERMS, TERMS
 
+_COIN_FIELDS = ("fill_life_s", "fill_memory", "fill_move_memory", "fill_base", *(f"fill_{t}" for t in COIN_TERMS))
 MAX_ERROR = 0.05
 MIN_SKILL = 0.1
 
@@ -80,11 +82,11 @@ def scores(probability: np.ndarray, sample: Sample, *, intervals: bool = True) -
 
 
 def row_fields(model: Fit, settings: dict[str, Any]) -> dict[str, float]:
-    """A fitted model as fields of a scenario row: ``fill_`` + the term, the life and both half-lives."""
+    """A fitted model as fields of a scenario row: ``fill_`` + the term, the life and both memories."""
     fields = {
         "fill_life_s": settings["life_s"],
-        "fill_half_s": settings["flow_half_s"],
-        "fill_move_half_s": settings["variance_half_s"],
+        "fill_memory": MEMORIES.index(settings["memory"]),
+        "fill_move_memory": MEMORIES.index(settings["move_memory"]),
         "fill_base": round(model.base, 4),
     }
     return fields | {f"fill_{name}": round(float(b), 4) for name, b in zip(TERMS, model.coefficients, strict=True)}
@@ -110,6 +112,7 @@ def _coin(data: Data, settings: dict[str, Any], l2: float, as_forecast: np.ndarr
     early, unseen = data.early["first"], data.unseen["first"]
     model = fit_coin(early.terms, early.filled_at, early.exposure_at, l2=l2)
     out = _describe(model, early, settings)
+    out["row"] = {name: value for name, value in out["row"].items() if name in _COIN_FIELDS}
     for name, p in (("replay", predict(model, unseen.terms)), ("forecast_in_replay", as_forecast)):
         out[name] = scores(coin_probability(p, unseen.through, unseen.exposure), unseen)
     return out

@@ -2,7 +2,7 @@
 
 ``fitted.json`` is what ``python -m sim.fillfit`` wrote as ``table.json`` (docs/fill-model.md says from which data). An
 entry is a set and a label: ``first`` (the first lot of a print reaches the order), ``full`` (complete within the life),
-``coin`` (the probability an engine's coin at prints needs, see :mod:`sim.fillfit.model`: the one for scenario rows).
+``coin`` (the probability the engine's coin at prints needs, see :mod:`sim.fillfit.model`): the one for scenario rows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sim.fillmodel import SIGNS, TERMS
+from sim.fillmodel import COIN_TERMS, SIGNS
 
 _FILE = Path(__file__).with_name("fitted.json")
 _SCHEMA_VERSION = 1
@@ -39,7 +39,6 @@ _MEANING = {
     "spread": "per unit of log(spread in ticks)",
     "imbalance": "per unit of (own touch - facing touch) / (own + facing)",
     "time": "per unit of log(1 + seconds to the close)",
-    "size": "per unit of log(1 + own size in contracts)",
 }
 
 
@@ -61,29 +60,38 @@ def entries(path: str | Path = _FILE) -> list[dict[str, Any]]:
     return list(models)
 
 
-def row_fields(name: str, label: str = "coin", path: str | Path = _FILE) -> dict[str, float]:
-    """The ``fill_...`` fields of one fitted model. Raises ValueError naming what there is where there is none."""
-    known = entries(path)
-    for entry in known:
-        if (entry["set"], entry["label"]) == (name, label):
-            return dict(entry["row"])
-    have = ", ".join(f"{entry['set']}/{entry['label']}" for entry in known)
-    raise ValueError(f"no fitted fill model {name}/{label}; there are {have}")
+def row_fields(name: str, path: str | Path = _FILE) -> dict[str, float]:
+    """The ``fill_...`` fields of a scenario row for the set ``name``, from its label ``coin``.
+
+    Raises ValueError naming the sets there are where it is none of them.
+    """
+    known = {entry["set"]: entry["row"] for entry in entries(path) if entry["label"] == "coin"}
+    if name not in known:
+        raise ValueError(f"no fitted fill model {name!r}; the sets are {', '.join(known)}")
+    return {field: float(value) for field, value in known[name].items()}
 
 
-def proposed_fields(name: str = "kalshi_btc15m") -> dict[str, RowField]:
-    """Fields of a scenario row for this model: bounds, units, meanings, and the defaults of a fitted set.
+def fill_fields(name: str) -> dict[str, RowField]:
+    """Fields of a scenario row for the coin: bounds, units, meanings, and the set ``name`` as defaults.
 
     Signs that a queue demands become bounds. Raises ValueError where the set was not fitted.
     """
     row = row_fields(name)
     fields = {
-        "fill_life_s": RowField(row["fill_life_s"], 0.1, 3600.0, "s", "the life that the probability is stated for"),
-        "fill_half_s": RowField(row["fill_half_s"], 0.1, 86_400.0, "s", "half-life of rates of prints and lots"),
-        "fill_move_half_s": RowField(row["fill_move_half_s"], 0.1, 86_400.0, "s", "half-life of the mid's variance"),
-        "fill_base": RowField(row["fill_base"], -20.0, 20.0, "logit", "intercept"),
+        "fill_life_s": RowField(
+            row["fill_life_s"], 0.1, 3600.0, "s", "the life that the fill probability is stated for"
+        ),
+        "fill_memory": RowField(
+            row["fill_memory"], 0.0, 3.0, "code", "memory of prints and lots: 0 2.1 s, 1 8.6 s, 2 34 s, 3 275 s"
+        ),
+        "fill_move_memory": RowField(
+            row["fill_move_memory"], 2.0, 3.0, "code", "memory of the mid's moves: 2 34 s, 3 275 s"
+        ),
+        "fill_base": RowField(
+            row["fill_base"], -20.0, 20.0, "logit", "intercept: prints through the price fill besides"
+        ),
     }
-    for term, sign in zip(TERMS, SIGNS, strict=True):
+    for term, sign in zip(COIN_TERMS, SIGNS, strict=False):  # the sign of size is left over
         low, high = (0.0 if sign > 0 else -20.0), (0.0 if sign < 0 else 20.0)
         fields[f"fill_{term}"] = RowField(row[f"fill_{term}"], low, high, "logit", _MEANING[term])
     return fields

@@ -27,7 +27,7 @@ HEAD, TAIL, BEST_BID, BEST_ASK, TABLE, TRUSTED, IN_SNAPSHOT, STATUS, MID2, NOW, 
 
 
 class Walk(NamedTuple):
-    """Everything the walk over one tape changes. L levels, N orders, T sizes, K lives, F decaying sums."""
+    """Everything the walk over one tape changes. L levels, N orders, T sizes, K lives."""
 
     book: np.ndarray  # (2, L) int64 lots
     credit_qty: np.ndarray  # (2, L) int64 lots printed and not yet seen to leave the level
@@ -37,8 +37,7 @@ class Walk(NamedTuple):
     drop_row: np.ndarray  # (2, L, RING) int64 row of the tape
     drops: np.ndarray  # (2, L) int64 drops so far; the next goes to this number modulo RING
     mark: np.ndarray  # (COUNTS,) int64
-    flow: np.ndarray  # (F,) float64 decaying sums, each as of its flow_ns
-    flow_ns: np.ndarray  # (F,) int64
+    activity: np.ndarray  # (1,) ACTIVITY, of which prints, lots and the moves of the mid are kept
     side: np.ndarray  # (N,) int64
     level: np.ndarray  # (N,) int64
     entry_ns: np.ndarray  # (N,) int64

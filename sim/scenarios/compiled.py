@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.fillmodel import COIN_TERMS
 from sim.mathematics import log, normal
 from sim.types import LOTS_PER_CONTRACT, PX_ONE, SECOND_NS
 
@@ -101,12 +102,10 @@ COMPILED_ROW = np.dtype(
         ("used_life_ns", "<i8"),
         ("fill_life_ns", "<i8"),
         ("trade_share", "<f8"),
+        ("fill_memory", "<i8"),  # which half-life of sim.activity
+        ("fill_move_memory", "<i8"),
         ("fill_base", "<f8"),
-        ("fill_queue", "<f8"),
-        ("fill_spread", "<f8"),
-        ("fill_activity", "<f8"),
-        ("fill_time", "<f8"),
-        ("fill_size", "<f8"),
+        ("fill_terms", "<f8", (len(COIN_TERMS),)),  # coefficients
         ("cancel_rule", "<i8"),
         ("cancel_power", "<f8"),
         ("late_print_ns", "<i8"),
@@ -158,10 +157,11 @@ def compile_rows(rows: np.ndarray) -> np.ndarray:
     for name in (
         "depth_touch", "depth_slope", "anchor_strength", "anchor_depth", "pull", "excite_same", "cascade_pull",
         "cascade_follow", "front_share", "front_bias", "copy_share", "cancel_share", "trade_share", "fill_base",
-        "fill_queue", "fill_spread", "fill_activity", "fill_time", "fill_size",
     ):  # fmt: skip
         compiled[name] = rows[name]
-    for name in ("levels", "scalar"):
+    for index, term in enumerate(COIN_TERMS):
+        compiled["fill_terms"][:, index] = rows[f"fill_{term}"]
+    for name in ("levels", "scalar", "fill_memory", "fill_move_memory"):
         compiled[name] = _whole(rows[name], 1)
     _compile_venue_side(rows, compiled)
     return compiled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.account import drop_orders, settle
+from sim.activity import fade_until
 from sim.book import clear_book, reset_counters, set_level
 from sim.kernel import hot, inner, kernel
 from sim.place import forget_changes
@@ -69,6 +70,7 @@ def _rare_event(desk, event, now):
     kind = event["kind"]
     market = desk.market
     if kind == CLEAR:
+        fade_until(desk.market, desk.px_of, now)
         clear_book(desk.market, desk.book)
         market["in_snapshot"] = 1
         market["book_ns"] = now

@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.fillfit.table import fill_fields, row_fields
+
+FILL_SET = "kalshi_btc15m"  # the fitted fill model that rows have unless told otherwise
+
 
 class Field(NamedTuple):
     """One parameter of a scenario."""
@@ -106,14 +110,8 @@ FIELDS: dict[str, Field] = {
     "cancel_delay_ms": Field(50.0, 0.0, 60_000.0, "ms", "the same for a cancel"),
     "used_life_s": Field(5.0, 0.0, 3600.0, "s", "how long liquidity taken from a recorded book stays taken"),
     "trade_share": Field(0.455, 0.0, 1.0, "1", "share of a touch's drop that is a trade where a feed has no trades"),
-    # the probabilistic fill model: logit of the probability of a fill within `life`, see docs/fills.md
-    "fill_life_s": Field(5.0, 0.1, 3600.0, "s", "the life that the fill probability is stated for"),
-    "fill_base": Field(-0.25, -20.0, 20.0, "logit", "intercept: prints through the price fill besides"),
-    "fill_queue": Field(-0.25, -20.0, 20.0, "logit", "per unit of log(1 + queue ahead / own size)"),
-    "fill_spread": Field(0.1, -20.0, 20.0, "logit", "per tick of spread beyond the first"),
-    "fill_activity": Field(0.3, -20.0, 20.0, "logit", "per unit of log(1 + prints a second)"),
-    "fill_time": Field(0.0, -20.0, 20.0, "logit", "per unit of log(1 + seconds to the close)"),
-    "fill_size": Field(-0.1, -20.0, 20.0, "logit", "per unit of log(1 + own size in contracts)"),
+    # the probabilistic fill model, fitted on recordings: see docs/fill-model.md
+    **{name: Field(*field) for name, field in fill_fields(FILL_SET).items()},
     # the queue, see sim.shares and docs/fills.md
     "cancel_rule": Field(1.0, 0.0, 4.0, "code", "cancels ahead: 0 none, 1 proportional, 2 power, 3 log, 4 snapshot"),
     "cancel_power": Field(2.0, 0.1, 10.0, "1", "the power of cancel_rule 2"),
@@ -145,20 +143,23 @@ MAX_TAIL_RATIO = 1000.0  # of a random delay's 99th percentile to its median
 ROW = np.dtype([(name, "<f8") for name in FIELDS])
 
 
-def default_rows(count: int = 1) -> np.ndarray:
-    """``(count,)`` ROW array of defaults."""
+def default_rows(count: int = 1, *, fill_set: str = FILL_SET) -> np.ndarray:
+    """``(count,)`` ROW array of defaults, with the fill model that was fitted on ``fill_set``."""
     rows = np.zeros(count, ROW)
     for name, field in FIELDS.items():
         rows[name] = field.default
+    for name, value in row_fields(fill_set).items():
+        rows[name] = value
     return rows
 
 
-def make_rows(count: int = 1, **values: float | np.ndarray) -> np.ndarray:
-    """``(count,)`` ROW array: defaults with ``values`` put in, checked.
+def make_rows(count: int = 1, *, fill_set: str = FILL_SET, **values: float | np.ndarray) -> np.ndarray:
+    """``(count,)`` ROW array: defaults with ``values`` put in, checked. ``fill_set`` as in :func:`default_rows`.
 
-    Raises ValueError for an unknown field, a value that is not finite or out of bounds, or fields that contradict.
+    Raises ValueError for an unknown field or fill set, a value that is not finite or out of bounds, or fields that
+    contradict.
     """
-    rows = default_rows(count)
+    rows = default_rows(count, fill_set=fill_set)
     for name, value in values.items():
         if name not in FIELDS:
             raise ValueError(f"scenario row: no field {name!r}; the fields are {', '.join(FIELDS)}")
@@ -206,7 +207,7 @@ def check_rows(rows: np.ndarray) -> None:
 
 def _check_venue_side(rows: np.ndarray) -> None:
     """Codes are whole; a log-normal tail lies above its median, and within a factor in which no delay overflows."""
-    for name in ("cancel_rule", "drop_split", "fifo", "self_trade", "pause_keeps"):
+    for name in ("cancel_rule", "drop_split", "fifo", "self_trade", "pause_keeps", "fill_memory", "fill_move_memory"):
         bad = rows[name] != np.rint(rows[name])
         if bad.any():
             index = int(np.argmax(bad))
@@ -222,8 +223,12 @@ def _check_venue_side(rows: np.ndarray) -> None:
             )
 
 
-def draw_rows(count: int, ranges: Mapping[str, float | tuple[float, float]], seed: int) -> np.ndarray:
+def draw_rows(
+    count: int, ranges: Mapping[str, float | tuple[float, float]], seed: int, *, fill_set: str = FILL_SET
+) -> np.ndarray:
     """``(count,)`` rows, each field of ``ranges`` fixed or drawn uniformly from its (low, high), checked.
+
+    The other fields have their defaults, those of the fill model the values fitted on ``fill_set``.
 
     Seed 0 is a seed. The draw of a field depends on the seed and on the field's name, not on the other fields.
     """
@@ -238,4 +243,4 @@ def draw_rows(count: int, ranges: Mapping[str, float | tuple[float, float]], see
         index = list(FIELDS).index(name)
         uniform = np.random.Generator(np.random.Philox(key=[seed, index])).random(count)
         values[name] = low + (high - low) * uniform
-    return make_rows(count, **values)
+    return make_rows(count, fill_set=fill_set, **values)

@@ -10,13 +10,15 @@ from made_up import made_up
 from rich.console import Console
 
 from evaluation.compare import Evaluation, advantage
+from evaluation.fills import fill_set_of, shown_names
 from evaluation.scorecard import scorecard, summarise, write_scorecard
 from evaluation.summary import parse_summary
 from evaluation.terminal import print_scorecard
+from sim.scenarios.row import default_rows, make_rows
 
 KEYS = [
-    "schema", "agent", "policies", "fill_models", "headline", "episodes", "interval", "legend", "results", "advantage",
-    "false_alarms", "summary",
+    "schema", "agent", "policies", "fill_models", "fill_set", "fill_names", "headline", "episodes", "interval",
+    "legend", "results", "advantage", "false_alarms", "summary",
 ]  # fmt: skip
 
 
@@ -102,3 +104,22 @@ def test_an_evaluation_needs_the_same_policies_everywhere():
         Evaluation({"queue": {"a": made_up(3)}}, "optimistic")
     with pytest.raises(ValueError, match="same policies"):
         Evaluation({"queue": {"a": made_up(3)}, "optimistic": {"b": made_up(3)}}, "queue")
+
+
+def test_the_middle_of_the_bracket_is_called_fitted_and_says_on_what():
+    judged = replace(evaluation(), fill_set="polymarket_mlb")
+    card = scorecard(judged, resamples=100)
+    assert card["fill_names"] == {
+        "pessimistic": "pessimistic", "probabilistic": "fitted (polymarket_mlb)", "optimistic": "optimistic",
+    }  # fmt: skip
+    shown = io.StringIO()
+    print_scorecard(card, Console(file=shown, width=200))
+    assert "fitted (polymarket_mlb) fills" in shown.getvalue() and "probabilistic" not in shown.getvalue()
+    assert shown_names(["queue", "probabilistic"], "") == {"queue": "queue", "probabilistic": "fitted"}
+
+
+def test_the_set_is_known_by_the_rows():
+    assert fill_set_of(default_rows(2)) == "kalshi_btc15m"
+    assert fill_set_of(make_rows(3, fill_set="kalshi_nba")) == "kalshi_nba"
+    assert fill_set_of(make_rows(2, fill_base=np.array([0.0, 1.0]))) == ""
+    assert fill_set_of(np.concatenate([default_rows(), make_rows(1, fill_set="kalshi_nba")])) == ""

@@ -39,7 +39,7 @@ class Order:
     entry_ns: int = 0
     drawn_ns: int = 0
     draws: int = 0
-    probability: float = 0.0
+    hazard: float = 0.0  # of a life, under the probabilistic model
 
     @property
     def may_rest(self) -> bool:

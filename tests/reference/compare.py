@@ -124,7 +124,7 @@ def reference_view(ref: ReferenceEngine) -> dict:
             o.id: (
                 o.side, o.px, o.qty, o.filled, o.ahead, o.credit, o.reserved, o.carried, o.entry_ns, o.drawn_ns,
                 o.draws, o.leg, int(o.reduce), int(ref._leaving(o.id)), o.sent_mid2, o.debit, o.ends_ns,
-                round(o.probability, 9),
+                round(o.hazard, 9),
             )
             for o in account.resting
         },

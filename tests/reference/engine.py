@@ -257,7 +257,7 @@ class ReferenceEngine:
             elif median:
                 self.seen["exponential delay"] += 1
                 delay += -math.log(uniform(word)) * (median * 1e6 / math.log(2.0))
-        factor = 1.0 + row["delay_activity"] * math.log(1.0 + self.market.print_rate(self.now))
+        factor = 1.0 + row["delay_activity"] * math.log(1.0 + self.market.memory.print_rate(self.now))
         bid, ask = self.market.quotes()
         if bid is not None and ask is not None:
             factor += row["delay_spread"] * max(0.0, (ask - bid) / 100 - 1.0)

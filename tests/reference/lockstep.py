@@ -47,6 +47,8 @@ def random_rows(dice: Dice, count: int) -> np.ndarray:
         group_limit=pick(0, 0, 0, 20, 60), pause_keeps=pick(0, 1, 2), rate_limit=pick(0, 0, 0, 1, 3),
         trade_share=pick(0.25, 0.5, 1), used_life_s=pick(0, 0.5, 5),
         fill_life_s=pick(0.5, 5), fill_base=pick(-1, 0, 3), fill_time=pick(0, 0.1), life_s=pick(20, 40),
+        fill_memory=pick(0, 1, 3), fill_move_memory=pick(2, 3), fill_inside=pick(-0.5, 2), fill_distance=pick(0, -0.2),
+        fill_better=pick(0, -0.1), fill_activity=pick(0.1, 1), fill_lean=pick(-0.3, 0.7), fill_reach=pick(0, -0.5),
         news_rate=pick(0.5, 3), news_size=pick(0.02, 0.1), maker_rate=pick(1, 4), half_spread=pick(0, 0.006, 0.02),
         depth=pick(1, 5, 20), levels=pick(2, 4), add_rate=pick(2, 5), add_size=pick(1, 10), cancel_rate=pick(2, 5),
         noise_rate=pick(3, 6), noise_size=pick(1, 8), informed_rate=pick(0.3, 2), informed_size=pick(5, 30),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from reference.account import RESTING_ORDERS, Account, Order, opposite
 from reference.book import Book
+from reference.chance import Memory
 from reference.fees import Schedule, fee_reserve
 from reference.passive import PassiveFills
 from sim.types import (
@@ -61,7 +62,7 @@ class Market(PassiveFills):
     ) -> None:  # fmt: skip
         self.account, self.row, self.fill_model, self.venue = account, row, fill_model, venue
         self.has_prints = has_prints
-        self.prints: list[int] = []  # when others traded
+        self.memory = Memory()
         self.owed, self.sweep_mid2, self.triggered = 0.0, PX_ONE, False
         self.schedule, self.prices, self.draw, self.seen, self.recorded = schedule, prices, draw, seen, recorded
         self.book = Book()
@@ -253,6 +254,7 @@ class Market(PassiveFills):
             if self.recorded:
                 self.book.use(resting, px, lots, now, self.used_life)
             else:
+                self.memory.look(self.book, now)
                 self.book.put(resting, px, self.book.size(resting, px) - lots)
             order.qty -= lots
             self.account.fill(order, self.schedule, px, lots, False, self.context(order, mid2, now))

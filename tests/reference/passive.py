@@ -6,11 +6,11 @@ import math
 from fractions import Fraction
 
 from reference.account import Order
+from reference.chance import hazard
 from reference.philox import FILL, uniform
-from sim.types import ASK, BID, OPTIMISTIC, PESSIMISTIC, QUEUE, SECOND_NS
+from sim.types import ASK, BID, OPTIMISTIC, PESSIMISTIC, PROBABILISTIC, QUEUE
 
 RULES = ("none", "proportional", "power", "log", "snapshot")
-RATE_HALF_NS = 10 * SECOND_NS
 
 
 class PassiveFills:
@@ -18,34 +18,20 @@ class PassiveFills:
 
     def join(self, order: Order, now: int) -> None:
         """Stand behind what the level shows; the chance of the probabilistic model is fixed here."""
-        row = self.row
-        bid, ask = self.book.best(BID), self.book.best(ASK)
-        spread = 1 if bid is None or ask is None else max(1, sum(bid < px <= ask for px in self.prices))
-        logit = (
-            row["fill_base"]
-            + row["fill_queue"] * math.log(1.0 + self.book.size(order.side, order.px) / order.qty)
-            + row["fill_spread"] * (spread - 1)
-            + row["fill_activity"] * math.log(1.0 + self.print_rate(now))
-            + row["fill_time"] * math.log(1.0 + max(0.0, (self.close_ns - now) / 1e9))
-            + row["fill_size"] * math.log(1.0 + order.qty / 100)
-        )
-        order.probability = min(0.99, max(0.01, 1.0 / (1.0 + math.exp(-logit))))
+        order.hazard = hazard(self, order, now) if self.fill_model == PROBABILISTIC else 0.0
         order.ahead = self.book.size(order.side, order.px)
         order.filled = 0
         order.entry_ns = order.drawn_ns = now
         self.account.rest(order)
 
-    def print_rate(self, now: int) -> float:
-        """Prints a second: each counts log 2 / 10 s, and half as much every 10 s later."""
-        return sum(2.0 ** -((now - then) / RATE_HALF_NS) for then in self.prints) * math.log(2.0) / 10.0
-
     def print_trade(self, taker_side: int, px: int, qty: int, now: int) -> None:
         """Others traded ``qty`` lots at ``px``. Its side unknown, only orders it went through fill."""
+        self.memory.look(self.book, now)
+        self.memory.trades.append((now, taker_side, qty))
         if (now, taker_side) != (self.trade_ns, self.last_side):
             self.sweep_mid2 = self.book.mid2
         self.seen["a sweep's second print"] += (now, taker_side) == (self.trade_ns, self.last_side)
         self.trade_ns, self.last_px, self.last_side, self.last_qty = now, px, taker_side, qty
-        self.prints = [then for then in self.prints if now - then < 1000 * SECOND_NS] + [now]
         self.n_prints += 1
         self.happened()
         if taker_side == BID:
@@ -108,7 +94,7 @@ class PassiveFills:
             self.seen["queue: reached"] += left > eaten
             return left - eaten
         life = round(self.row["fill_life_s"] * 1e9)
-        chance = 1.0 - math.exp(math.log(1.0 - order.probability) * ((now - order.drawn_ns) / life))
+        chance = 1.0 - math.exp(-order.hazard * ((now - order.drawn_ns) / life))
         word = self.draw(FILL, order.id, order.draws)[0]
         order.drawn_ns = now
         order.draws += 1
@@ -174,6 +160,7 @@ class PassiveFills:
         old = self.book.size(side, px)
         if qty == old:
             return
+        self.memory.look(self.book, now)
         self.book_ns = now
         self.happened()
         mid2 = self.book.mid2

@@ -78,6 +78,7 @@ def apply(market: Market, event: Event, recording: Recording, now: int) -> None:
     elif kind == TRADE:
         market.print_trade(event.side, event.px, event.qty, now)
     elif kind == CLEAR:
+        market.memory.look(market.book, now)
         market.book.clear()
         market.in_snapshot, market.book_ns = True, now
     else:

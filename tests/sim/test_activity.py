@@ -6,14 +6,17 @@ import pytest
 from sim.activity import (
     BUCKET_BITS,
     FAST,
+    HALF_BUCKETS,
+    LONG,
     MIDDLE,
     SLOW,
     anchor_px,
+    fade_until,
     forget,
     on_change_seen,
     on_own_trade,
     on_print_seen,
-    roll,
+    print_rate,
 )
 from sim.kernel import kernel
 from sim.state import MARKET
@@ -21,12 +24,7 @@ from sim.types import ASK, BID
 
 BUCKET = 1 << BUCKET_BITS
 CENTS = np.arange(100, 10_000, 100)
-LIVES = {FAST: 4, MIDDLE: 16, SLOW: 64}
-
-
-@kernel
-def begin(markets):
-    forget(markets[0]["activity"])
+LIVES = {FAST: 4, MIDDLE: 16, SLOW: 64, LONG: 512}
 
 
 @kernel
@@ -41,8 +39,12 @@ def changes(markets, px_of, side, change, now):
 
 @kernel
 def fade(markets, px_of, now):
-    if now >> BUCKET_BITS > markets[0]["activity"]["bucket"]:
-        roll(markets[0], px_of, now >> BUCKET_BITS)
+    fade_until(markets[0], px_of, now)
+
+
+@kernel
+def rate(markets, now):
+    return print_rate(markets[0], now)
 
 
 @kernel
@@ -60,7 +62,7 @@ def market(bid=49, ask=51):
     made["best_bid"], made["best_ask"] = bid - 1, ask - 1
     made["mid2_px"] = (bid + ask) * 100
     made["bid_total_qty"], made["ask_total_qty"] = 600, 400
-    begin(made)
+    forget(made["activity"][0])
     return made
 
 
@@ -82,8 +84,54 @@ def test_sums_fade_by_their_half_lives():
         weight = 0.5 ** (age / buckets)
         assert activity["bought"][life] == pytest.approx((weight * sizes)[sides == BID].sum())
         assert activity["sold"][life] == pytest.approx((weight * sizes)[sides == ASK].sum())
-        assert activity["prints"][life] == pytest.approx(weight.sum())
+        unknown = weight[sides < 0].sum()  # half a print of each side
+        assert activity["buys"][life] == pytest.approx(weight[sides == BID].sum() + unknown / 2)
+        assert activity["sells"][life] == pytest.approx(weight[sides == ASK].sum() + unknown / 2)
     assert activity["volume"] == pytest.approx((0.5 ** (age / 64) * sizes).sum())
+
+
+def test_the_rate_of_prints():
+    """A print in each of 2,000 buckets: 1 / 0.537 a second by the memory of 16 buckets; 16 silent ones later, half."""
+    made = market()
+    for bucket in range(10_000, 12_000):
+        prints(made, CENTS, -1, 5000, 1, bucket * BUCKET)
+    found = rate(made, 12_000 * BUCKET - 1)
+    # the sum is 1 / (1 - 2^(-1/16)) = 23.59 prints, x log 2 / 16 buckets = 1.0218 a bucket
+    assert found == pytest.approx(1.0218 / (BUCKET * 1e-9), rel=1e-4)
+    assert rate(made, 12_015 * BUCKET) == pytest.approx(found / 2)
+    assert rate(made, 13_022 * BUCKET) == 0.0  # forgotten
+    assert tuple(LIVES.values()) == HALF_BUCKETS
+
+
+def test_moves_are_booked_when_they_happened_however_late_one_looks():
+    """bid + ask moves by 300 in bucket 10,000 and by -100 in 10,008; at 10,072 their ends are 71 and 63 buckets ago."""
+    start = 10_000 * BUCKET
+    for looks in ((10_072,), (10_001, 10_009, 10_030, 10_072), (10_003, 10_008, 10_072)):
+        made = market(48, 50)
+        fade(made, CENTS, start)
+        quote(made, 50, 51)
+        fade(made, CENTS, 10_008 * BUCKET)
+        quote(made, 50, 50)
+        for look in looks:
+            fade(made, CENTS, look * BUCKET)
+        activity = made["activity"][0]
+        slow = 300**2 * 0.5 ** (71 / 64) + 100**2 * 0.5 ** (63 / 64)
+        assert activity["squares"][0] == pytest.approx(slow)
+        assert activity["squares"][1] == pytest.approx(300**2 * 0.5 ** (71 / 512) + 100**2 * 0.5 ** (63 / 512))
+        assert activity["rise"] == pytest.approx(300 * 0.5 ** (71 / 16))
+        assert activity["fall"] == pytest.approx(100 * 0.5 ** (63 / 16))
+
+
+def test_the_first_quote_is_no_move():
+    made = np.zeros(1, MARKET)
+    made["best_bid"], made["best_ask"], made["mid2_px"] = -1, len(CENTS), 10_000
+    forget(made["activity"][0])
+    fade(made, CENTS, 10_000 * BUCKET)
+    quote(made, 20, 21)
+    fade(made, CENTS, 10_003 * BUCKET)
+    quote(made, 20, 22)
+    fade(made, CENTS, 10_004 * BUCKET)
+    assert made["activity"]["squares"][0].tolist() == [100**2, 100**2]
 
 
 def test_looks_in_between_change_nothing():
@@ -118,9 +166,10 @@ def test_means_count_each_bucket_with_what_stood_at_its_end():
     assert made["activity"]["spread"][0] == pytest.approx(400)
     # bid + ask was 9800 and is 9400 for four half-lives of 16 buckets: 1/16 of the way is left
     assert made["activity"]["mid2_mean"][0] == pytest.approx(9400 + 400 / 16)
-    assert made["activity"]["fall"][0] == 400
+    # the move was over after one bucket, 63 before the look
+    assert made["activity"]["fall"][0] == pytest.approx(400 * 0.5 ** (63 / 16))
     assert made["activity"]["rise"][0] == 0
-    assert made["activity"]["squares"][0] == 400**2
+    assert made["activity"]["squares"][0, 0] == pytest.approx(400**2 * 0.5 ** (63 / 64))
     # 49 cents was near 50, and 47 is not
     assert made["activity"]["near_time"][0] == pytest.approx(0.5)
 

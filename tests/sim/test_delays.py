@@ -90,11 +90,11 @@ def test_a_wide_market_is_slower():
 
 
 def test_a_busy_market_is_slower():
-    """Twenty prints in a moment, 5 s ago: 20 x 2 ** -0.5 x log 2 / 10 s = 0.9803 a second."""
+    """Twenty prints in a moment, 5 s or ten buckets ago: 20 x 2 ** (-10 / 16) x log 2 / 8.590 s = 1.0464 a second."""
     engine = engine_with(*[trade(2, BID, 5200, 1)] * 20, order_delay_ms=100.0, delay_activity=0.5)
     wait(engine, until=7)
     engine.submit(intents(engine, bid=buy(4000, 10)))
-    rate = 20 * 2**-0.5 * math.log(2) / 10
+    rate = 20 * 2 ** (-10 / 16) * math.log(2) / (16 * 2**29 * 1e-9)
     found = int(engine.state.messages[0, 0]["due_ns"] - engine.state.account["now_ns"][0])
     assert found == pytest.approx(100 * MS * (1 + 0.5 * math.log(1 + rate)), abs=2)
 

@@ -15,8 +15,9 @@ from sim.fillfit.markouts import markouts, real_maker, summarise
 from sim.fillfit.prints import Tickers, split_share, split_volume, split_whole, touch_drops, with_prints
 from sim.fillfit.sources import Recording, load, ticker_rows, timed_rows
 from sim.fillfit.splits import compare
-from sim.fillfit.table import entries, proposed_fields, row_fields
-from sim.fillmodel import TERMS
+from sim.fillfit.table import entries, fill_fields, row_fields
+from sim.fillmodel import COIN_TERMS
+from sim.scenarios.row import default_rows, make_rows
 from sim.types import ASK, BID, DELTA, INFERRED, LEVEL, MICRO_PER_LOT, SECOND_NS, TRADE
 
 LOT = MICRO_PER_LOT
@@ -134,18 +135,20 @@ def test_the_shipped_table():
     sets = ("kalshi_btc15m", "kalshi_nba", "polymarket_mlb")
     assert known == {(name, label) for name in sets for label in ("first", "full", "coin")}
     for name in sets:
-        fields = proposed_fields(name)
+        fields = fill_fields(name)
         assert list(fields) == [
             "fill_life_s",
-            "fill_half_s",
-            "fill_move_half_s",
+            "fill_memory",
+            "fill_move_memory",
             "fill_base",
-            *(f"fill_{term}" for term in TERMS),
+            *(f"fill_{term}" for term in COIN_TERMS),
         ]
         assert all(field.low <= field.default <= field.high for field in fields.values())
         assert row_fields(name) == {key: field.default for key, field in fields.items()}
-    with pytest.raises(ValueError, match="no fitted fill model kalshi_btc15m/best; there are kalshi_btc15m/first"):
-        row_fields("kalshi_btc15m", "best")
+        assert {key: make_rows(1, fill_set=name)[key][0] for key in fields} == row_fields(name)
+    assert {key: default_rows()[key][0] for key in row_fields("kalshi_btc15m")} == row_fields("kalshi_btc15m")
+    with pytest.raises(ValueError, match="no fitted fill model 'luck'; the sets are kalshi_btc15m, polymarket_mlb"):
+        make_rows(1, fill_set="luck")
 
 
 def test_refuses_other_tables(tmp_path):

@@ -7,25 +7,37 @@ import math
 import numpy as np
 import pytest
 from fill_oracle import opening, tape_of
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sim.activity import ACTIVITY
 from sim.fillfit.features import join, sample
 from sim.fillfit.hypothetical import make_rules, walk
 from sim.fillfit.model import Fit, fit, fit_coin, predict, wrong_signs
 from sim.fillfit.scores import bins, brier_skill, calibration_error, coin_probability, with_interval
-from sim.fillmodel import SIGNS, TERMS, decayed, flow_terms, move_of, per_life, place_terms, probability
+from sim.fillmodel import (
+    SIGNS,
+    TERMS,
+    Flow,
+    Standing,
+    chance_within,
+    flow_of,
+    hazard_of,
+    logit_of,
+    terms_of,
+)
 from sim.types import ASK, BID, DELTA, LEVEL, TRADE
 
 PLACE = {name: index for index, name in enumerate(TERMS)}
 
 
 def test_terms_by_hand():
-    terms = np.zeros(len(TERMS))
     # 2 ticks of a cent behind a touch of 3 contracts, facing 1; 5 contracts ahead, 7 better; spread 2 cents, so the
     # order is 1 + 2 = 3 cents from the mid
-    place_terms(terms, 2, 500, 700, 100, 200, 300.0, 300, 100)
+    standing = Standing(2.0, 500.0, 700.0, 100.0, 200.0, 300.0, 300.0, 100.0)
     # a life expects 3 prints against us, 1 against the others, 8 contracts against us, and moves of 2 cents
-    flow_terms(terms, 3.0, 1.0, 800.0, 200.0, 1200, 100, 9.0)
-    assert dict(zip(TERMS, terms.tolist(), strict=True)) == pytest.approx({
+    terms = terms_of(standing, Flow(3.0, 1.0, 800.0, 200.0), 100.0, 9.0)
+    assert dict(zip(TERMS, terms, strict=True)) == pytest.approx({
         "inside": 0.0, "distance": 2.0, "queue": math.log(6), "better": math.log(8), "activity": math.log(5),
         "lean": math.log(4 / 2), "clear": math.log((1 + 12 + 1) / 9), "reach": math.log(3.5 / 2.5),
         "spread": math.log(2), "imbalance": (300 - 100) / 400, "time": math.log(10), "size": math.log(2),
@@ -33,30 +45,41 @@ def test_terms_by_hand():
 
 
 def test_an_order_inside_has_no_distance_and_an_unknown_close_no_time():
-    terms = np.zeros(len(TERMS))
-    place_terms(terms, -1, 0, 0, 100, 200, 0.0, 300, 300)
-    flow_terms(terms, 0.0, 0.0, 0.0, 0.0, 0, 0, -1.0)
-    assert terms[PLACE["inside"]] == 1.0
-    assert [name for name in TERMS if terms[PLACE[name]] != 0.0] == ["inside", "spread"]
+    standing = Standing(-1.0, 0.0, 0.0, 100.0, 200.0, 0.0, 300.0, 300.0)
+    terms = dict(zip(TERMS, terms_of(standing, Flow(0.0, 0.0, 0.0, 0.0), 0.0, -1.0), strict=True))
+    assert terms["inside"] == 1.0
+    assert [name for name in TERMS if terms[name] != 0.0] == ["inside", "spread"]
 
 
-def test_a_decaying_sum_tells_the_rate_whenever_one_looks():
-    # 2 events a second for a long time, half-life 10 s: the sum settles at rate x half / log 2, within a step's part
-    total = 0.0
-    for _ in range(4000):
-        total = decayed(total, 500_000_000, 10_000_000_000) + 1.0
-    assert per_life(total, 1.0, 10.0) == pytest.approx(2.0, rel=0.02)
-    assert per_life(total, 5.0, 10.0) == pytest.approx(10.0, rel=0.02)
-    once = decayed(total, 7_000_000_000, 10_000_000_000)
-    twice = decayed(decayed(total, 3_000_000_000, 10_000_000_000), 4_000_000_000, 10_000_000_000)
-    assert once == pytest.approx(twice, rel=1e-14)
-    # moves of 1 cent twice a second: 2 x 100 x 100 a second, over 8 s 400 px
-    assert move_of(total * 100.0**2, 8.0, 10.0) == pytest.approx(400.0, rel=0.02)
+def test_flows_of_a_memory():
+    """Rate = sum x log 2 / half-life: 16 buckets are 8.590 s, 64 are 34.36 s; the mid moves half what bid + ask do."""
+    activity = np.zeros(1, ACTIVITY)
+    activity["sells"][0, 1], activity["buys"][0, 1] = 10.0, 4.0
+    activity["sold"][0, 1], activity["bought"][0, 1] = 500.0, 300.0
+    activity["squares"][0, 0] = 4 * 250.0
+    a_life = 5 * math.log(2) / 8.589934592
+    move = math.sqrt(250.0 * 5 * math.log(2) / 34.359738368)
+    assert flow_of(activity[0], BID, 1, 2, 5.0) == pytest.approx((10 * a_life, 4 * a_life, 500 * a_life, move))
+    assert flow_of(activity[0], ASK, 1, 2, 5.0) == pytest.approx((4 * a_life, 10 * a_life, 300 * a_life, move))
 
 
-def test_probability_is_the_logistic_of_the_sum():
-    terms, coefficients = np.array([1.0, 2.0]), np.array([0.5, -0.75])
-    assert probability(0.3, coefficients, terms) == pytest.approx(1 / (1 + math.exp(-(0.3 + 0.5 - 1.5))), rel=1e-14)
+def test_the_hazard_is_that_of_the_logistic_of_the_sum():
+    logit = logit_of(0.3, np.array([0.5, -0.75]), (1.0, 2.0))
+    assert logit == pytest.approx(0.3 + 0.5 - 1.5)
+    p = 1 / (1 + math.exp(0.7))  # 0.3318
+    assert hazard_of(logit) == pytest.approx(-math.log(1 - p), rel=1e-14)
+    assert hazard_of(500.0) == pytest.approx(500.0)
+    assert 0.0 <= hazard_of(-500.0) < 1e-200
+
+
+@given(logit=st.floats(-10, 10), cuts=st.lists(st.integers(1, 10**9), min_size=1, max_size=8))
+def test_a_life_cut_into_pieces_has_the_same_chance(logit, cuts):
+    life, hazard = sum(cuts), hazard_of(logit)
+    survived = math.prod(1.0 - chance_within(hazard, cut, life) for cut in cuts)
+    p = 1.0 / (1.0 + math.exp(-logit))
+    assert 1.0 - survived == pytest.approx(p, rel=1e-9)
+    assert chance_within(hazard, life, life) == pytest.approx(p, rel=1e-9)
+    assert chance_within(hazard, 0, life) == 0.0
 
 
 def made_up(rows=20_000, seed=0):
@@ -145,7 +168,7 @@ def found_by_hand():
 
 def test_samples_by_hand():
     found, sizes = found_by_hand()
-    options = {"life_s": 1.0, "life": 0, "sizes": sizes, "flow_half_s": 10.0, "variance_half_s": 30.0}
+    options = {"life_s": 1.0, "life": 0, "sizes": sizes, "memory": 1, "move_memory": 2}
     first = sample(found, "m", **options)
     # bids at 50 and 49, asks at 52 and 53. 10 lots got past the 100 at 250 ms; 5 at 49 stood behind 70
     assert first.distance.tolist() == [0, 1, 0, 1]
@@ -169,7 +192,7 @@ def test_a_fill_by_a_print_through_the_price_is_none_of_the_coins():
         *opening(), (100, TRADE, ASK, 5000, 60), (600, TRADE, ASK, 4900, 5), (1500, LEVEL, ASK, 5400, 1),
     ]  # fmt: skip
     found = walk(tape_of(rows), np.array([4]), make_rules((1,), (1.0,)), distances=(0,))
-    got = sample(found, "m", life_s=1.0, life=0, sizes=np.array([1]), flow_half_s=10.0, variance_half_s=30.0)
+    got = sample(found, "m", life_s=1.0, life=0, sizes=np.array([1]), memory=1, move_memory=2)
     assert (got.filled[0], got.through[0], got.filled_at[0], got.exposure_at[0]) == (1, 1, 0, 0.1)
 
 
@@ -188,6 +211,6 @@ def test_refuses_what_does_not_do():
     with pytest.raises(ValueError, match="the term queue of row 7 is nan"):
         fit(terms, y)
     found, sizes = found_by_hand()
-    options = {"life_s": 1.0, "life": 0, "sizes": sizes, "flow_half_s": 10.0, "variance_half_s": 30.0}
+    options = {"life_s": 1.0, "life": 0, "sizes": sizes, "memory": 1, "move_memory": 2}
     with pytest.raises(ValueError, match="no label 'half'"):
         sample(found, "m", label="half", **options)

@@ -7,7 +7,7 @@ import pytest
 from fill_oracle import MS, Order, opening, random_tape, tape_of
 
 from sim.fillfit.hypothetical import make_rules, walk
-from sim.fillfit.playing import AHEAD_QTY, BETTER_QTY, DISTANCE, DROPPED, PRINTS, PX, SPREAD_PX, TICK_PX, VOLUME
+from sim.fillfit.playing import AHEAD_QTY, BETTER_QTY, DISTANCE, PX, SPREAD_PX, TICK_PX
 from sim.shares import RULE_NAMES, share_ahead
 from sim.types import ASK, BID, CLEAR, CLOSED, DELTA, END_OF_BATCH, GAP, LEVEL, STATUS, TRADE
 
@@ -167,9 +167,10 @@ def test_places_by_distance_and_notes_what_was_known():
     assert found.noted[bids, AHEAD_QTY].tolist() == [0, 94, 70, 0]
     assert found.noted[bids, BETTER_QTY].tolist() == [0, 0, 94, 164]
     assert set(found.noted[:, SPREAD_PX]) == {200} and set(found.noted[:, TICK_PX]) == {100}
-    # one print of 6 lots hit the bid just now, and the touch lost 6
-    assert found.flows[0, [PRINTS, VOLUME, DROPPED]] == pytest.approx([1.0, 6.0, 6.0])
-    assert found.flows[0, [PRINTS + 1, VOLUME + 1, DROPPED + 1]].tolist() == [0.0, 0.0, 0.0]
+    # one print of 6 lots hit the bid just now
+    memory = found.activity[0]
+    assert (memory["sells"].tolist(), memory["sold"].tolist()) == ([1.0] * 4, [6.0] * 4)
+    assert (memory["buys"].sum(), memory["bought"].sum()) == (0.0, 0.0)
 
 
 def test_sums_halve_by_market_time_and_do_not_depend_on_how_often_one_looks():
@@ -177,8 +178,10 @@ def test_sums_halve_by_market_time_and_do_not_depend_on_how_often_one_looks():
     tape, rules = tape_of(rows), make_rules((1,), (1.0,))
     often = walk(tape, np.arange(6, len(rows)), rules, distances=(0,))
     once = walk(tape, np.array([len(rows) - 1]), rules, distances=(0,))
-    assert once.flows[0, [PRINTS, VOLUME]] == pytest.approx([0.25, 2.0])  # 20 s, half-life 10 s
-    assert often.flows[-1].tolist() == once.flows[-1].tolist()
+    # 20 s are 37 whole buckets of 0.537 s
+    assert once.activity["sells"][0] == pytest.approx([0.5 ** (37 / half) for half in (4, 16, 64, 512)])
+    assert once.activity["sold"][0] == pytest.approx([8 * 0.5 ** (37 / half) for half in (4, 16, 64, 512)])
+    assert often.activity["sold"][-1].tolist() == once.activity["sold"][-1].tolist()
 
 
 def test_equals_the_slow_follower():
@@ -228,7 +231,5 @@ def test_refuses_bad_tapes_and_rows():
         walk(tape, np.array([3, 3]), rules)
     with pytest.raises(ValueError, match="or more ticks behind the touch, got"):
         walk(tape, np.array([4]), rules, distances=(-2,))
-    with pytest.raises(ValueError, match="half-lives must be positive"):
-        walk(tape, np.array([4]), rules, flow_half_s=0.0)
     with pytest.raises(ValueError, match="row 5 has px 5050, which no tick table allows"):
         walk(tape_of([*opening(), (5, LEVEL, BID, 5050, 1)]), np.array([4]), rules)

@@ -137,26 +137,13 @@ def test_the_rate_of_prints_does_not_depend_on_how_often_one_looks():
     prints = [trade(2 + n / 4, BID, 5200, 1) for n in range(20)]
     chances = []
     for steps in (1, 40):
-        engine = engine_on(tape(*BOOK, *prints, FAR, fees=(FREE,)), fill_model="probabilistic", fill_activity=0.5)
+        engine = engine_on(tape(*BOOK, *prints, FAR, fees=(FREE,)), fill_model="probabilistic")
         for _ in range(steps):
             wait(engine, seconds=8 / steps)
             engine.state.market["n_prints"] = 0
         send(engine, bid=buy(5000, 10))
         chances.append(float(engine.state.orders["hazard"][0, 0]))
     assert chances[0] == chances[1]
-
-
-def test_the_spread_counts_ticks_of_the_table_in_force():
-    """From 8 to 12 cents: 20 ticks of a tenth of a cent up to 10 cents, then 2 of a cent; whole cents: 4."""
-    tapered = ((0, 1000, 10), (1000, 9000, 100), (9000, 10_000, 10))
-    chances = []
-    for ticks in (tapered, ((0, 10_000, 100),)):
-        rows = tape(*opening({800: 10}, {1200: 10}), FAR, fees=(FREE,), ticks=(ticks,))
-        engine = engine_on(rows, fill_base=-2.0, fill_spread=0.1, fill_queue=0.0, fill_activity=0.0, fill_size=0.0)
-        send(engine, bid=buy(800, 10))
-        chances.append(float(engine.state.orders["hazard"][0, 0]))
-    assert chances == [pytest.approx(0.5249791874789399), pytest.approx(0.15446526508353475)]
-    # logit: -2 + 0.1 x (22 - 1) = 0.1 and -2 + 0.1 x (4 - 1) = -1.7
 
 
 def test_sellers_are_served_alike():

@@ -29,9 +29,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from sim.queue import fill_probability, hazard
-from sim.scenarios.compiled import compile_rows
-from sim.scenarios.row import default_rows, make_rows
+from sim.fillmodel import COIN_TERMS
+from sim.scenarios.row import default_rows
 from sim.shares import RULE_NAMES
 from sim.types import ASK, BID, FILL_MODELS
 
@@ -168,26 +167,6 @@ def test_a_drop_behind_the_touch_is_a_cancel():
     assert wait(engine, until=3) == 0
 
 
-def test_fill_probability_is_a_bounded_logistic():
-    row = compile_rows(
-        make_rows(1, fill_base=0.5, fill_queue=-0.25, fill_spread=0.1, fill_activity=0.3, fill_size=-0.1)
-    )
-    logit = 0.5 - 0.25 * math.log(1 + 3.0) + 0.1 * 1.0 + 0.3 * math.log(1 + 4) - 0.1 * math.log(1 + 10)
-    found = fill_probability(row[0], 3000, 1000, 2.0, 4, 60.0)
-    assert found == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-12)
-    for base, bound in ((-20.0, 0.01), (20.0, 0.99)):
-        row = compile_rows(make_rows(1, fill_base=base))
-        assert fill_probability(row[0], 3000, 1000, 2.0, 4, 60.0) == bound
-
-
-@given(p=st.floats(0.01, 0.99), cuts=st.lists(st.integers(1, 10**9), min_size=1, max_size=8))
-def test_a_life_cut_into_pieces_has_the_same_chance(p, cuts):
-    life = sum(cuts)
-    survived = math.prod(1.0 - hazard(p, cut, life) for cut in cuts)
-    assert 1.0 - survived == pytest.approx(p, rel=1e-9)
-    assert hazard(p, life, life) == pytest.approx(p, rel=1e-12)
-
-
 @pytest.mark.parametrize("seconds", [(6,), (2, 3, 4, 5, 6), (1.5, 1.6, 1.7, 5.5, 6)])
 def test_probabilistic_fills_come_as_often_as_stated(seconds):
     """Prints at our price up to a life after we joined: however many, together they have the stated probability.
@@ -195,13 +174,13 @@ def test_probabilistic_fills_come_as_often_as_stated(seconds):
     Exact binomial test at level 1e-4.
     """
     count = 400 if INTERPRETED else 4000
-    row = {"fill_base": 0.4, "fill_queue": 0.0, "fill_spread": 0.0, "fill_activity": 0.0, "fill_size": 0.0}
+    row = {f"fill_{term}": 0.0 for term in COIN_TERMS} | {"fill_base": 0.4}
     prints = [trade(second, ASK, 5000, 500) for second in seconds]
     engine = engine_on(tape(*BOOK, *prints, fees=(FREE,)), fill_model="probabilistic", num_envs=count, **row)
     engine.submit(intents(engine, bid=buy(5000, 10)))
     pass_time(engine, until=1.25)
     stated = 1 / (1 + math.exp(-0.4))
-    assert engine.state.orders["hazard"][:, 0] == pytest.approx(stated, rel=1e-12)
+    assert engine.state.orders["hazard"][:, 0] == pytest.approx(-math.log(1 - stated), rel=1e-12)
     engine.submit(intents(engine))
     pass_time(engine, until=7)
     hits = int((engine.state.account["n_fills"] > 0).sum())
