@@ -44,10 +44,11 @@ LEG = np.dtype([("market", "<i8"), ("leg", "<i8")])
 
 
 class Exclusive(NamedTuple):
-    """At most one of the markets pays; if ``exhaustive``, exactly one."""
+    """At most one of the markets pays; if ``exhaustive``, exactly one. ``nets``: the venue nets them, see sim.sets."""
 
     markets: tuple[int, ...]
     exhaustive: bool = True
+    nets: bool = False
 
 
 class Same(NamedTuple):
