@@ -4,7 +4,7 @@ What the venue does for such a set follows from its rule for one market (``Venue
 
 * it nets by itself (Kalshi, event netting): what the set pays in the worst case is advanced to the agent at once,
   and taken back as positions are sold and as markets settle. Escrow holds $1 per open pair less what was advanced.
-* it merges on request (Polymarket, negRisk): ``DO_CONVERT`` turns NO of some markets into dollars and YES of the others.
+* it merges on request (Polymarket, negRisk): ``DO_CONVERT`` turns NO of some markets into dollars and YES of others.
 
 ``DO_MERGE`` turns YES and NO of one market into dollars where the venue holds both. Requests are executed when they are
 submitted: the delay of a transaction on the chain is left out.
