@@ -61,7 +61,8 @@ def compile_sets(links: Sequence[Link], venue_of: Sequence[int], netting: Sequen
     naming the link where its markets lie on several venues, where one stands in another set already, and where a set
     is to be converted of which no market need pay.
     """
-    sets, members = [], []
+    sets: list[tuple[int, int]] = []
+    members: list[int] = []
     set_of = np.full(len(venue_of), -1)
     nets = np.array([netting[venue] for venue in venue_of], np.int64)
     for index, link in enumerate(links):

@@ -68,6 +68,13 @@ def test_orphans_and_what_it_costs_to_unwind_them():
     assert (made.complete_share, made.orphaned_share, made.unwind_rate) == (0.0, 1.0, 500 / 600)
 
 
+def test_selling_whole_lots_too_is_no_unwinding():
+    # 10 and 4 lots, then all 10 are sold at 38: 6 of them were orphans, at 6 x (.40 - .38)
+    rows = [(0.3, 0, YES, 10, 40, 0), (0.3, 1, NO, -4, 45, 0), (2.2, 0, YES, -10, 38, 0)]
+    row = report(orders_of(3, *BOTH, (2, 0, 0, ASK, YES, 38, 10)), rows).attempts[0]
+    assert (row["unwound_qty"], row["unwind_cost_uusd"]) == (600, 120_000)
+
+
 def test_attempts_end_with_the_next_one():
     again = tuple((4, *one[1:]) for one in BOTH)
     rows = [(0.3, 0, YES, 10, 40, 0), (4.3, 0, YES, 10, 40, 0), (4.3, 1, NO, -10, 45, 0)]

@@ -20,6 +20,7 @@ from sim.types import (
     REJECT_NOTHING_TO_MERGE,
     YES,
 )
+from sim.venues.netting import collateral_return
 
 LOTS = 100
 
@@ -259,6 +260,15 @@ def test_compiled_sets_name_their_markets():
     sets = compile_sets([Exclusive((3, 1), nets=True), Exclusive((0, 2))], [0, 0, 1, 0], [True, False])
     assert (sets.members.tolist(), sets.set_of.tolist()) == ([3, 1], [-1, 0, -1, 0])
     assert sets.returns.tolist() == [0, 1, 0, 1]
+
+
+def test_what_is_returned_is_what_the_venue_documents():
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        engine = set_engine(TRIO, (0, 0, 0))
+        held = random.integers(0, 500, (2, 3)) * (random.random((2, 3)) < 0.7)
+        engine.state.position["yes_qty"], engine.state.position["no_qty"] = held
+        assert worst_by_hand(engine, 0) == collateral_return(*held, 0)
 
 
 def random_wishes(random, markets, convert_qty):
