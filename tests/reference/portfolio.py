@@ -11,7 +11,6 @@ from reference.philox import FILL, RESET, below, uniform
 from reference.purse import LinkedMarket, MarketAccount, NettingSet, Purse, merge
 from reference.recording import apply, keyframes
 from sim.types import (
-    DO_CANCEL,
     DO_CONVERT,
     DO_MERGE,
     DO_NOTHING,
@@ -173,7 +172,7 @@ class Portfolio:
             return
         for side, pair in zip(self.sides, wishes, strict=True):
             for column, wish in enumerate(pair):
-                if DO_NOTHING < wish["do"] <= DO_CANCEL:
+                if DO_NOTHING < wish["do"] < DO_MERGE:
                     side._want(column, wish)
         in_sets = {market for members in self.setting.sets for market in members}
         for index, (side, pair) in enumerate(zip(self.sides, wishes, strict=True)):
