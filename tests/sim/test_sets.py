@@ -199,11 +199,11 @@ def test_all_no_become_all_but_one_dollar_and_a_single_one_becomes_the_other_yes
 def test_an_odd_micro_dollar_goes_to_the_first_and_a_gain_is_realised():
     engine = set_engine([quotes(3500, 3700), quotes(9800, 9900), quotes(9800, 9900)], (0, 0, 0), fees="polymarket",
                         exhaustive=True)  # fmt: skip
-    # NO at 2 cents in the second and third, 10 each: 40 cents become 10 dollars and YES of the first for nothing
-    submit(engine, (1, ASK, sell(9800, 10, tif=IOC)), (2, ASK, sell(9800, 10, tif=IOC)))
-    submit(engine, (1, BID, convert(10)), (2, BID, convert(10)))
+    # NO at 2 cents in the second and third, 100 each: 4 dollars become 100 and YES of the first for nothing
+    submit(engine, (1, ASK, sell(9800, 100, tif=IOC)), (2, ASK, sell(9800, 100, tif=IOC)))
+    submit(engine, (1, BID, convert(100)), (2, BID, convert(100)))
     assert engine.state.position["yes_cost_uusd"].tolist() == [0, 0, 0]
-    assert engine.state.position["realised_uusd"].tolist() == [0, 10 * DOLLAR - 400_000, 0]
+    assert engine.state.position["realised_uusd"].tolist() == [0, 96 * DOLLAR, 0]
     check_books_balance(engine)
     # 10 NO of the first at 65, their cost of 6.50 made 3 micro-dollars dearer
     submit(engine, (0, ASK, sell(3500, 10, tif=IOC)))
