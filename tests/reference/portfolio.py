@@ -6,15 +6,15 @@ from collections import Counter
 from typing import NamedTuple
 
 from reference.engine import KEYFRAME_NS, NEVER, SYNTHETIC_PRICES, ReferenceEngine, Setting
-from reference.flow import Flow
-from reference.philox import FILL, RESET, below, uniform
+from reference.fees import Schedule
+from reference.outside import LinkedFlow, Outside
+from reference.philox import FILL, LATENCY, RESET, below, uniform
 from reference.purse import LinkedMarket, MarketAccount, NettingSet, Purse, merge
-from reference.recording import apply, keyframes
+from reference.recording import Recording, apply, keyframes
 from sim.types import (
     DO_CONVERT,
     DO_MERGE,
     DO_NOTHING,
-    OPEN,
     REJECT_CANNOT_CONVERT,
     REJECT_NOTHING_TO_MERGE,
     SECOND_NS,
@@ -27,6 +27,7 @@ class PortfolioSetting(NamedTuple):
 
     markets: list[Setting]  # recordings: one for each recording of the portfolio, all played in order
     venue_of: list[int]
+    pays: list[list[list[int]]]  # px by group, market and state
     sets: list[list[int]]
     cash: list[int]  # by venue
     seed: int
@@ -49,34 +50,39 @@ class Side(ReferenceEngine):
     def __init__(self, parent: Portfolio, index: int, setting: Setting) -> None:
         self.parent, self.index, self.setting = parent, index, setting
 
+    @property
+    def paid_until(self) -> int:
+        """The rate limit is the venue's."""
+        return self.account.purse.paid_until
+
+    @paid_until.setter
+    def paid_until(self, stamp: int) -> None:
+        self.account.purse.paid_until = stamp
+
     def draw(self, purpose: int, step: int, stream: int) -> tuple[int, int, int, int]:
-        """The synthetic market's words: every market has streams of its own."""
-        return self.parent.draw(purpose, step, stream + (self.index << 16))
+        """Every market has streams of its own; orders and messages have numbers that no other market's have."""
+        own = 0 if purpose in (FILL, LATENCY) else self.index << 16
+        return self.parent.draw(purpose, step, stream + own)
 
-    def _draw_for_market(self, purpose: int, step: int, stream: int) -> tuple[int, int, int, int]:
-        # fills are numbered by their order, whose number no other market has
-        return (
-            self.draw(purpose, step, stream)
-            if not self.recording and purpose != FILL
-            else self.parent.draw(purpose, step, stream)
-        )
-
-    def _fresh_market(self, row: dict, schedule: object, prices: set[int], *, recorded: bool) -> LinkedMarket:
+    def _fresh_market(
+        self, row: dict, schedule: Schedule, prices: set[int], recording: Recording | None
+    ) -> LinkedMarket:
         setting = self.setting
         return LinkedMarket(
-            self.account, row, setting.fill_model, setting.min_qty, schedule, prices, self._draw_for_market, self.seen,
-            recorded=recorded,
+            self.account, row, setting.fill_model, setting.venue, schedule, prices, self._draw_for_market, self.seen,
+            recorded=recording is not None, has_prints=recording is None or recording.has_prints,
         )  # fmt: skip
 
     def begin(self, account: MarketAccount) -> None:
         """No order, no message."""
         self.account, self.slots = account, [None] * 8
 
-    def begin_flow(self) -> None:
+    def begin_flow(self, outside: Outside) -> None:
         """A synthetic market."""
         self.recording, self.rows_applied = None, 0
-        self.market = self._fresh_market(self.row, self.setting.schedule, SYNTHETIC_PRICES, recorded=False)
-        self.flow = Flow(self.market, self.row)
+        self.market = self._fresh_market(self.row, self.setting.schedule, SYNTHETIC_PRICES, None)
+        self.flow = LinkedFlow(self.market, self.row, outside, self.index)
+        outside.flows.append(self.flow)
 
     def begin_recording(self, index: int) -> list[tuple[int, int]]:
         """A recorded market; returns its keyframes."""
@@ -101,13 +107,25 @@ class Side(ReferenceEngine):
             self.rows_applied += 1
             apply(self.market, event, recording, event.ns)
 
-    def upcoming(self) -> tuple[float, float]:
-        """When the market next moves and when our next message arrives, as they are written down."""
+    def upcoming(self) -> tuple[float, float, float]:
+        """When the market next moves, an order of ours ends, and our next message arrives, as they are written down."""
         message = min((message.due_ns for message in self.wire), default=NEVER)
+        expiry = min((order.ends_ns for order in self.account.resting if order.ends_ns), default=NEVER)
         if self.recording:
-            over = self.rows_applied == len(self.recording.events)
-            return (NEVER if over else self.recording.events[self.rows_applied].ns), message
-        return (min(self.flow.next_ns, self.market.close_ns) if self.market.status == OPEN else NEVER), message
+            return (NEVER if self.dry else self.recording.events[self.rows_applied].ns), expiry, message
+        return self.flow.next_ns, expiry, message
+
+    def move(self) -> None:
+        """What is due first happens: the market before what is ours, an order's end before a message."""
+        event, expiry, message = self.upcoming()
+        if event <= min(expiry, message):
+            self._market_event()
+            if self.market.status == SETTLED and self.recording is None:
+                self.flow.outside.settled(self.index)
+        elif expiry <= message:
+            self.market.expire(self.now)
+        else:
+            self._deliver()
 
     @property
     def dry(self) -> bool:
@@ -135,15 +153,17 @@ class Portfolio:
         self.fills: dict = {}
         self.purses = [Purse(cash, False) for cash in setting.cash]
         for side, venue in zip(self.sides, setting.venue_of, strict=True):
-            self.purses[venue].netting = side.setting.netting
+            self.purses[venue].netting = side.setting.venue.netting
             side.begin(MarketAccount(self.purses[venue], self.seen, self.fills))
         self.equity = self.peak = sum(setting.cash)
         self.next_number = 1
         self.sent_qty = self.step = self.sent = self.rejects = self.last_reject = 0
         self.ruined = self.done = self.terminated = self.truncated = False
+        self.outside: Outside | None = None
         if uniform(first) >= first_market.replay_share:
+            self.outside = Outside(self.draw, self.row, setting.pays)
             for side in self.sides:
-                side.begin_flow()
+                side.begin_flow(self.outside)
             self.now = SECOND_NS
         else:
             self._start_recordings()
@@ -213,15 +233,15 @@ class Portfolio:
         until = min(self.now + ns, self.end)
         while not self.gap:
             side = min(self.sides, key=lambda one: (min(one.upcoming()), one.index))
-            event, message = side.upcoming()
-            now = max(self.now, min(event, message))
-            if now > until:
+            soonest = min(side.upcoming())
+            shock_ns = self.outside.next_ns if self.outside else NEVER
+            if min(soonest, shock_ns) > until:
                 break
-            self.now = now
-            if event <= message:
-                side._market_event()
-            else:
-                side._deliver()
+            self.now = max(self.now, min(soonest, shock_ns))
+            if shock_ns < soonest:
+                self.outside.happen(self.now)
+                continue
+            side.move()
             for one in self.sets:
                 one.look()
         self.now = max(self.now, until)

@@ -16,7 +16,8 @@ from reference.random_orders import NOTHING, Trader
 from reference.random_tapes import START_NS, TICK_TABLES, TapeMaker, header
 from sim.engine import Engine
 from sim.links import Exclusive
-from sim.scenarios import Place, Scenario
+from sim.scenarios import Scenario
+from sim.scenarios.portfolio import Portfolio as Places
 from sim.scenarios.row import ROW
 from sim.tape import Tape, seal
 from sim.types import CLOSED, DO_CONVERT, DO_MERGE, EVENT, FILL_MODELS, INTENT, NO, SETTLE, STATUS
@@ -52,21 +53,23 @@ def settled_tape(dice: Dice, venue: str, messages: int, payout: int) -> Tape:
 
 
 class PortfolioBatch:
-    """``envs`` sequences of one portfolio: ``venues`` of its markets, and sets of them."""
+    """``envs`` sequences of one portfolio, recorded or synthetic, and ``sets`` of its markets that net."""
 
     def __init__(
-        self, seed: int, venues: tuple[str, ...], sets: tuple[tuple[int, ...], ...], fill_model: str, *,
+        self, seed: int, places: Places, sets: tuple[tuple[int, ...], ...], fill_model: str, *,
         recorded: bool, poor: bool, envs: int,
     ) -> None:  # fmt: skip
+        venues = tuple(place.venue for place in places.places)
         self.name = f"seed {seed}, {venues}, sets {sets}, {fill_model}, recorded={recorded}, poor={poor}"
         self.dice = dice = Dice(seed, len(venues), len(sets), FILL_MODELS.index(fill_model), recorded, poor, 77)
         rows, names = random_rows(dice, 4), tuple(dict.fromkeys(venues))
         tapes = [self._tapes(venues, sets) for _ in range(envs if recorded else 0)]
-        links = tuple(Exclusive(one, venues[one[0]] == "polymarket", nets=True) for one in sets)
+        rows["void_payout"] = 0.3  # three void markets of a set must not pay more than its dollar
+        links = places.links + tuple(Exclusive(one, venues[one[0]] == "polymarket", nets=True) for one in sets)
         cash = [40_000_000 if poor else 10_000_000_000] * len(names)
-        window_s = float("inf") if recorded else 15.0  # before independent markets pay what sets cannot
+        window_s = dice.pick((float("inf"), 15.0))
         scenario = Scenario(
-            rows, tuple(map(Place, venues)), tapes=tuple(tape for one in tapes for tape in one),
+            rows, portfolio=places, tapes=tuple(tape for one in tapes for tape in one),
             names=tuple(f"tape {i}" for i in range(len(tapes) * len(venues))), replay_share=float(recorded),
             sequential=recorded, links=links,
         )  # fmt: skip
@@ -77,11 +80,13 @@ class PortfolioBatch:
         settings = [
             Setting(
                 listed, [recording_of(one[market]) for one in tapes], *VENUES[venue], float(recorded), recorded,
-                FILL_MODELS.index(fill_model), window_s if recorded else round(window_s * 10**9), 0, 1_000_000, seed,
+                FILL_MODELS.index(fill_model), window_s if window_s == float("inf") else round(window_s * 10**9), 0,
+                1_000_000, seed,
             )
             for market, venue in enumerate(venues)
         ]  # fmt: skip
-        setting = PortfolioSetting(settings, [names.index(v) for v in venues], list(map(list, sets)), cash, seed)
+        pays = [[list(row) for row in group.pays] for group in places.groups]
+        setting = PortfolioSetting(settings, [names.index(v) for v in venues], pays, list(map(list, sets)), cash, seed)
         self.references = [Portfolio(setting, first_env + env) for env in range(envs)]
         self.traders = [[Trader(dice, dice.pick((0.25, 0.6))) for _ in venues] for _ in range(envs)]
         self.reset(np.ones(envs, bool))

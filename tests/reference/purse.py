@@ -7,7 +7,7 @@ from collections import Counter
 from reference.account import Account, Order
 from reference.fees import fee_reserve
 from reference.market import Market
-from sim.types import NO, PX_ONE, REJECT_CASH, REJECT_FOK_UNFILLED, REJECT_NONE, SETTLED, YES
+from sim.types import NO, PX_ONE, SETTLED, YES
 
 
 class Purse:
@@ -16,6 +16,7 @@ class Purse:
     def __init__(self, cash: int, netting: bool) -> None:
         self.cash, self.netting = cash, netting
         self.counterparty = self.fees = self.escrow = 0
+        self.paid_until = 0  # turns of the venue's rate limit that are used up
         self.accounts: list[MarketAccount] = []
 
 
@@ -52,15 +53,26 @@ class MarketAccount(Account):
 class LinkedMarket(Market):
     """A market that may belong to a set whose collateral is returned."""
 
+    def locks_cash(self, order: Order) -> bool:
+        """A sale, too, where a return might have to be given back for it."""
+        return self.account.returns or super().locks_cash(order)
+
     def risk(self, order: Order) -> int:
-        """What a reducing order may cost, fees left out: a dollar given back for every lot, less its price."""
+        """What a sale may cost, fees left out: a dollar given back for every lot, less its price."""
         return (PX_ONE - order.price(order.px)) * order.qty
 
-    def refusal(self, order: Order, now: int) -> int:
-        """A sale that might have to give a return back needs the cash for it."""
-        reason = super().refusal(order, now)
-        if not (self.account.returns and order.reduce and reason in (REJECT_NONE, REJECT_FOK_UNFILLED)):
-            return reason
+    def to_lock(self, order: Order) -> int:
+        """A resting sale of a set locks what it risks, and its fee."""
+        if not order.reduce:
+            return super().to_lock(order)
+        price = order.price(order.px)
+        self.seen["set: sale locks cash"] += 1
+        return self.risk(order) + fee_reserve(self.schedule, price, price, order.qty, True)
+
+    def worst_cost(self, order: Order) -> int:
+        """A sale risks no more than at its limit; the dearest fee may be that of a better price."""
+        if not order.reduce:
+            return super().worst_cost(order)
         price = order.price(order.px)
         needed = self.risk(order)
         if order.may_rest:
@@ -68,43 +80,17 @@ class LinkedMarket(Market):
         if self.crosses(order.side, order.px):
             needed += fee_reserve(self.schedule, price, PX_ONE, order.qty, False)
         self.seen["set: sale refused for its cash"] += needed > self.account.free
-        return REJECT_CASH if needed > self.account.free else reason
+        return needed
 
-    def join(self, order: Order, now: int) -> None:
-        """A resting sale of a set locks cash."""
+    def _fill_resting(self, order: Order, qty: int, mid2: int, now: int) -> None:
+        """A filled sale unlocks what its lots might have cost, at once: it brings cash, and never makes a pair."""
         if self.account.returns and order.reduce:
-            price = order.price(order.px)
-            order.reserved = self.risk(order) + fee_reserve(self.schedule, price, price, order.qty, True)
-            self.seen["set: sale locks cash"] += 1
-        super().join(order, now)
-
-    def _fill_resting(self, order: Order, qty: int, now: int) -> None:
-        """A filled sale unlocks what its lots might have cost."""
-        cash, locked = self.account.cash, order.reserved
-        pairs = -min(self.account.held.values())
-        super()._fill_resting(order, qty, now)
-        if self.account.returns and order.reduce:
-            if pairs:
-                raise AssertionError("a venue that nets held a pair")
-            paid = cash - self.account.cash  # negative: a sale brings cash, and never makes a pair
-            order.reserved = locked - min(locked, PX_ONE * qty + paid)
-
-    def change_fees(self, schedule: object) -> None:
-        """New rates hold for the locked cash of sales too; orders of both kinds in the order of their age."""
-        if not self.account.returns:
-            super().change_fees(schedule)
-            return
-        old, self.schedule = self.schedule, schedule
-        if old.maker_ppm == schedule.maker_ppm:
-            return
-        for order in sorted(self.account.resting, key=lambda order: order.id):
-            price = order.price(order.px)
-            needed = self.risk(order) if order.reduce else price * order.qty
-            needed += fee_reserve(schedule, price, price, order.qty, True)
-            if needed - order.reserved > self.account.free:
-                self.account.drop(order)
-            else:
-                order.reserved = needed
+            cash = self.account.cash
+            super()._fill_resting(order, qty, mid2, now)
+            paid = cash - self.account.cash
+            order.reserved -= min(order.reserved, PX_ONE * qty + paid)
+        else:
+            super()._fill_resting(order, qty, mid2, now)
 
 
 class NettingSet:

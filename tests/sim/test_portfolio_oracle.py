@@ -9,11 +9,13 @@ from itertools import product
 import numba
 from reference.portfolio_lockstep import PortfolioBatch
 
+from sim.scenarios.portfolio import cross_venue, exclusive, nested, single
+
 PORTFOLIOS = [
-    (("kalshi",) * 3, ((0, 1, 2),)),
-    (("polymarket",) * 3, ((2, 0, 1),)),
-    (("kalshi", "polymarket"), ()),
-    (("polymarket", "kalshi", "kalshi"), ((1, 2),)),
+    (exclusive(3, exhaustive=False), ((0, 1, 2),)),
+    (exclusive(3, venue="polymarket"), ((2, 0, 1),)),
+    (cross_venue() + nested(2), ()),
+    (single("polymarket") + exclusive(2, exhaustive=False), ((1, 2),)),
 ]
 MODELS = ("queue", "probabilistic")
 BATCHES = list(product(PORTFOLIOS, MODELS, (True, False), (True, False)))  # 32: portfolio, model, recorded, poor
@@ -30,8 +32,8 @@ def test_engine_and_reference_agree_with_several_markets():
     sequences = int(os.environ.get("ORACLE_SEQUENCES", len(BATCHES) * ENVS))
     seen: Counter = Counter()
     for number in range(-(-sequences // ENVS)):
-        (venues, sets), model, recorded, poor = BATCHES[number % len(BATCHES)]
+        (places, sets), model, recorded, poor = BATCHES[number % len(BATCHES)]
         seed = number // len(BATCHES)
-        seen += PortfolioBatch(seed, venues, sets, model, recorded=recorded, poor=poor, envs=ENVS).run(STEPS)
+        seen += PortfolioBatch(seed, places, sets, model, recorded=recorded, poor=poor, envs=ENVS).run(STEPS)
     if sequences >= len(BATCHES) * ENVS and not numba.config.DISABLE_JIT:
         assert set(seen) >= BRANCHES, f"no sequence reached: {', '.join(sorted(BRANCHES - set(seen)))}"
