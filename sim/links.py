@@ -100,17 +100,21 @@ def check_payouts(links: Sequence[Link], groups: Sequence[Sequence[Sequence[int]
         for floor, members in _packages(link):
             worst: dict[int, int] = {}
             for group in sorted({place_of[market][0] for market, _ in members}):
-                there = [(market, place_of[market][1], leg) for market, leg in members if place_of[market][0] == group]
-                worst |= _worst_state(groups[group], there)
+                there = [(market, *place_of[market], leg) for market, leg in members]
+                worst |= _worst_state(groups[group], [one for one in there if one[1] == group])
             least = sum(worst[market] if leg == YES else PX_ONE - worst[market] for market, leg in members)
             if least < floor:
                 _contradicted(index, link, floor, least, members, worst)
 
 
-def _worst_state(rows: Sequence[Sequence[int]], members: list[tuple[int, int, int]]) -> dict[int, int]:
-    """What YES of each market pays in the state in which ``members``, (market, row, leg), pay least together."""
-    paid = [{market: rows[place][state] for market, place, _ in members} for state in range(len(rows[0]))]
-    return min(paid, key=lambda px: sum(px[market] if leg == YES else PX_ONE - px[market] for market, _, leg in members))
+def _worst_state(rows: Sequence[Sequence[int]], members: list[tuple[int, int, int, int]]) -> dict[int, int]:
+    """What YES of each market pays in the state in which ``members``, (market, group, row, leg), pay least together."""
+
+    def together(paid: dict[int, int]) -> int:
+        return sum(paid[market] if leg == YES else PX_ONE - paid[market] for market, _, _, leg in members)
+
+    states = range(len(rows[0]))
+    return min(({market: rows[place][state] for market, _, place, _ in members} for state in states), key=together)
 
 
 def _contradicted(
