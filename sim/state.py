@@ -165,6 +165,8 @@ MARKET = np.dtype(
         ("wide_ppm", "<f8"),  # what takers have added to the makers' half-spread, as of `wide_ns`
         ("wide_ns", "<i8"),
         ("due_ns", "<i8"),  # when our next message arrives at the venue
+        ("returns", "<i8"),  # 1: its set's worst case is returned as collateral, see sim.sets
+        ("moved", "<i8"),  # 1: position or payout changed and the set's collateral has not been looked at since
         ("open_ns", "<i8"),
         ("close_ns", "<i8"),  # when trading is expected to end
         ("book_ns", "<i8"),  # last change of the book
@@ -221,8 +223,6 @@ MARKET = np.dtype(
         ("front_qty", "<f8"),  # what the front-runner may still take, + buys
         ("copy_qty", "<f8"),  # what the copier may still take
         ("activity", ACTIVITY),  # what its public events add up to
-        ("returns", "<i8"),  # 1: its set's worst case is returned as collateral, see sim.sets
-        ("moved", "<i8"),  # 1: position or payout changed and the set's collateral has not been looked at since
         ("position", POSITION),
         ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting
         ("messages", MESSAGE, (MESSAGE_SLOTS,)),  # ours, in flight
