@@ -12,7 +12,8 @@ from sim.links import Exclusive, Nested, Same, compile_links
 from sim.scenarios import Place, Scenario, synthetic
 from sim.scenarios.portfolio import cross_venue, exclusive
 from sim.scenarios.row import make_rows
-from sim.types import PX_ONE, REJECT_NOTHING_TO_REDUCE, UUSD, YES
+from sim.types import PX_ONE, REJECT_CASH, REJECT_NOTHING_TO_REDUCE, UUSD, YES
+from sim.venues.fees import fee_bound
 
 # no news: they come on the environment's clock, which other markets share
 ROWS = make_rows(1, life_s=8.5, signal_rate=1.0, news_rate=0.0)
@@ -110,6 +111,32 @@ def test_what_the_features_see_of_links_are_the_scenario_s():
     # said otherwise, they are those said
     env = make(scenario=Scenario(ROWS, portfolio=exclusive(3), links=(Exclusive((0, 2), exhaustive=False),)))
     assert (env._core.links.market.tolist(), env._core.links.low.tolist()) == ([0, 2], [-np.inf])
+
+
+def test_a_sale_that_may_cost_its_set_a_return_needs_cash():
+    rows = make_rows(1, order_delay_ms=0.0)
+    env = make(1, scenario=Scenario(rows, portfolio=exclusive(2, neg_risk=True)), dt_s=1e-6)  # nothing moves meanwhile
+    env.reset(seed=0)
+    buy_no, sell_no, small = (
+        env.table.listed.index([verb, "NO", size, "cross"]) for verb, size in (("buy", 25), ("sell", 25), ("sell", 5))
+    )
+    env.step(np.array([[buy_no, buy_no]]))
+    state, rules = env.engine.state, env._core.rules
+    assert state.position["no_qty"].tolist() == [2500, 2500]
+    assert state.returned[0, 0] == 25 * UUSD  # one of the two NO pays
+    market = state.market[0]
+    px = int(rules.cross_bid[market["tick_grid"], market["best_ask"]])  # selling NO buys YES, at 1 - q
+    fee = fee_bound(rules.fees, market["fee"], PX_ONE - px, PX_ONE, 2500, False)
+    for cash, allowed in ((px * 2500 + fee, True), (px * 2500 + fee - 1, False)):
+        state.pool["cash_uusd"] = state.pool["reserved_uusd"] + cash
+        *_, info = env.step(np.array([[0, 0]]))
+        assert info["action_mask"][0, 0, [sell_no, small]].tolist() == [allowed, True]
+    *_, info = env.step(np.array([[sell_no, 0]]))
+    assert info["reject"].tolist() == [[REJECT_CASH, 0]]
+    state.pool["cash_uusd"] += 1
+    *_, info = env.step(np.array([[sell_no, 0]]))
+    assert info["reject"].tolist() == [[0, 0]] and info["venue_reject"][0] == 0
+    assert state.position["no_qty"].tolist() == [0, 2500]
 
 
 def test_a_link_is_a_bound():
