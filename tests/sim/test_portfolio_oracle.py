@@ -25,6 +25,8 @@ BRANCHES = {
     "reject 26", "reject 27", "merged", "set: converted some", "set: converted all", "set: collateral returned",
     "set: collateral taken back", "set: returned while one has settled", "set: sale refused for its cash",
     "set: sale locks cash", "maker fill that reduces", "taker fill that reduces", "netting trim", "terminated",
+    *(f"several: {name}" for name in ("news", "outage", "stale", "close", "fee", "tick")), "flow: opponent took",
+    "flow: cascade begins", "flow: follower", "log-normal delay", "held back", "amend of a reducing order",
 }  # fmt: skip
 
 
