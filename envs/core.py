@@ -10,7 +10,7 @@ from envs import memory as memories
 from envs.actions import ActionTable
 from envs.buffers import Buffers
 from envs.features import Schema
-from envs.links import Links
+from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
 from envs.rules import make_rules
 from envs.step import Terms, Work, look, play
@@ -41,12 +41,12 @@ class Core:
         schema: Schema,
         table: ActionTable,
         terms: Terms,
-        links: Links,
         *,
         dt_s: float,
         events: int | None,
     ) -> None:
-        self.engine, self.schema, self.table, self.terms, self.links = engine, schema, table, terms, links
+        self.engine, self.schema, self.table, self.terms = engine, schema, table, terms
+        self.links = compile_bounds(bounds_of(engine.scenario.links or ()), engine.num_markets)
         world = engine.world
         self.rules = make_rules(
             world.px_of,
@@ -65,7 +65,7 @@ class Core:
             cut=engine.truncated,
             awake=np.ones(count, np.bool_),
         )
-        sizes = (len(schema.features), len(links.low))
+        sizes = (len(schema.features), len(self.links.low))
         self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
         self._pace = (round(dt_s * SECOND_NS), _ANY_NUMBER) if events is None else (0, events)
 

@@ -40,11 +40,12 @@ class Offer(NamedTuple):
     open: int
     fee: int  # fee schedule in force
     min_qty: int  # smallest order, lots
+    returns: int  # 1: a sale may cost its set returned collateral, so it takes cash (sim.sets)
     cross_bid: int  # limit prices of orders on that side; -1 = none
     cross_ask: int
     join_bid: int
     join_ask: int
-    cash_bid: int  # micro-dollars an opening order on that side may lock
+    cash_bid: int  # micro-dollars an order on that side may lock
     cash_ask: int
     yes: int  # lots a reducing order may sell
     no: int
@@ -119,6 +120,17 @@ def _just_affordable(fees, fee, price, qty, cross, cash):
     return price * qty + fee_bound(fees, fee, price, price, qty, True) <= cash
 
 
+@inner
+def _reason_of_return(offer, fees, leg, qty, cross):
+    """Whether the cash is there that a sale may have to give back to its set: a dollar a contract less its price."""
+    side = order_side(SELL, leg)
+    px = _limit_px(offer, side, cross)
+    price = px if leg == YES else PX_ONE - px
+    bound = fee_bound(fees, offer.fee, price, PX_ONE if cross else price, qty, not cross)
+    cash = offer.cash_bid if side == BID else offer.cash_ask
+    return REJECT_NONE if (PX_ONE - price) * qty + bound <= cash else REJECT_CASH
+
+
 @hot
 def _limit_px(offer, side, cross):
     if side == BID:
@@ -146,8 +158,10 @@ def _reason_at_any_size(offer, verb, leg, cross):
 def _reason_of_size(offer, fees, verb, leg, qty, cross):
     """Why a row of a kind that can be done cannot be done in its size; 0 where it can."""
     if verb == SELL:
-        held = offer.yes if leg == YES else offer.no
-        return REJECT_SIZE if min(qty, held) < offer.min_qty else REJECT_NONE
+        qty = min(qty, offer.yes if leg == YES else offer.no)
+        if qty < offer.min_qty:
+            return REJECT_SIZE
+        return REJECT_NONE if offer.returns == 0 else _reason_of_return(offer, fees, leg, qty, cross)
     if verb != BUY:
         return REJECT_NONE
     if qty < offer.min_qty:
@@ -162,7 +176,7 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
 def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels):
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
-    return Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], *prices, *means)
+    return Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], market["returns"], *prices, *means)
 
 
 @kernel

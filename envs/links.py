@@ -1,16 +1,28 @@
-"""Relations between the markets of an environment, as the features see them: bounds on weighted sums of payouts.
+"""Links between the markets of an environment (sim.links), as the features see them: bounds on sums of payouts.
 
-``low <= sum(weight x payout) <= high``, payouts in dollars. The same event on two venues is ``payout 1 - payout 2``
-within [0, 0], a complement ``payout 1 + payout 2`` within [1, 1], exclusive outcomes ``sum`` within [0, 1], nested
-strikes ``payout 1 - payout 2`` within [-1, 0].
+``low <= sum(weight x payout) <= high``, payouts in dollars:
+
+=====================  ==============================  ===========
+link                   sum                             bounds
+=====================  ==============================  ===========
+exclusive              of all payouts                  at most 1
+and exhaustive         of all payouts                  exactly 1
+same event             first - second                  exactly 0
+nested                 each payout - the next          at most 0
+=====================  ==============================  ===========
+
+These are the packages of ``sim.links`` with what both sides of an equality have in common taken together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+
+from sim.links import Exclusive, Link, Nested
 
 
 class Bound(NamedTuple):
@@ -21,7 +33,7 @@ class Bound(NamedTuple):
     high: float  # inf = none
 
 
-class Links(NamedTuple):
+class Bounds(NamedTuple):
     """C bounds with E legs in all, over M markets, as kernels want them."""
 
     first: np.ndarray  # (C + 1,) int64: where the legs of a bound begin
@@ -35,14 +47,21 @@ class Links(NamedTuple):
     partner: np.ndarray  # (M,) int64: the market another one is compared with; -1 = none
 
 
-def make_links(bounds: Sequence[Bound], markets: int) -> Links:
-    """Links of ``markets`` markets.
+def bounds_of(links: Sequence[Link]) -> list[Bound]:
+    """The bounds that links give, in their order; nested strikes give one for each pair of neighbours."""
+    return [bound for link in links for bound in _bounds(link)]
 
-    Raises ValueError for a market that does not exist or stands twice in a bound, fewer than two legs, a weight that is
-    not a whole number or 0, or a bound without sides or with low above high.
-    """
-    for number, bound in enumerate(bounds):
-        _check(number, bound, markets)
+
+def _bounds(link: Link) -> list[Bound]:
+    if isinstance(link, Exclusive):
+        return [Bound(tuple((market, 1) for market in link.markets), 1.0 if link.exhaustive else -np.inf, 1.0)]
+    if isinstance(link, Nested):
+        return [Bound(((narrow, 1), (wide, -1)), -np.inf, 0.0) for narrow, wide in pairwise(link.markets)]
+    return [Bound(((link.first, 1), (link.second, -1)), 0.0, 0.0)]
+
+
+def compile_bounds(bounds: Sequence[Bound], markets: int) -> Bounds:
+    """Bounds over ``markets`` markets. A market's partner is the first other one of the first bound it stands in."""
     counts = [len(bound.legs) for bound in bounds]
     market = np.array([leg[0] for bound in bounds for leg in bound.legs], np.int64)
     order = np.argsort(market, kind="stable")
@@ -51,7 +70,7 @@ def make_links(bounds: Sequence[Bound], markets: int) -> Links:
         first, second = bound.legs[0][0], bound.legs[1][0]
         for index, _ in bound.legs:
             partner[index] = second if index == first else first
-    return Links(
+    return Bounds(
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         market=market,
         weight=np.array([leg[1] for bound in bounds for leg in bound.legs], np.float64),
@@ -62,16 +81,3 @@ def make_links(bounds: Sequence[Bound], markets: int) -> Links:
         bound_of=np.repeat(np.arange(len(bounds)), counts).astype(np.int64),
         partner=partner,
     )
-
-
-def _check(number: int, bound: Bound, markets: int) -> None:
-    indices = [index for index, _ in bound.legs]
-    if len(indices) < 2 or len(set(indices)) != len(indices):
-        raise ValueError(f"link {number}: expected two or more different markets, got {indices}")
-    for index, weight in bound.legs:
-        if not 0 <= index < markets:
-            raise ValueError(f"link {number}: no market {index}; the environment has 0 to {markets - 1}")
-        if weight == 0 or weight != int(weight):
-            raise ValueError(f"link {number}: the weight of market {index} is {weight}; expected a whole number, not 0")
-    if not bound.low <= bound.high or (np.isinf(bound.low) and np.isinf(bound.high)):
-        raise ValueError(f"link {number}: expected a bound low <= high, got [{bound.low}, {bound.high}]")

@@ -17,7 +17,6 @@ from envs.core import Core
 from envs.core import Snapshot as CoreSnapshot
 from envs.costs import pick_costs
 from envs.features import GROUPS, make_schema
-from envs.links import Bound, make_links
 from envs.rewards import pick_rewards
 from envs.sheet import make_sheet
 from envs.step import Terms
@@ -60,11 +59,11 @@ class TradingVectorEnv(VectorEnv):
 
     Args:
         num_envs: N.
-        scenario: where episodes come from; default synthetic markets with default parameters.
+        scenario: where episodes come from; default synthetic markets with default parameters. Its links are what the
+            features of groups ``links`` and ``fair`` are judged by.
         actions: name of an action table, or its rows; see ``envs.actions``.
         features: feature groups of the observation; see docs/features.md.
         flatten: several markets' features side by side instead of on an axis of their own.
-        links: bounds that tie the markets' payouts together, for the features of groups ``links`` and ``fair``.
         reward: weights by term, default 1 x pnl; see ``envs.rewards.TERMS``.
         costs: names; see ``envs.costs.TERMS``.
         dt_s: market seconds a step takes.
@@ -91,7 +90,6 @@ class TradingVectorEnv(VectorEnv):
         actions: str | Sequence[Sequence] = "taker21",
         features: Sequence[str] = GROUPS,
         flatten: bool = False,
-        links: Sequence[Bound] = (),
         reward: Mapping[str, float] | None = None,
         costs: Sequence[str] = ("drawdown", "kill", "inventory", "order_rate"),
         dt_s: float = 1.0,
@@ -127,7 +125,6 @@ class TradingVectorEnv(VectorEnv):
             self.schema,
             self.table,
             Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown)),
-            make_links(links, self.engine.num_markets),
             dt_s=dt_s,
             events=events_per_step,
         )

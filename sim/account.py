@@ -6,7 +6,8 @@ is one counterparty. Whoever opens pays into escrow, which holds $1 per open pai
     agent cash + counterparty cash + venue fees + escrow
 
 never changes by a micro-dollar, on each venue for itself (docs/units.md). The counterparty holds the opposite of every
-contract of the agent.
+contract of the agent. Where a set of markets is returned collateral (sim.sets), an order that reduces locks cash too:
+the return may have to be given back.
 """
 
 from __future__ import annotations
@@ -51,9 +52,14 @@ def marked(market):
 
 
 @inner
-def mark(account, pools, markets):
-    """Write the account's equity over its ``pools`` and ``markets``, arrays of records, and its peak."""
+def mark(account, pools, markets, returned):
+    """Write the account's equity over its ``pools`` and ``markets``, arrays of records, and its peak.
+
+    ``returned`` (S,) micro-dollars of collateral that sets were returned: an advance on what the positions pay.
+    """
     equity = 0
+    for index in range(len(returned)):
+        equity -= returned[index]
     for index in range(len(pools)):
         equity += pools[index]["cash_uusd"]
     for index in range(len(markets)):
@@ -103,9 +109,8 @@ def _open(desk, leg, qty, cost):
 
 
 @inner
-def _close(desk, leg, qty):
+def take_out(position, leg, qty):
     """Take ``qty`` lots out of a leg; returns their share of its cost, rounded down unless the leg is emptied."""
-    position = desk.market["position"]
     if leg == YES:
         cost = position["yes_cost_uusd"] * qty // position["yes_qty"]
         position["yes_qty"] -= qty
@@ -132,7 +137,7 @@ def execute(desk, order_id, side, leg, reduce, px, qty, maker, overshoot, mid2, 
         paid = fee - value
         pool["counterparty_uusd"] += other
         pool["escrow_uusd"] -= qty * PAIR_UUSD
-        desk.market["position"]["realised_uusd"] += value - _close(desk, leg, qty)
+        desk.market["position"]["realised_uusd"] += value - take_out(desk.market["position"], leg, qty)
     else:
         paid = fee + value
         pool["counterparty_uusd"] -= other
@@ -140,6 +145,7 @@ def execute(desk, order_id, side, leg, reduce, px, qty, maker, overshoot, mid2, 
         _open(desk, leg, qty, value)
     pool["cash_uusd"] -= paid
     pool["fees_uusd"] += fee
+    desk.market["moved"] = desk.market["returns"]
     _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent, now)
     if desk.pool["netting"] == 1:
         merge_pairs(desk)
@@ -151,15 +157,20 @@ def merge_pairs(desk):
     """Turn every YES + NO pair into $1, for us and for the counterparty. Reducing orders give promised lots back."""
     position = desk.market["position"]
     pairs = min(position["yes_qty"], position["no_qty"])
-    if pairs == 0:
-        return
-    cost = _close(desk, YES, pairs) + _close(desk, NO, pairs)
+    if pairs > 0:
+        merge(desk.pool, position, pairs)
+        _trim(desk, YES)
+        _trim(desk, NO)
+
+
+@inner
+def merge(pool, position, pairs):
+    """Turn ``pairs`` lots of YES and of NO, which are held, into $1 a contract, for us and for the counterparty."""
+    cost = take_out(position, YES, pairs) + take_out(position, NO, pairs)
     position["realised_uusd"] += pairs * PAIR_UUSD - cost
-    desk.pool["cash_uusd"] += pairs * PAIR_UUSD
-    desk.pool["counterparty_uusd"] += pairs * PAIR_UUSD
-    desk.pool["escrow_uusd"] -= 2 * pairs * PAIR_UUSD
-    _trim(desk, YES)
-    _trim(desk, NO)
+    pool["cash_uusd"] += pairs * PAIR_UUSD
+    pool["counterparty_uusd"] += pairs * PAIR_UUSD
+    pool["escrow_uusd"] -= 2 * pairs * PAIR_UUSD
 
 
 @inner
@@ -178,6 +189,8 @@ def _trim(desk, leg):
         cut = min(excess, desk.market["orders"][youngest]["qty"])
         desk.market["orders"][youngest]["qty"] -= cut
         _promise(desk, leg, -cut)
+        if desk.market["returns"] == 1:
+            _unlock(desk, youngest, (PX_ONE - leg_price(leg, desk.market["orders"][youngest]["px"])) * cut)
         if desk.market["orders"][youngest]["qty"] == 0:
             drop_order(desk, youngest)
 
@@ -198,13 +211,34 @@ def cut_promise(desk, leg, qty):
 
 @inner
 def reserve(desk, index, amount):
-    """Lock what resting order ``index`` may need: cash if it opens, lots if it reduces."""
+    """Lock what resting order ``index`` may need: lots if it reduces, cash if :func:`locks_cash` says so."""
     order = desk.market["orders"][index]
     if order["reduce"] == 1:
         _promise(desk, order["leg"], order["qty"])
-    else:
+    if locks_cash(desk, order["reduce"]):
         desk.market["orders"][index]["reserved_uusd"] = amount
         desk.pool["reserved_uusd"] += amount
+
+
+@inner
+def locks_cash(desk, reduce):
+    """Whether an order locks cash: one that opens does, and one that may cost its set returned collateral."""
+    return reduce == 0 or desk.market["returns"] == 1
+
+
+@inner
+def needed_price(leg, reduce, px):
+    """Cash a lot of an order takes at most at ``px``: its price, or for a sale the dollar it may give back less it."""
+    price = leg_price(leg, px)
+    return PX_ONE - price if reduce == 1 else price
+
+
+@inner
+def _unlock(desk, index, amount):
+    """Release up to ``amount`` of what a resting order has locked."""
+    release = min(amount, desk.market["orders"][index]["reserved_uusd"])
+    desk.market["orders"][index]["reserved_uusd"] -= release
+    desk.pool["reserved_uusd"] -= release
 
 
 @inner
@@ -227,10 +261,8 @@ def fill_resting(desk, index, qty, mid2, now):
         order["overshoot_uusd"], mid2, order["sent_mid2_px"], now,
     )  # fmt: skip
     desk.market["orders"][index]["overshoot_uusd"] = overshoot
-    if reduce == 0:
-        release = min(paid, desk.market["orders"][index]["reserved_uusd"])
-        desk.market["orders"][index]["reserved_uusd"] -= release
-        desk.pool["reserved_uusd"] -= release
+    if locks_cash(desk, reduce):
+        _unlock(desk, index, paid + reduce * qty * PAIR_UUSD)
     if desk.market["orders"][index]["qty"] == 0:
         drop_order(desk, index)
     count_fill(desk, qty, now)
@@ -257,8 +289,7 @@ def drop_order(desk, index):
     order = desk.market["orders"][index]
     if order["reduce"] == 1:
         _promise(desk, order["leg"], -order["qty"])
-    else:
-        desk.pool["reserved_uusd"] -= order["reserved_uusd"]
+    desk.pool["reserved_uusd"] -= order["reserved_uusd"]
     desk.market["live_orders"] -= 1
     desk.market["orders"][index]["id"] = 0
     desk.market["orders"][index]["qty"] = 0
@@ -293,6 +324,7 @@ def settle(desk, payout):
     desk.pool["escrow_uusd"] -= (yes + no) * PAIR_UUSD
     desk.market["payout_px"] = payout
     desk.market["status"] = SETTLED
+    desk.market["moved"] = desk.market["returns"]
 
 
 @inner

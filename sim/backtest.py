@@ -25,7 +25,8 @@ import numpy as np
 from sim.desk import desk_at
 from sim.engine import Engine
 from sim.kernel import callback, calls_back, hot, inner
-from sim.loop import advance_one, clear_step, finish_one, submit_one
+from sim.links import LEG, PACKAGE, Links
+from sim.loop import advance_one, clear_step, finish_one, submit_all
 from sim.sight import SIGHT, look
 from sim.state import FILL_SLOTS
 from sim.strategies import Parameter
@@ -44,10 +45,18 @@ class Screen(NamedTuple):
     px_of: np.ndarray  # (L,) int64: price of a level
     params: np.ndarray  # float64: the strategy's parameters in their order
     memory: np.ndarray  # (M, MEMORY) float64: the strategy's own, 0 at the start of an episode
+    links: Links  # packages that the relations between the markets guarantee; empty without relations
 
 
 _EXAMPLES = (
-    Screen(np.zeros(1, SIGHT), np.zeros((1, 2, 1), np.int64), np.zeros(1, np.int64), np.zeros(0), np.zeros((1, 1))),
+    Screen(
+        np.zeros(1, SIGHT),
+        np.zeros((1, 2, 1), np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(0),
+        np.zeros((1, 1)),
+        Links(np.zeros(0, PACKAGE), np.zeros(0, LEG)),
+    ),
     np.zeros((1, 2), INTENT),
 )
 
@@ -147,11 +156,9 @@ def _decide(act, world, state, env, params, memory, seen, orders):
         look(desk_at(world, state, env, first + index), seen[index])
         orders[index, BID]["do"] = DO_NOTHING
         orders[index, ASK]["do"] = DO_NOTHING
-    act(Screen(seen, state.book[first : first + markets], world.px_of, params, memory), orders)
+    act(Screen(seen, state.book[first : first + markets], world.px_of, params, memory, world.links), orders)
     clear_step(state.account[env])
-    for index in range(markets):
-        if orders[index, BID]["do"] != DO_NOTHING or orders[index, ASK]["do"] != DO_NOTHING:
-            submit_one(world, state, env, index, orders[index])
+    submit_all(world, state, env, orders)
 
 
 @inner

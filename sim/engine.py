@@ -75,7 +75,7 @@ class Engine:
         self.num_markets = len(scenario.places)
         self.state: State = arrays.allocate(
             num_envs, len(self.grid.px_of), num_markets=self.num_markets, num_venues=len(venues),
-            num_states=int(self.world.first_state[-1]), replay=bool(scenario.tapes),
+            num_states=int(self.world.first_state[-1]), num_sets=len(self.world.sets.sets), replay=bool(scenario.tapes),
         )  # fmt: skip
         account = self.state.account
         account["number"] += first_env

@@ -52,6 +52,7 @@ def _nothing_of_ours(market):
     position["no_cost_uusd"] = 0
     position["realised_uusd"] = 0
     market["live_orders"] = 0
+    market["moved"] = 0
     market["due_ns"] = NEVER_NS
     group_reset(market["group"])
     for index in range(ORDER_SLOTS):
@@ -68,6 +69,7 @@ def _place(world, market, index, row):
     """Which market of the environment it is, on which venue, after which row."""
     market["index"] = index
     market["venue"] = world.venue_of[index]
+    market["returns"] = world.sets.returns[index]
     market["row"] = row * world.row_width + (index if world.row_width > 1 else 0)
     market["tape"] = -1
     market["cursor"] = -1
@@ -127,6 +129,8 @@ def _reset_env(world, state, env):
     account = state.account[env]
     account["episode"] += 1
     _fresh_account(account, state.pool[env])
+    for index in range(state.returned.shape[1]):
+        state.returned[env, index] = 0
     first, second, third, fourth = philox(account["seed"], account["episode"], 0, RESET, account["number"], 0)
     account["row"] = below(fourth, len(world.rows) // world.row_width)
     if uniform(first) * PPM >= world.replay_share_ppm:

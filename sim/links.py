@@ -44,10 +44,11 @@ LEG = np.dtype([("market", "<i8"), ("leg", "<i8")])
 
 
 class Exclusive(NamedTuple):
-    """At most one of the markets pays; if ``exhaustive``, exactly one."""
+    """At most one of the markets pays; if ``exhaustive``, exactly one. ``nets``: the venue nets them, see sim.sets."""
 
     markets: tuple[int, ...]
     exhaustive: bool = True
+    nets: bool = False
 
 
 class Same(NamedTuple):
@@ -73,23 +74,58 @@ class Links(NamedTuple):
     legs: np.ndarray  # (Z,) LEG
 
 
-def compile_links(links: Sequence[Link], num_markets: int, pays: np.ndarray | None = None) -> Links:
+def compile_links(links: Sequence[Link], num_markets: int) -> Links:
     """Packages of ``links`` between markets 0 to ``num_markets - 1``.
 
-    ``pays`` int64 (M, S), if given, is what each market pays in each outcome, 1e-4 dollar; floors are checked by it.
-    Raises ValueError naming the link for a market that does not exist or stands twice, a set of fewer than two, and a
-    relation that ``pays`` contradicts.
+    Raises ValueError naming the link for a market that does not exist or stands twice, and for fewer than two.
     """
     packages: list[tuple[int, int, int, int]] = []
     legs: list[tuple[int, int]] = []
     for index, link in enumerate(links):
         _check_markets(index, link, num_markets)
         for floor, members in _packages(link):
-            if pays is not None:
-                _check_floor(index, link, floor, members, pays)
             packages.append((len(legs), len(members), floor, index))
             legs.extend(members)
     return Links(np.array(packages, PACKAGE), np.array(legs, LEG))
+
+
+def check_payouts(links: Sequence[Link], groups: Sequence[Sequence[Sequence[int]]]) -> None:
+    """Raise ValueError where markets can pay less than a link promises, naming the link, the markets and the payouts.
+
+    ``groups[g][m][s]``: what YES of market ``m`` of group ``g`` pays in state ``s``, 1e-4 dollar; markets are numbered
+    through. Groups are independent of each other: every combination of their states may come.
+    """
+    place_of = [(group, place) for group, rows in enumerate(groups) for place in range(len(rows))]
+    for index, link in enumerate(links):
+        for floor, members in _packages(link):
+            worst: dict[int, int] = {}
+            for group in sorted({place_of[market][0] for market, _ in members}):
+                there = [(market, *place_of[market], leg) for market, leg in members]
+                worst |= _worst_state(groups[group], [one for one in there if one[1] == group])
+            least = sum(worst[market] if leg == YES else PX_ONE - worst[market] for market, leg in members)
+            if least < floor:
+                _contradicted(index, link, floor, least, members, worst)
+
+
+def _worst_state(rows: Sequence[Sequence[int]], members: list[tuple[int, int, int, int]]) -> dict[int, int]:
+    """What YES of each market pays in the state in which ``members``, (market, group, row, leg), pay least together."""
+
+    def together(paid: dict[int, int]) -> int:
+        return sum(paid[market] if leg == YES else PX_ONE - paid[market] for market, _, _, leg in members)
+
+    states = range(len(rows[0]))
+    return min(({market: rows[place][state] for market, _, place, _ in members} for state in states), key=together)
+
+
+def _contradicted(
+    index: int, link: Link, floor: int, least: int, members: list[tuple[int, int]], worst: dict[int, int]
+) -> None:
+    names = " and ".join(f"{'YES' if leg == YES else 'NO'} of market {market}" for market, leg in members)
+    paid = ", ".join(f"market {market} may pay {px / PX_ONE:g}" for market, px in worst.items())
+    raise ValueError(
+        f"link {index}, {link}: promises that {names} pay {floor / PX_ONE:g} dollars together, but {paid}: "
+        f"that makes {least / PX_ONE:g}"
+    )
 
 
 def _markets(link: Link) -> tuple[int, ...]:
@@ -118,16 +154,6 @@ def _packages(link: Link) -> list[tuple[int, list[tuple[int, int]]]]:
     if link.exhaustive:
         result.append((PX_ONE, [(market, YES) for market in link.markets]))
     return result
-
-
-def _check_floor(index: int, link: Link, floor: int, members: list[tuple[int, int]], pays: np.ndarray) -> None:
-    total = sum(pays[market] if leg == YES else PX_ONE - pays[market] for market, leg in members)
-    worst = int(np.argmin(total))
-    if total[worst] < floor:
-        raise ValueError(
-            f"link {index}, {link}: in outcome {worst} its contracts pay {total[worst] / PX_ONE:g} dollars, "
-            f"not the {floor / PX_ONE:g} that the relation promises"
-        )
 
 
 @inner

@@ -15,8 +15,9 @@ from sim.scenarios.flow import flow_events
 from sim.scenarios.replay import tape_event
 from sim.scenarios.shocks import close_market, shock
 from sim.scenarios.takers import we_took
+from sim.sets import answer, return_collateral
 from sim.state import FILL_SLOTS
-from sim.types import DO_NOTHING, SETTLED
+from sim.types import ASK, BID, DO_MERGE, DO_NOTHING, SETTLED
 from sim.wishes import want
 
 
@@ -75,6 +76,13 @@ def _others_next(clock, env, index):
     return soonest
 
 
+@inner
+def _look_at_set(returned, pools, markets, sets, index):
+    """A position of market ``index`` changed, or it settled: the collateral of its set is looked at again."""
+    markets[index]["moved"] = 0
+    return_collateral(returned, pools, markets, sets, sets.set_of[index])
+
+
 @hot
 def advance_env(world, state, env, until, max_events):
     """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first."""
@@ -97,6 +105,10 @@ def advance_env(world, state, env, until, max_events):
             _market_events(world, state, env, desk, now, min(until, undisturbed), last_event)
         else:
             _deliver(world, desk, now)
+        if desk.market["moved"] == 1:
+            first = env * (clock.shape[1] - 1)
+            markets = state.market[first : first + clock.shape[1] - 1]
+            _look_at_set(state.returned[env], state.pool[env], markets, world.sets, index)
         clock[env, index] = min(next_event_ns(world, desk), desk.market["due_ns"])
     if account["events"] < last_event and until != NEVER_NS:
         account["now_ns"] = max(account["now_ns"], until)
@@ -110,7 +122,7 @@ def advance_one(world, state, env, step_ns, max_events):
     until = account["now_ns"] + step_ns if step_ns > 0 else NEVER_NS
     account["step"] += 1
     advance_env(world, state, env, until, max_events)
-    mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets])
+    mark(account, state.pool[env], state.market[env * markets : (env + 1) * markets], state.returned[env])
     if account["equity_uusd"] < account["ruin_uusd"]:
         account["ruined"] = 1
 
@@ -137,21 +149,33 @@ def submit_one(world, state, env, index, sides):
     """Put on the wire what is wanted in one market: ``sides`` (2,) INTENT."""
     desk = desk_at(world, state, env, env * (state.clock.shape[1] - 1) + index)
     for side in range(2):
-        if sides[side]["do"] != DO_NOTHING:
+        if DO_NOTHING < sides[side]["do"] < DO_MERGE:
             want(desk, side, sides[side])
     state.clock[env, index] = min(state.clock[env, index], desk.market["due_ns"])
+
+
+@inner
+def submit_all(world, state, env, wanted):
+    """Put on the wire what is wanted in every market, ``wanted`` (M, 2) INTENT, and execute requests (sim.sets)."""
+    markets = state.clock.shape[1] - 1
+    asked = 0
+    for index in range(markets):
+        most = max(wanted[index, BID]["do"], wanted[index, ASK]["do"])
+        if most != DO_NOTHING:
+            submit_one(world, state, env, index, wanted[index])
+        asked = max(asked, most)
+    if asked >= DO_MERGE:
+        there = state.market[env * markets : (env + 1) * markets]
+        answer(state.account[env], state.pool[env], there, world.sets, wanted)
 
 
 @kernel
 def submit_slice(world, state, first, last, intents):
     """Empty the journals of environments ``first`` to ``last`` and put their ``intents`` on the wire."""
-    markets = state.clock.shape[1] - 1
     for env in range(first, last):
         clear_step(state.account[env])
-        if state.account[env]["done"] == 1:
-            continue
-        for index in range(markets):
-            submit_one(world, state, env, index, intents[env, index])
+        if state.account[env]["done"] == 0:
+            submit_all(world, state, env, intents[env])
 
 
 @inner

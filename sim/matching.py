@@ -11,6 +11,8 @@ from sim.account import (
     free_cash,
     held_free,
     leg_price,
+    locks_cash,
+    needed_price,
     opposite,
     stop_triggered,
 )
@@ -172,17 +174,18 @@ def _drop_self_crossed(desk, side, px):
 
 @inner
 def _worst_cost(desk, message, qty):
-    """Most that an opening order can cost, fee included: it pays no more than its limit."""
-    leg = message["leg"]
-    price = leg_price(leg, message["px"])
-    cost = price * qty
-    if message["budget_uusd"] > 0:
+    """Most that an order which locks cash can cost, fee included: it trades at its limit or better."""
+    price = leg_price(message["leg"], message["px"])
+    reduce = message["reduce"]
+    cost = needed_price(message["leg"], reduce, message["px"]) * qty
+    if message["budget_uusd"] > 0 and reduce == 0:
         cost = min(cost, message["budget_uusd"])
     fee = desk.market["fee"]
     if message["tif"] == GTC:
         cost += fee_bound(desk.fees, fee, price, price, qty, True)
     if _crosses(desk, message["side"], message["px"]):
-        cost += fee_bound(desk.fees, fee, 0, price, qty, False)
+        low, high = (price, PX_ONE) if reduce == 1 else (0, price)
+        cost += fee_bound(desk.fees, fee, low, high, qty, False)
     return cost
 
 
@@ -224,7 +227,7 @@ def _refusal(desk, tick_ok, message, qty, now):
             return REJECT_NOTIONAL
         if message["post_only"] == 1:
             return REJECT_POST_ONLY_CROSS
-    if message["reduce"] == 0 and _worst_cost(desk, message, qty) > free_cash(desk):
+    if locks_cash(desk, message["reduce"]) and _worst_cost(desk, message, qty) > free_cash(desk):
         return REJECT_CASH
     return REJECT_NONE
 

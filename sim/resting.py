@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from sim.account import cut_promise, drop_order, drop_orders, free_cash, leg_price, reserve
+from sim.account import (
+    cut_promise,
+    drop_order,
+    drop_orders,
+    free_cash,
+    leg_price,
+    locks_cash,
+    needed_price,
+    reserve,
+)
 from sim.kernel import inner
 from sim.latency import keep_order, next_expiry, refresh_due, reject
 from sim.queue import join_queue
@@ -47,6 +56,14 @@ def too_soon(desk, expiry, now):
 
 
 @inner
+def _to_lock(desk, leg, reduce, px, qty):
+    """Cash that ``qty`` lots of a resting order lock, where it locks cash."""
+    price = leg_price(leg, px)
+    bound = fee_bound(desk.fees, desk.market["fee"], price, price, qty, True)
+    return needed_price(leg, reduce, px) * qty + bound
+
+
+@inner
 def rest(desk, message, qty, overshoot, now):
     """The remainder becomes a resting order behind the size shown at its level."""
     for index in range(ORDER_SLOTS):
@@ -69,9 +86,7 @@ def rest(desk, message, qty, overshoot, now):
         order["expiry_ns"] = whole_expiry(desk.pool["early_ns"], message["expiry_ns"])
         if order["expiry_ns"] > 0:
             desk.market["due_ns"] = min(desk.market["due_ns"], order["expiry_ns"])
-        price = leg_price(message["leg"], message["px"])
-        bound = fee_bound(desk.fees, desk.market["fee"], price, price, qty, True)
-        reserve(desk, index, price * qty + bound)
+        reserve(desk, index, _to_lock(desk, message["leg"], message["reduce"], message["px"], qty))
         join_queue(desk, index, now)
         return
     reject(desk, REJECT_NO_SLOT)
@@ -92,7 +107,7 @@ def change_fees(desk, fee):
         oldest = -1
         for index in range(ORDER_SLOTS):
             order = desk.market["orders"][index]
-            if order["id"] > done and order["reduce"] == 0:
+            if order["id"] > done and locks_cash(desk, order["reduce"]):
                 if oldest < 0 or order["id"] < desk.market["orders"][oldest]["id"]:
                     oldest = index
         if oldest < 0:
@@ -104,8 +119,7 @@ def change_fees(desk, fee):
 @inner
 def _reserve_anew(desk, index):
     order = desk.market["orders"][index]
-    price = leg_price(order["leg"], order["px"])
-    needed = price * order["qty"] + fee_bound(desk.fees, desk.market["fee"], price, price, order["qty"], True)
+    needed = _to_lock(desk, order["leg"], order["reduce"], order["px"], order["qty"])
     more = needed - order["reserved_uusd"]
     if more > free_cash(desk):
         drop_order(desk, index)
@@ -183,6 +197,6 @@ def _amend(desk, index, message):
         order["qty"] = left
         if order["reduce"] == 1:
             cut_promise(desk, order["leg"], cut)
-        else:
+        if locks_cash(desk, order["reduce"]):
             _reserve_anew(desk, index)
     refresh_due(desk.market)

@@ -100,7 +100,7 @@ POOL = np.dtype(
         ("reserved_uusd", "<i8"),  # locked by resting orders that may open a position
         ("counterparty_uusd", "<i8"),  # cash of everyone else, starting at 0
         ("fees_uusd", "<i8"),  # paid to the venue, net of rebates
-        ("escrow_uusd", "<i8"),  # $1 per open pair
+        ("escrow_uusd", "<i8"),  # $1 per open pair, less what sets were returned
         ("start_uusd", "<i8"),  # cash an episode starts with
         ("netting", "<i8"),  # 1: YES and NO of one market offset at once
         ("min_qty", "<i8"),  # the venue's smallest order, lots
@@ -165,6 +165,8 @@ MARKET = np.dtype(
         ("wide_ppm", "<f8"),  # what takers have added to the makers' half-spread, as of `wide_ns`
         ("wide_ns", "<i8"),
         ("due_ns", "<i8"),  # when our next message arrives at the venue
+        ("returns", "<i8"),  # 1: its set's worst case is returned as collateral, see sim.sets
+        ("moved", "<i8"),  # 1: position or payout changed and the set's collateral has not been looked at since
         ("open_ns", "<i8"),
         ("close_ns", "<i8"),  # when trading is expected to end
         ("book_ns", "<i8"),  # last change of the book
@@ -232,7 +234,7 @@ USED_NS = 4  # + side
 
 
 class State(NamedTuple):
-    """Shapes: N environments, V venues, M markets, K = N x M slots, L ladder levels.
+    """Shapes: N environments, V venues, M markets, K = N x M slots, L ladder levels, S netting sets.
 
     The views are no fields: a view of one environment is contiguous and one of several is not, so a kernel that got
     them would be compiled once for each.
@@ -245,6 +247,7 @@ class State(NamedTuple):
     clock: np.ndarray  # (N, M + 1) int64: when each market next moves, or our next message arrives there; then the
     # environment's own: news, halts and whatever else comes from outside
     belief: np.ndarray  # (N, S) int64 ppm: probabilities of the outcome states of the synthetic markets' groups
+    returned: np.ndarray  # (N, S) int64: micro-dollars of collateral that each set has been returned
 
     @property
     def messages(self) -> np.ndarray:
@@ -269,7 +272,7 @@ class State(NamedTuple):
 
 def allocate(
     num_envs: int, num_levels: int, *, num_markets: int = 1, num_venues: int = 1, num_states: int = 2,
-    replay: bool = False,
+    num_sets: int = 0, replay: bool = False,
 ) -> State:  # fmt: skip
     """Zeroed state of ``num_envs`` environments on a ladder of ``num_levels`` levels.
 
@@ -282,8 +285,8 @@ def allocate(
     book = np.zeros((slots, 6 if replay else 2, num_levels), np.int64)
     account["number"] = np.arange(num_envs)
     market["index"] = np.arange(slots) % num_markets
-    clock = np.zeros((num_envs, num_markets + 1), np.int64)
-    return State(account, pool, market, book, clock, np.zeros((num_envs, num_states), np.int64))
+    clock, belief = np.zeros((num_envs, num_markets + 1), np.int64), np.zeros((num_envs, num_states), np.int64)
+    return State(account, pool, market, book, clock, belief, np.zeros((num_envs, num_sets), np.int64))
 
 
 def snapshot(state: State) -> State:
@@ -297,8 +300,9 @@ def repeat(state: State, copies: int) -> State:
 
 
 def _repeat(array: np.ndarray, num_envs: int, copies: int) -> np.ndarray:
-    each = array.reshape(num_envs, -1, *array.shape[1:])
-    return each.repeat(copies, axis=0).reshape(-1, *array.shape[1:])
+    rows = len(array) // num_envs  # of one environment; -1 would not do for an array without columns
+    each = array.reshape(num_envs, rows, *array.shape[1:])
+    return each.repeat(copies, axis=0).reshape(num_envs * copies * rows, *array.shape[1:])
 
 
 def restore(state: State, saved: State) -> None:

@@ -115,10 +115,13 @@ REJECT_IOC_UNFILLED = 22  # nothing to take
 REJECT_EXPIRED = 23  # its time was up
 REJECT_BOOK_CLEARED = 24  # the venue emptied the book
 REJECT_VENUE = 25  # the venue's own reason, none of the others
+REJECT_NOTHING_TO_MERGE = 26  # no pair of YES and NO is free
+REJECT_CANNOT_CONVERT = 27  # the venue or the set does not allow it, or the NO are not there
 REJECT_NAMES = (
     "none", "market_closed", "off_grid", "size", "cash", "nothing_to_reduce", "post_only_cross", "fok_unfilled",
     "no_slot", "no_quote", "paused", "halted", "post_only_mode", "order_type", "expiry", "notional", "group",
     "self_trade", "duplicate", "gone", "rate_limit", "in_delay", "ioc_unfilled", "expired", "book_cleared", "venue",
+    "nothing_to_merge", "cannot_convert",
 )  # fmt: skip
 
 # What an environment wants done on one side of one book (the decoder's output, the engine's input).
@@ -126,6 +129,8 @@ DO_NOTHING = 0
 DO_PLACE = 1  # place, replacing whatever we have on that side
 DO_CANCEL = 2  # cancel whatever we have on that side
 DO_RESET_GROUP = 3  # a triggered order group takes orders again
+DO_MERGE = 4  # no order: up to `qty` pairs of YES and NO of this market into dollars, see sim.sets
+DO_CONVERT = 5  # no order: `qty` NO of every market of a set that carries this into dollars and YES of the others
 
 INTENT = np.dtype(
     [

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.links import Links
+from sim.sets import Sets
+
 
 class World(NamedTuple):
     """Read-only companion of :class:`sim.state.State`.
@@ -41,4 +44,6 @@ class World(NamedTuple):
     key_market: np.ndarray  # (Q,) MARKET
     key_book: np.ndarray  # (Q, 2, L) int64
     replay_share_ppm: int  # probability that an episode is a replay
+    links: Links  # relations between the markets
+    sets: Sets  # which of them net
     sequential: int  # 1: environment i plays recording i from its start; 0: a random one from a random keyframe

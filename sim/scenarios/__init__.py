@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from sim.book import Grid, make_grid
+from sim.links import Link, check_payouts, compile_links
 from sim.scenarios.compiled import compile_rows
 from sim.scenarios.pool import TapePool, build_pool, empty_pool
 from sim.scenarios.portfolio import Place, Portfolio, independent
 from sim.scenarios.row import check_rows, default_rows
+from sim.sets import compile_sets
 from sim.tape import FeeRates, Tape, read
 from sim.venues import VENUES, FeeSchedule, VenueRules, fee_table
 from sim.venues.fees import KALSHI, POLYMARKET
@@ -32,6 +34,7 @@ class Scenario:
     replay_share: float = 0.0  # probability that an episode is a replay
     sequential: bool = False  # environment i plays recording i, then i + 1 ..., each from its start
     portfolio: Portfolio | None = None  # how the markets hang together; None = not at all
+    links: tuple[Link, ...] | None = None  # relations between the markets; None = those of the portfolio
 
     def __post_init__(self) -> None:
         check_rows(np.ravel(self.rows))
@@ -49,11 +52,30 @@ class Scenario:
             raise ValueError(f"scenario: replay_share is a probability, got {self.replay_share}")
         if self.replay_share > 0.0 and not self.tapes:
             raise ValueError(f"scenario: replay_share is {self.replay_share} but there are no tapes")
+        if self.links is None:
+            object.__setattr__(self, "links", self.portfolio.links)  # type: ignore[union-attr]
+        self._check_links()
+
+    def _check_links(self) -> None:
+        """Links between markets there are, sets that their venue nets, and nothing that payouts contradict.
+
+        What recorded markets pay is not known beforehand: their links are taken on trust.
+        """
+        links, portfolio = self.links or (), self.portfolio or independent(self.places)
+        compile_links(links, len(self.places))
+        compile_sets(links, self._venue_of, [rules.netting for rules in self.venues])
+        if self.replay_share < 1.0:
+            check_payouts(links, [group.pays for group in portfolio.groups])
 
     @cached_property
     def venue_names(self) -> tuple[str, ...]:
         """The V venues of the markets, in order of appearance; each has a cash pool of its own."""
         return tuple(dict.fromkeys(place.venue for place in self.places))
+
+    @cached_property
+    def _venue_of(self) -> list[int]:
+        """The venue of each market, as an index into ``venue_names``."""
+        return [self.venue_names.index(place.venue) for place in self.places]
 
     @property
     def venues(self) -> tuple[VenueRules, ...]:
@@ -101,10 +123,10 @@ class Scenario:
     def _world(self, pool: TapePool) -> World:
         grid, fees, _, _ = self._tables
         markets = len(self.places)
-        portfolio = self.portfolio or independent(self.places)
+        links, portfolio = self.links or (), self.portfolio or independent(self.places)
         return World(
             px_of=grid.px_of, level_of=grid.level_of, tick_ok=grid.tick_ok, ticks=grid.ticks, fees=fees,
-            venue_of=np.array([self.venue_names.index(place.venue) for place in self.places]),
+            venue_of=np.array(self._venue_of),
             fee_of=np.arange(markets), later_fee=np.arange(markets) + markets,
             tick_of=np.arange(markets), later_tick=np.arange(markets) + markets,
             group_of=portfolio.group_of, pays=portfolio.pays,
@@ -114,7 +136,9 @@ class Scenario:
             events=pool.events, tape_first=pool.tape_first, tape_last=pool.tape_last, tape_prints=pool.tape_prints,
             key_first=pool.key_first, key_last=pool.key_last, key_cursor=pool.key_cursor, key_ns=pool.key_ns,
             key_market=pool.key_market, key_book=pool.key_book,
-            replay_share_ppm=round(self.replay_share * 1e6), sequential=int(self.sequential),
+            replay_share_ppm=round(self.replay_share * 1e6), links=compile_links(links, markets),
+            sets=compile_sets(links, self._venue_of, [rules.netting for rules in self.venues]),
+            sequential=int(self.sequential),
         )  # fmt: skip
 
     def world(self) -> World:

@@ -10,10 +10,12 @@ each other. Portfolios are added with ``+``::
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from sim.links import Exclusive, Link, Nested, Same
 from sim.types import PX_ONE
 from sim.venues import VENUES
 
@@ -37,7 +39,7 @@ class Group(NamedTuple):
     pays: tuple[tuple[int, ...], ...]  # (M, S) px: what YES of a market pays in a state
     kind: str = "raw"  # single, exclusive, complement, cross_venue, nested, raw
     exhaustive: bool = True  # of an exclusive set: exactly one market pays; else at most one
-    neg_risk: bool = False  # of an exclusive set: the venue converts NO of one into YES of the others
+    neg_risk: bool = False  # of an exclusive set: the venue nets it, see sim.sets
 
 
 SINGLE = Group(((PX_ONE, 0),), "single")
@@ -88,6 +90,23 @@ class Portfolio:
         for market, row in enumerate(rows):
             table[market, : len(row)] = row
         return table
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """What the groups say about their markets, one relation or more a group; ``raw`` payouts say nothing."""
+        groups = zip(self.groups, self.first_market, strict=False)
+        return tuple(link for group, first in groups for link in _links(group, int(first)))
+
+
+def _links(group: Group, first: int) -> list[Link]:
+    markets = tuple(range(first, first + len(group.pays)))
+    if group.kind == "exclusive":
+        return [Exclusive(markets, group.exhaustive, group.neg_risk)]
+    if group.kind == "complement":
+        return [Exclusive(markets)]
+    if group.kind == "cross_venue":
+        return [Same(*pair) for pair in combinations(markets, 2)]
+    return [Nested(markets[::-1])] if group.kind == "nested" else []
 
 
 def _check_places(places: tuple[Place, ...]) -> None:

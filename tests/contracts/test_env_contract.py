@@ -5,16 +5,22 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from envs.links import Bound
 from envs.registration import IDS, register_all
+from sim.links import Exclusive, Same
 from sim.scenarios import Place, Scenario
+from sim.scenarios.portfolio import Group, Portfolio
 from sim.scenarios.row import default_rows
 
 MODES = list(AutoresetMode)
-# two markets on one venue, one of the same event on another
+# a set of two on one venue, and one of the same event on another
+TIED = Portfolio(
+    (Place("kalshi"), Place("kalshi"), Place("polymarket")),
+    (Group(((10_000, 0, 0), (0, 10_000, 0), (10_000, 0, 0))),),
+)
 THREE = {
-    "scenario": Scenario(rows=default_rows(), places=(Place("kalshi"), Place("kalshi"), Place("polymarket"))),
-    "links": (Bound(((0, 1), (1, 1)), -np.inf, 1.0), Bound(((0, 1), (2, -1)), 0.0, 0.0)),
+    "scenario": Scenario(
+        default_rows(), portfolio=TIED, links=(Exclusive((0, 1), exhaustive=False, nets=True), Same(0, 2))
+    ),
 }
 KINDS = {"one": (1, {}), "three": (3, THREE), "three_flat": (3, {**THREE, "flatten": True})}
 

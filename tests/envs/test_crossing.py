@@ -5,12 +5,13 @@ import pytest
 from hand import cent_rules, empty_state, quote
 from test_observe import Watcher, approx
 
-from envs.links import Bound
+from envs.links import bounds_of
+from sim.links import Exclusive, Same
 from sim.types import PAUSED, SECOND_NS
 
-EXCLUSIVE = Bound(((0, 1), (1, 1)), -np.inf, 1.0)
-COMPLEMENT = Bound(((0, 1), (1, 1)), 1.0, 1.0)
-SAME = Bound(((0, 1), (1, -1)), 0.0, 0.0)
+EXCLUSIVE = bounds_of([Exclusive((0, 1), exhaustive=False)])
+COMPLEMENT = bounds_of([Exclusive((0, 1))])
+SAME = bounds_of([Same(0, 1)])
 FREE = cent_rules(taker_ppm=0)
 
 
@@ -35,7 +36,7 @@ def soft(x, half=0.05):
 
 def test_exclusive_outcomes_whose_bids_sum_to_more_than_a_dollar():
     # selling both brings 0.62 + 0.45 = 1.07 and pays at most 1: 7 cents, for the 30 contracts that both touches give
-    seen = linked([{62: 80}, {45: 30}], [{64: 10}, {47: 10}], (EXCLUSIVE,))
+    seen = linked([{62: 80}, {45: 30}], [{64: 10}, {47: 10}], EXCLUSIVE)
     for market in seen:
         assert market["link_edge"] == soft(0.07)
         assert market["link_size"] == approx(30 / 130)
@@ -45,21 +46,21 @@ def test_exclusive_outcomes_whose_bids_sum_to_more_than_a_dollar():
 
 def test_fees_eat_the_gain():
     # 7 % of 0.62 x 0.38 + 0.45 x 0.55 = 0.033817: 0.07 becomes 0.036183
-    seen = linked([{62: 80}, {45: 30}], [{64: 10}, {47: 10}], (EXCLUSIVE,), cent_rules(taker_ppm=70_000))
+    seen = linked([{62: 80}, {45: 30}], [{64: 10}, {47: 10}], EXCLUSIVE, cent_rules(taker_ppm=70_000))
     assert seen[0]["link_edge"] == soft(0.07 - 0.07 * (0.62 * 0.38 + 0.45 * 0.55))
 
 
 def test_no_gain_has_no_size_and_a_missing_quote_no_edge():
-    seen = linked([{50: 80}, {45: 30}], [{52: 10}, {47: 10}], (EXCLUSIVE,))
+    seen = linked([{50: 80}, {45: 30}], [{52: 10}, {47: 10}], EXCLUSIVE)
     assert seen[0]["link_edge"] == soft(-0.05)
     assert seen[0]["link_size"] == seen[0]["link_violation"] == 0.0
-    seen = linked([{50: 80}, {}], [{52: 10}, {47: 10}], (EXCLUSIVE,))
+    seen = linked([{50: 80}, {}], [{52: 10}, {47: 10}], EXCLUSIVE)
     assert seen[0]["link_edge"] == -1.0
 
 
 def test_one_event_on_two_venues():
     # buy at 47, sell at 50: 3 cents for 20 contracts; mids 46 and 51
-    seen = linked([{45: 10}, {50: 20}], [{47: 60}, {52: 10}], (SAME,))
+    seen = linked([{45: 10}, {50: 20}], [{47: 60}, {52: 10}], SAME)
     assert seen[0]["link_edge"] == seen[1]["link_edge"] == soft(0.03)
     assert seen[0]["link_size"] == approx(20 / 120)
     assert seen[0]["link_basis"] == soft(-0.05)
@@ -71,18 +72,18 @@ def test_one_event_on_two_venues():
 
 
 def test_a_complement_implies_one_minus_the_other():
-    seen = linked([{45: 10}, {50: 20}], [{47: 60}, {52: 10}], (COMPLEMENT,))
+    seen = linked([{45: 10}, {50: 20}], [{47: 60}, {52: 10}], COMPLEMENT)
     assert seen[0]["link_basis"] == soft(0.46 - (1 - 0.51))
 
 
 def test_a_market_without_links_has_zeros():
-    seen = linked([{62: 80}, {45: 30}, {50: 10}], [{64: 10}, {47: 10}, {52: 10}], (EXCLUSIVE,))
+    seen = linked([{62: 80}, {45: 30}, {50: 10}], [{64: 10}, {47: 10}, {52: 10}], EXCLUSIVE)
     assert {value for name, value in seen[2].items() if name.startswith("link_")} == {0.0}
 
 
 def test_correlation_of_moves():
     state = fresh(empty_state(1, 2))
-    watcher = Watcher(state, bounds=(SAME,))
+    watcher = Watcher(state, bounds=SAME)
     rng = np.random.default_rng(0)
     mids = np.array([10_000, 9_000])
     for _ in range(40):
@@ -112,7 +113,7 @@ def test_the_fair_value_leaves_out_what_is_stale_or_far_off(forecast, age_s, oth
     if forecast is not None:
         state.market[0]["signal_ppm"] = round(forecast * 1e6)
         state.market[0]["signal_ns"] = state.account[0]["now_ns"] - age_s * SECOND_NS
-    bounds = tuple(Bound(((0, 1), (slot + 1, -1)), 0.0, 0.0) for slot in range(len(others)))
+    bounds = bounds_of([Same(0, slot + 1) for slot in range(len(others))])
     seen = Watcher(state, bounds=bounds).look()
     assert seen["fair_available"] == (fair is not None)
     assert seen["fair_edge"] == soft(0.0 if fair is None else fair - 0.50)
@@ -128,4 +129,4 @@ def test_a_linked_market_that_is_not_healthy_is_no_source(broken):
         state.market[1]["book_ns"] -= 31 * SECOND_NS
     if broken == "paused":
         state.market[1]["status"] = PAUSED
-    assert Watcher(state, bounds=(SAME,)).look()["fair_available"] == 0.0
+    assert Watcher(state, bounds=SAME).look()["fair_available"] == 0.0

@@ -1,18 +1,23 @@
 """Several markets an environment: every market is what it is alone, actions are legs, shapes flatten."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from envs.links import Bound
+from envs.links import bounds_of
 from envs.vector import TradingVectorEnv
+from sim.links import Exclusive, Nested, Same, compile_links
 from sim.scenarios import Place, Scenario, synthetic
+from sim.scenarios.portfolio import cross_venue, exclusive
 from sim.scenarios.row import make_rows
-from sim.types import REJECT_NOTHING_TO_REDUCE, UUSD
+from sim.types import PX_ONE, REJECT_CASH, REJECT_NOTHING_TO_REDUCE, UUSD, YES
+from sim.venues.fees import fee_bound
 
-ROWS = make_rows(1, life_s=8.5, signal_rate=1.0)
+# no news: they come on the environment's clock, which other markets share
+ROWS = make_rows(1, life_s=8.5, signal_rate=1.0, news_rate=0.0)
 THREE = Scenario(rows=ROWS, places=(Place("kalshi"), Place("kalshi"), Place("polymarket")))
 
 
@@ -97,17 +102,77 @@ def test_render_draws_every_market():
     assert text.count("equity") == 1
 
 
+def test_what_the_features_see_of_links_are_the_scenario_s():
+    # the portfolio's own: an exclusive set of three that leaves no outcome out, and one event on two venues
+    env = make(scenario=Scenario(ROWS, portfolio=exclusive(3) + cross_venue()))
+    env.reset(seed=0)
+    links = env._core.links
+    assert (links.low.tolist(), links.high.tolist()) == ([1, 0], [1, 0])
+    assert links.market.tolist() == [0, 1, 2, 3, 4]
+    assert links.weight.tolist() == [1, 1, 1, 1, -1]
+    assert links.partner.tolist() == [1, 0, 0, 4, 3]
+    # said otherwise, they are those said
+    env = make(scenario=Scenario(ROWS, portfolio=exclusive(3), links=(Exclusive((0, 2), exhaustive=False),)))
+    assert (env._core.links.market.tolist(), env._core.links.low.tolist()) == ([0, 2], [-np.inf])
+
+
+def test_a_sale_that_may_cost_its_set_a_return_needs_cash():
+    rows = make_rows(1, order_delay_ms=0.0)
+    env = make(1, scenario=Scenario(rows, portfolio=exclusive(2, neg_risk=True)), dt_s=1e-6)  # nothing moves meanwhile
+    env.reset(seed=0)
+    buy_no, sell_no, small = (
+        env.table.listed.index([verb, "NO", size, "cross"]) for verb, size in (("buy", 25), ("sell", 25), ("sell", 5))
+    )
+    env.step(np.array([[buy_no, buy_no]]))
+    state, rules = env.engine.state, env._core.rules
+    assert state.position["no_qty"].tolist() == [2500, 2500]
+    assert state.returned[0, 0] == 25 * UUSD  # one of the two NO pays
+    market = state.market[0]
+    px = int(rules.cross_bid[market["tick_grid"], market["best_ask"]])  # selling NO buys YES, at 1 - q
+    fee = fee_bound(rules.fees, market["fee"], PX_ONE - px, PX_ONE, 2500, False)
+    for cash, allowed in ((px * 2500 + fee, True), (px * 2500 + fee - 1, False)):
+        state.pool["cash_uusd"] = state.pool["reserved_uusd"] + cash
+        *_, info = env.step(np.array([[0, 0]]))
+        assert info["action_mask"][0, 0, [sell_no, small]].tolist() == [allowed, True]
+    *_, info = env.step(np.array([[sell_no, 0]]))
+    assert info["reject"].tolist() == [[REJECT_CASH, 0]]
+    state.pool["cash_uusd"] += 1
+    *_, info = env.step(np.array([[sell_no, 0]]))
+    assert info["reject"].tolist() == [[0, 0]] and info["venue_reject"][0] == 0
+    assert state.position["no_qty"].tolist() == [0, 2500]
+
+
+def test_a_link_is_a_bound():
+    assert bounds_of([Exclusive((2, 0))]) == [(((2, 1), (0, 1)), 1.0, 1.0)]
+    assert bounds_of([Exclusive((2, 0), exhaustive=False)]) == [(((2, 1), (0, 1)), -np.inf, 1.0)]
+    assert bounds_of([Same(1, 0)]) == [(((1, 1), (0, -1)), 0.0, 0.0)]
+    nested = [(((2, 1), (1, -1)), -np.inf, 0.0), (((1, 1), (0, -1)), -np.inf, 0.0)]
+    assert bounds_of([Nested((2, 1, 0))]) == nested
+
+
 @pytest.mark.parametrize(
-    ("bound", "message"),
+    "link", [Exclusive((0, 1, 2)), Exclusive((0, 1, 2), exhaustive=False), Same(0, 2), Nested((1, 0, 2))]
+)
+def test_bounds_hold_where_packages_pay_their_floors_and_nowhere_else(link):
+    """Over all payouts of three markets in steps of a quarter."""
+    packages = compile_links([link], 3)
+    for payouts in product((0.0, 0.25, 0.5, 1.0), repeat=3):
+        within = all(low <= sum(w * payouts[m] for m, w in legs) <= high for legs, low, high in bounds_of([link]))
+        floors = True
+        for package in packages.packages:
+            legs = packages.legs[package["first"] : package["first"] + package["count"]]
+            paid = sum(payouts[leg["market"]] if leg["leg"] == YES else 1 - payouts[leg["market"]] for leg in legs)
+            floors &= bool(paid >= package["floor_px"] / PX_ONE)
+        assert within == floors
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
     [
-        (Bound(((0, 1), (3, 1)), 0, 1), "no market 3; the environment has 0 to 2"),
-        (Bound(((0, 1),), 0, 1), r"two or more different markets, got \[0\]"),
-        (Bound(((0, 1), (0, 1)), 0, 1), "two or more different markets"),
-        (Bound(((0, 1), (1, 0.5)), 0, 1), "weight of market 1 is 0.5"),
-        (Bound(((0, 1), (1, 1)), 1, 0), r"low <= high, got \[1, 0\]"),
-        (Bound(((0, 1), (1, 1)), -np.inf, np.inf), "low <= high"),
+        (Same(0, 3), "no market 3; the markets are 0 to 2"),
+        (Same(0, 1), r"promises that YES of market 0 and NO of market 1 pay 1 dollars .* that makes 0"),
     ],
 )
-def test_a_link_that_makes_no_sense(bound, message):
+def test_a_link_that_makes_no_sense(link, message):
     with pytest.raises(ValueError, match=message):
-        make(links=(bound,))
+        make(scenario=Scenario(ROWS, THREE.places, links=(link,)))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from envs import memory as memories
 from envs.features import FEATURES, GROUPS, make_schema
-from envs.links import make_links
+from envs.links import compile_bounds
 from envs.observe import make_scratch, observe
 from sim.scales import part, soft
 from sim.types import ASK, BID, CLOSED, NO, SECOND_NS, UUSD, YES
@@ -21,7 +21,7 @@ class Watcher:
         self.state, self.rules = state, rules or cent_rules()
         self.schema = make_schema(groups)
         count, markets = len(state.account), (state.clock.shape[1] - 1)
-        self.links = make_links(bounds, markets)
+        self.links = compile_bounds(bounds, markets)
         self.scratch = make_scratch(len(self.schema.features), len(bounds))
         self.everyone = np.ones(count, np.bool_)
         self.memory = memories.allocate(count, markets)

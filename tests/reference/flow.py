@@ -60,8 +60,7 @@ class Flow(Opponents):
         self.shock_rates = [row[f"{name}_rate"] for name in SHOCKS]
         self.levels = round(row["levels"])
         self.resume_ns, self.stale_until_ns = NEVER, 0
-        low, high = (round(row[name] * PPM) for name in ("belief_low", "belief_high"))
-        self.belief = low + below(self.draw(RESET, 2, 0)[0], high - low + 1)
+        self.belief = self.first_belief()
         self.start_reactions()
         _, second, third, _ = self.draw(RESET, 1, 0)
         market.status, market.open_ns = OPEN, SECOND_NS
@@ -77,7 +76,16 @@ class Flow(Opponents):
                     market.book.put(side, px, self.new_depth(mixed, px, steps, SECOND_NS))
         self.trend2 = market.book.mid2
         self.flow_ns = SECOND_NS + self.waiting(second, self.mean_wait)
-        self.shock_ns = self.next_shock(self.draw(SHOCK, 0, 0)[0], SECOND_NS)
+        self.shock_ns = self.first_shock()
+
+    def first_belief(self) -> int:
+        """The probability of YES in ppm that the episode begins with."""
+        low, high = (round(self.row[name] * PPM) for name in ("belief_low", "belief_high"))
+        return low + below(self.draw(RESET, 2, 0)[0], high - low + 1)
+
+    def first_shock(self) -> float:
+        """When something first comes from outside."""
+        return self.next_shock(self.draw(SHOCK, 0, 0)[0], SECOND_NS)
 
     # the clocks
 
@@ -116,10 +124,14 @@ class Flow(Opponents):
 
     # the belief, and what comes from outside
 
+    def expected(self) -> int:
+        """The expected payout of YES in ppm, void markets left out."""
+        return self.belief
+
     def worth(self) -> None:
         """The expected payout of YES, void markets included."""
         void = round(self.row["void_share"] * PPM)
-        self.market.latent = ((PPM - void) * self.belief + void * round(self.row["void_payout"] * PPM)) // PPM
+        self.market.latent = ((PPM - void) * self.expected() + void * round(self.row["void_payout"] * PPM)) // PPM
 
     def shock(self, now: int) -> None:
         """News, a halt, a standstill, an early close, other rules."""

@@ -141,7 +141,7 @@ class Market(PassiveFills):
             return REJECT_NOTIONAL
         if order.post_only and self.crosses(order.side, order.px):
             return REJECT_POST_ONLY_CROSS
-        if not order.reduce and self.worst_cost(order) > self.account.free:
+        if self.locks_cash(order) and self.worst_cost(order) > self.account.free:
             return REJECT_CASH
         return REJECT_NONE
 
@@ -164,6 +164,15 @@ class Market(PassiveFills):
     def too_soon(self, expiry: int, now: int) -> bool:
         """Whether an expiry is past, or nearer than the venue allows."""
         return bool(expiry) and (expiry < now + self.venue.lead_ns or self.ends(expiry) <= now)
+
+    def locks_cash(self, order: Order) -> bool:
+        """Whether an order may cost cash."""
+        return not order.reduce
+
+    def to_lock(self, order: Order) -> int:
+        """Cash that a resting order locks: its price and the maker's fee at most."""
+        price = order.price(order.px)
+        return price * order.qty + fee_reserve(self.schedule, price, price, order.qty, True)
 
     def worst_cost(self, order: Order) -> int:
         """The most an opening order can cost: its limit for every lot, and the dearest fees on the way."""
@@ -206,9 +215,8 @@ class Market(PassiveFills):
             return REJECT_NO_SLOT
         self.seen["rests after taking"] += order.filled > 0
         self.seen["post-only rests"] += order.post_only
-        if not order.reduce:
-            price = order.price(order.px)
-            order.reserved = price * order.qty + fee_reserve(self.schedule, price, price, order.qty, True)
+        if self.locks_cash(order):
+            order.reserved = self.to_lock(order)
         order.ends_ns = self.ends(order.expiry)
         self.join(order, now)
         return REJECT_NONE
@@ -283,7 +291,7 @@ class Market(PassiveFills):
         elif left < order.qty:
             self.seen["amend of a reducing order" if order.reduce else "amend"] += 1
             order.qty = left
-            if not order.reduce:
+            if self.locks_cash(order):
                 self._reserve_anew(order)
         else:
             self.seen["amend of the expiry"] += 1
@@ -347,12 +355,11 @@ class Market(PassiveFills):
         if old.maker_ppm == schedule.maker_ppm:
             return
         for order in sorted(self.account.resting, key=lambda order: order.id):
-            if not order.reduce:
+            if self.locks_cash(order):
                 self._reserve_anew(order)
 
     def _reserve_anew(self, order: Order) -> None:
-        price = order.price(order.px)
-        needed = price * order.qty + fee_reserve(self.schedule, price, price, order.qty, True)
+        needed = self.to_lock(order)
         if needed - order.reserved > self.account.free:
             self.seen["order dropped by new fees"] += 1
             self.account.drop(order)

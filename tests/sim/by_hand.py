@@ -175,8 +175,10 @@ def check_books_balance(engine):
     state, count = engine.state, engine.num_markets
     for venue in range(state.pool.shape[1]):
         there = (state.market["venue"] == venue).reshape(-1, count)
-        _check_pool(state, state.pool[:, venue], lambda values, there=there: _per_env(values, there))
+        returned = state.returned[:, _sets_of(engine, venue)].sum(axis=1)
+        _check_pool(state, state.pool[:, venue], lambda values, there=there: _per_env(values, there), returned)
     _check_orders(state)
+    assert (state.market["moved"] == 0).all(), "a set whose collateral was not looked at"
     if count > 1:
         assert (state.pool["start_uusd"].sum(axis=1) == state.account["start_uusd"]).all(), "cash of the venues differs"
 
@@ -187,15 +189,22 @@ def _per_env(values, there):
     return np.where(there, values, 0).sum(axis=1)
 
 
-def _check_pool(state, a, total_of):
+def _sets_of(engine, venue):
+    """The netting sets on a venue."""
+    sets, venue_of = engine.world.sets, engine.world.venue_of
+    return [index for index, one in enumerate(sets.sets) if venue_of[sets.members[one["first"]]] == venue]
+
+
+def _check_pool(state, a, total_of, returned):
     p, orders = state.position, state.orders
     total = a["cash_uusd"] + a["counterparty_uusd"] + a["fees_uusd"] + a["escrow_uusd"]
     assert (total == a["start_uusd"]).all(), "cash was made or lost"
-    assert (a["escrow_uusd"] == 10_000 * total_of(p["yes_qty"] + p["no_qty"])).all(), "escrow is not $1 a pair"
+    escrow = 10_000 * total_of(p["yes_qty"] + p["no_qty"]) - returned
+    assert (a["escrow_uusd"] == escrow).all(), "escrow is not $1 a pair less what sets were returned"
     spent = total_of(p["yes_cost_uusd"] + p["no_cost_uusd"] - p["realised_uusd"]) + a["fees_uusd"]
-    assert (a["cash_uusd"] == a["start_uusd"] - spent).all(), "cash is not what positions cost and results brought"
-    opening = (orders["id"] > 0) & (orders["reduce"] == 0)
-    reserved = total_of(np.where(opening, orders["reserved_uusd"], 0))
+    left = a["start_uusd"] - spent + returned
+    assert (a["cash_uusd"] == left).all(), "cash is not what positions cost and results brought"
+    reserved = total_of(np.where(orders["id"] > 0, orders["reserved_uusd"], 0))
     assert (a["reserved_uusd"] == reserved).all(), "reserved cash is not what the orders hold"
     assert (reserved <= a["cash_uusd"]).all(), "more reserved than owned"
 
@@ -203,6 +212,8 @@ def _check_pool(state, a, total_of):
 def _check_orders(state):
     p, orders = state.position, state.orders
     live = orders["id"] > 0
+    locks = (orders["reduce"] == 0) | (state.market["returns"] == 1)[:, None]
+    assert (orders["reserved_uusd"][live & ~locks] == 0).all(), "an order that cannot cost cash has locked some"
     for leg, held, have in ((YES, "yes_held_qty", "yes_qty"), (NO, "no_held_qty", "no_qty")):
         promised = np.where(live & (orders["reduce"] == 1) & (orders["leg"] == leg), orders["qty"], 0).sum(axis=1)
         assert (p[held] == promised).all(), "promised lots are not what the orders hold"

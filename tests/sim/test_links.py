@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.book import fresh_market
-from sim.links import Exclusive, Nested, Same, compile_links, scan
+from sim.links import Exclusive, Nested, Same, check_payouts, compile_links, scan
 from sim.state import allocate
 from sim.types import ASK, BID, NO, OPEN, PX_ONE, YES
 from sim.venues import fee_table, kalshi_fees
@@ -134,7 +134,23 @@ def test_links_to_unknown_or_repeated_markets_are_refused(link, says):
 
 def test_a_relation_that_the_payouts_contradict_is_refused():
     # a third outcome in which neither pays: then YES in both pays nothing
-    pays = np.array([[PX_ONE, 0, 0], [0, PX_ONE, 0]])
-    compile_links([Exclusive((0, 1), exhaustive=False)], 2, pays)
-    with pytest.raises(ValueError, match=r"in outcome 2 its contracts pay 0 dollars, not the 1 that"):
-        compile_links([Exclusive((0, 1))], 2, pays)
+    pays = [[PX_ONE, 0, 0], [0, PX_ONE, 0]]
+    check_payouts([Exclusive((0, 1), exhaustive=False)], [pays])
+    says = (
+        r"link 0, Exclusive.*: promises that YES of market 0 and YES of market 1 pay 1 dollars together, "
+        r"but market 0 may pay 0, market 1 may pay 0: that makes 0"
+    )
+    with pytest.raises(ValueError, match=says):
+        check_payouts([Exclusive((0, 1))], [pays])
+    # nested the wrong way round: NO of the hard one pays, and the easy one need not
+    strikes = [[0, PX_ONE, PX_ONE], [0, 0, PX_ONE]]
+    check_payouts([Nested((1, 0))], [strikes])
+    with pytest.raises(ValueError, match=r"NO of market 0 and YES of market 1 pay 1 dollars .* that makes 0"):
+        check_payouts([Nested((0, 1))], [strikes])
+
+
+def test_markets_that_know_nothing_of_each_other_can_pay_anything_together():
+    event = [PX_ONE, 0]
+    check_payouts([Same(0, 1)], [[event, event]])
+    with pytest.raises(ValueError, match="market 0 may pay 0, market 1 may pay 1: that makes 0"):
+        check_payouts([Same(0, 1)], [[event], [event]])

@@ -18,11 +18,13 @@ from sim import state
 from sim.types import (
     FILL_MODELS,
     REJECT_BOOK_CLEARED,
+    REJECT_CANNOT_CONVERT,
     REJECT_DUPLICATE,
     REJECT_EXPIRED,
     REJECT_IOC_UNFILLED,
     REJECT_NAMES,
     REJECT_NO_QUOTE,
+    REJECT_NOTHING_TO_MERGE,
     REJECT_POST_ONLY_MODE,
     REJECT_VENUE,
 )
@@ -30,10 +32,10 @@ from sim.types import (
 BATCHES = list(product(VENUES, FILL_MODELS, (True, False), (True, False)))  # 32: venue, model, recorded, poor
 ENVS, STEPS = (3, 100) if numba.config.DISABLE_JIT else (8, 200)
 
-# The decoder's, and words of a venue that the engine has no case of.
+# The decoder's, words of a venue that the engine has no case of, and requests: test_portfolio_oracle makes those.
 NOT_THE_ENGINE_S = (
     REJECT_NO_QUOTE, REJECT_POST_ONLY_MODE, REJECT_DUPLICATE, REJECT_IOC_UNFILLED, REJECT_EXPIRED, REJECT_BOOK_CLEARED,
-    REJECT_VENUE,
+    REJECT_VENUE, REJECT_NOTHING_TO_MERGE, REJECT_CANNOT_CONVERT,
 )  # fmt: skip
 
 # A branch that no sequence reaches is a branch that nothing was proved of.

@@ -9,6 +9,7 @@ import pytest
 from by_hand import INTERPRETED
 
 from sim.engine import Engine
+from sim.links import Exclusive, Nested, Same
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import (
     Group,
@@ -80,6 +81,38 @@ def test_payouts_of_the_constructors():
 def test_a_contradictory_portfolio_is_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_a_portfolio_brings_its_links():
+    assert SIX.links == (Exclusive((0, 1, 2)), Same(3, 4))
+    assert (single() + nested(3)).links == (Nested((3, 2, 1)),)  # the hardest first
+    assert complement().links == (Exclusive((0, 1)),)
+    assert exclusive(2, exhaustive=False, neg_risk=True).links == (Exclusive((0, 1), exhaustive=False, nets=True),)
+    assert cross_venue("kalshi", "polymarket", "kalshi").links == (Same(0, 1), Same(0, 2), Same(1, 2))
+    assert raw(((0, 2500, 10_000), (9000, 100, 5000))).links == ()
+    assert Scenario(NEWS, portfolio=SIX).links == SIX.links
+    assert Scenario(NEWS, portfolio=SIX, links=()).links == ()
+
+
+@pytest.mark.parametrize(
+    ("portfolio", "link", "message"),
+    [
+        (SIX, Same(0, 6), r"link 0, Same\(first=0, second=6\): no market 6; the markets are 0 to 5"),
+        # groups are independent: of a set and an event beside it everything may come together
+        (
+            SIX,
+            Same(2, 5),
+            "YES of market 2 and NO of market 5 pay 1 dollars together, but market 2 may pay 0, market 5",
+        ),
+        (exclusive(3, exhaustive=False), Exclusive((0, 1, 2)), "market 2 may pay 0: that makes 0"),
+        (nested(3), Nested((0, 1, 2)), "NO of market 0 and YES of market 1 pay 1 dollars together"),
+        # two states in one group and three in the other: what is beyond a group's states counts for nothing
+        (cross_venue() + exclusive(3), Exclusive((0, 1)), "but market 0 may pay 1, market 1 may pay 1: that makes 0"),
+    ],
+)
+def test_a_link_that_the_payouts_contradict_is_refused(portfolio, link, message):
+    with pytest.raises(ValueError, match=message):
+        Scenario(NEWS, portfolio=portfolio, links=(link,))
 
 
 def test_beliefs_sum_to_one_exactly_and_stay_inside():

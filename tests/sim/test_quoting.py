@@ -134,7 +134,7 @@ def by_python(engine, chosen, params, steps):
         for env in np.flatnonzero(engine.state.account["done"] == 0):
             look(desk_at(engine.world, engine.state, env, env), seen[0])
             book = engine.state.book[env : env + 1]
-            chosen.act(Screen(seen, book, engine.world.px_of, params, memory[env]), orders[env])
+            chosen.act(Screen(seen, book, engine.world.px_of, params, memory[env], engine.world.links), orders[env])
         engine.submit(orders)
         engine.advance_events(1)
         for env in range(engine.num_envs):

@@ -1,0 +1,140 @@
+"""Attempts found in orders and judged by fills, in numbers worked by hand."""
+
+import numpy as np
+import pytest
+
+from evaluation.arbitrage import ATTEMPT, Charged, Orders, arbitrage_report
+from sim.links import Exclusive, Same, compile_links
+from sim.types import ASK, BID, DO_PLACE, FILL, FOK, GTC, INTENT, IOC, NO, SECOND_NS, YES
+from sim.venues import fee_table, kalshi_fees
+
+SAME = compile_links([Same(0, 1)], 2)  # package 0: YES in 0 and NO in 1
+FREE = Charged(fee_table([kalshi_fees(multiplier=0)]), np.zeros(2, np.int64))
+KALSHI = Charged(fee_table([kalshi_fees()]), np.zeros(2, np.int64))
+
+
+def orders_of(steps, *sent, envs=1, markets=2, tif=IOC):
+    """Orders sent a second apart; one is (step, environment, market, side, leg, cents, contracts)."""
+    intents = np.zeros((steps, envs, markets, 2), INTENT)
+    for step, env, market, side, leg, cents, contracts in sent:
+        one = intents[step, env, market, side]
+        one["do"], one["leg"], one["px"], one["qty"], one["tif"] = DO_PLACE, leg, 100 * cents, 100 * contracts, tif
+    return Orders(intents, np.arange(steps * envs).reshape(steps, envs) // envs * SECOND_NS)
+
+
+def journal(*rows):
+    """Fills; one is (seconds, market, leg, contracts signed in YES space, cents, fee in uusd)."""
+    fills = np.zeros(len(rows), FILL)
+    for fill, (second, market, leg, contracts, cents, fee) in zip(fills, rows, strict=True):
+        fill["ns"], fill["market"], fill["leg"] = round(second * SECOND_NS), market, leg
+        fill["qty"], fill["px"], fill["fee_uusd"] = 100 * contracts, 100 * cents, fee
+    return fills, np.zeros(len(rows), np.int64)
+
+
+BOTH = ((0, 0, 0, BID, YES, 40, 10), (0, 0, 1, ASK, NO, 45, 10))
+
+
+def report(orders, rows, charged=FREE, links=SAME):
+    return arbitrage_report(orders, *journal(*rows), links, charged)
+
+
+def test_an_attempt_that_succeeds():
+    # 10 YES at 40 and 10 NO at 55 for 10 dollars: 50 cents; the second leg fills .2 s later and a cent better: 60 cents
+    made = report(orders_of(3, *BOTH), [(0.3, 0, YES, 10, 40, 0), (0.5, 1, NO, -10, 46, 0)])
+    row = dict(zip(ATTEMPT.names, made.attempts[0].item(), strict=True))
+    assert row == {
+        "env": 0, "package": 0, "sent_ns": 0, "qty": 1000, "whole_qty": 1000, "orphan_qty": 0, "unwound_qty": 0,
+        "gap_ns": 200_000_000, "slippage_uusd": -100_000, "quoted_uusd": 500_000, "realised_uusd": 600_000,
+        "unwind_cost_uusd": 0,
+    }  # fmt: skip
+    assert (made.complete_share, made.orphaned_share, made.empty_share, made.mean_gap_s) == (1.0, 0.0, 0.0, 0.2)
+    assert np.isnan(made.unwind_rate)
+
+
+def test_fees_come_off_both_edges():
+    # .07 x 10 x .4 x .6 = .168 and .07 x 10 x .45 x .55 = .17325 -> .1733: .50 - .3413
+    made = report(orders_of(1, *BOTH), [(0.3, 0, YES, 10, 40, 168_000), (0.3, 1, NO, -10, 45, 173_300)], KALSHI)
+    assert made.quoted_uusd == made.realised_uusd == 500_000 - 168_000 - 173_300
+
+
+def test_orphans_and_what_it_costs_to_unwind_them():
+    # 10 YES at 40 (fees .10) but 4 NO at 55: 6 orphans. 5 of them are sold at 38 (fees .05)
+    # realised: 4 - 4 x .40 - .04 - 4 x .55 = .16; unwound: 5 x .40 + .05 - (5 x .38 - .05) = .20
+    rows = [(0.3, 0, YES, 10, 40, 100_000), (0.3, 1, NO, -4, 45, 0), (2.2, 0, YES, -5, 38, 50_000)]
+    made = report(orders_of(3, *BOTH, (2, 0, 0, ASK, YES, 38, 6)), rows)
+    row = made.attempts[0]
+    assert (row["whole_qty"], row["orphan_qty"], row["unwound_qty"]) == (400, 600, 500)
+    assert (row["realised_uusd"], row["unwind_cost_uusd"]) == (160_000, 200_000)
+    assert (made.complete_share, made.orphaned_share, made.unwind_rate) == (0.0, 1.0, 500 / 600)
+
+
+def test_selling_whole_lots_too_is_no_unwinding():
+    # 10 and 4 lots, then all 10 are sold at 38: 6 of them were orphans, at 6 x (.40 - .38)
+    rows = [(0.3, 0, YES, 10, 40, 0), (0.3, 1, NO, -4, 45, 0), (2.2, 0, YES, -10, 38, 0)]
+    row = report(orders_of(3, *BOTH, (2, 0, 0, ASK, YES, 38, 10)), rows).attempts[0]
+    assert (row["unwound_qty"], row["unwind_cost_uusd"]) == (600, 120_000)
+
+
+def test_attempts_end_with_the_next_one():
+    again = tuple((4, *one[1:]) for one in BOTH)
+    rows = [(0.3, 0, YES, 10, 40, 0), (4.3, 0, YES, 10, 40, 0), (4.3, 1, NO, -10, 45, 0)]
+    made = report(orders_of(6, *BOTH, *again), rows)
+    assert made.attempts["whole_qty"].tolist() == [0, 1000]
+    assert made.attempts["orphan_qty"].tolist() == [1000, 0]
+    assert made.attempts["gap_ns"].tolist() == [-1, 0]
+    assert made.complete_share == made.orphaned_share == 0.5
+
+
+def test_an_attempt_that_gets_nothing():
+    made = report(orders_of(2, *BOTH), [])
+    assert (made.empty_share, made.realised_uusd, made.quoted_uusd) == (1.0, 0, 500_000)
+    assert np.isnan(made.mean_gap_s)
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        orders_of(1, BOTH[0]),  # one leg
+        orders_of(1, BOTH[0], (0, 0, 1, ASK, NO, 45, 9)),  # not the same size
+        orders_of(1, BOTH[0], (0, 0, 1, BID, YES, 45, 10)),  # YES in both guarantees nothing
+        orders_of(1, *BOTH, tif=GTC),  # resting
+    ],
+)
+def test_what_is_no_attempt(orders):
+    made = report(orders, [])
+    assert len(made.attempts) == 0 and np.isnan(made.complete_share)
+
+
+def test_environments_are_kept_apart_and_fill_or_kill_counts():
+    orders = orders_of(2, *BOTH, (1, 1, 0, BID, YES, 40, 10), (1, 1, 1, ASK, NO, 45, 10), envs=2, tif=FOK)
+    fills, env = journal((1.3, 0, YES, 10, 40, 0), (1.3, 1, NO, -10, 45, 0))
+    made = arbitrage_report(orders, fills, env + 1, SAME, FREE)
+    assert made.attempts[["env", "whole_qty"]].tolist() == [(0, 0), (1, 1000)]
+
+
+def test_the_larger_of_two_packages_in_one_step_counts():
+    links = compile_links([Same(0, 1), Exclusive((0, 1, 2))], 3)
+    sent = tuple((0, 0, market, ASK, NO, 60, 10) for market in range(3))
+    made = arbitrage_report(
+        orders_of(1, *sent, (0, 0, 0, BID, YES, 30, 10), markets=3), *journal(), links,
+        Charged(FREE.fees, np.zeros(3, np.int64)),
+    )  # fmt: skip
+    assert links.packages["count"][made.attempts["package"]].tolist() == [3]
+    assert made.quoted_uusd == 10 * (2_000_000 - 3 * 400_000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"orders": Orders(np.zeros((1, 1, 2), INTENT), np.zeros((1, 1), np.int64))}, r"shape \(T, N, M, 2\)"),
+        ({"orders": Orders(np.zeros((1, 1, 2, 2), INTENT), np.zeros((2, 1), np.int64))}, r"stamps of shape \(1, 1\)"),
+        ({"fill_env": np.zeros(3, np.int64)}, "FILL rows and their environments"),
+        ({"links": compile_links([Same(0, 5)], 6)}, "name market 5 of 2"),
+        ({"charged": Charged(FREE.fees, np.zeros(3, np.int64))}, "a schedule for each of 2 markets"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, says):
+    given = {"orders": orders_of(1, *BOTH), "fills": np.zeros(0, FILL), "fill_env": np.zeros(0, np.int64),
+             "links": SAME, "charged": FREE, **changes}  # fmt: skip
+    with pytest.raises(ValueError, match=says):
+        arbitrage_report(**given)

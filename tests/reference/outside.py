@@ -1,0 +1,129 @@
+"""What several markets of an environment share: beliefs of groups, and the clock of what comes from outside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from reference.flow import NEVER, PPM, SHOCKS, Flow, low_half, pick
+from reference.market import Market
+from reference.philox import OUTCOME, RESET, SHOCK, below, exponential, uniform
+from sim.types import OPEN, PX_ONE, SECOND_NS, SETTLED
+
+
+class LinkedFlow(Flow):
+    """A synthetic market whose belief is its group's."""
+
+    def __init__(self, market: Market, row: dict, outside: Outside, index: int) -> None:
+        self.outside, self.index = outside, index
+        super().__init__(market, row)
+
+    def first_belief(self) -> int:
+        """The group has one already."""
+        return -1
+
+    def first_shock(self) -> float:
+        """They come on the environment's clock."""
+        return NEVER
+
+    def expected(self) -> int:
+        """The expected payout of YES in ppm, void markets left out."""
+        return self.outside.expected(self.index)
+
+    def outcome(self) -> int:
+        """What a YES pays: one draw for the whole group."""
+        return self.outside.outcome(self.index)
+
+
+class Outside:
+    """Groups of markets: ``pays`` px by group, market and state; the row is that of the first market."""
+
+    def __init__(self, draw: Callable[[int, int, int], tuple], row: dict, pays: list[list[list[int]]]) -> None:
+        self.draw, self.row, self.pays = draw, row, pays
+        self.places = [(group, place) for group, rows in enumerate(pays) for place in range(len(rows))]
+        self.beliefs = [self.first_belief(group, len(rows[0])) for group, rows in enumerate(pays)]
+        self.flows: list[LinkedFlow] = []  # filled in by the portfolio
+        self.rates = [row[f"{name}_rate"] for name in SHOCKS]
+        self.shocks = 1
+        self.next_ns = self.after(self.draw(SHOCK, 0, 0)[0], SECOND_NS)
+
+    def first_belief(self, group: int, states: int) -> list[int]:
+        """Of two states the row's range; of more, all beliefs are equally likely."""
+        if states == 2:
+            low, high = (round(self.row[name] * PPM) for name in ("belief_low", "belief_high"))
+            first = low + below(self.draw(RESET, 2 + group, 0)[0], high - low + 1)
+            return [first, PPM - first]
+        weights = [1 + round(exponential(self.draw(RESET, 2 + group, state)[0]) * 2**26) for state in range(states)]
+        belief = [weight * PPM // sum(weights) for weight in weights]
+        belief[0] += PPM - sum(belief)
+        return belief
+
+    def after(self, word: int, now: int) -> float:
+        """When something next comes from outside: every group has a stream of its own, and here they are one."""
+        if sum(self.rates) == 0:
+            return NEVER
+        return now + 1 + math.floor(exponential(word) * (SECOND_NS / sum(self.rates) / len(self.pays)))
+
+    def expected(self, market: int) -> int:
+        """A market's expected payout in ppm."""
+        group, place = self.places[market]
+        shares = zip(self.pays[group][place], self.beliefs[group], strict=True)
+        return sum(px * share for px, share in shares) // PX_ONE
+
+    def open_flows(self, group: int) -> list[LinkedFlow]:
+        """Markets of a group that have not settled."""
+        return [flow for flow in self.flows if self.places[flow.index][0] == group and flow.market.status != SETTLED]
+
+    def settled(self, market: int) -> None:
+        """Its group may know its state now; when nothing is left to strike, the clock stops."""
+        for flow in self.open_flows(self.places[market][0]):
+            flow.worth()
+        if all(flow.market.status == SETTLED for flow in self.flows):
+            self.next_ns = NEVER
+
+    def happen(self, now: int) -> None:
+        """News of a group, or the same to all its markets."""
+        wait, kind, place, size = self.draw(SHOCK, self.shocks, 0)
+        self.shocks += 1
+        self.next_ns = self.after(wait, now)
+        group, name = below(place, len(self.pays)), pick(kind, SHOCKS, self.rates)
+        if name == "news":
+            if self.open_flows(group):
+                self.news(group, place, size)
+            return
+        for flow in self.open_flows(group):
+            if flow.market.status == OPEN:
+                flow.market.seen[f"several: {name}"] += 1
+                flow.strike(name, size, now)
+
+    def news(self, group: int, place: int, size: int) -> None:
+        """Mass moves between two states, either way by the same amount."""
+        belief = self.beliefs[group]
+        states = len(belief)
+        pair = below(size, states * (states - 1))
+        one, other = divmod(pair, states - 1)
+        other += other >= one
+        low, high = sorted((one, other))
+        mass = belief[low] + belief[high]
+        if mass:
+            part = self.row["news_large" if low_half(size, self.row["news_large_share"]) else "news_size"]
+            jump = round(part * PPM) * 4 * belief[low] // mass * belief[high] // PPM
+            belief[low] += jump if place % 2 else -jump
+            belief[high] -= jump if place % 2 else -jump
+        for flow in self.open_flows(group):
+            flow.market.seen["several: news"] += 1
+            flow.worth()
+
+    def outcome(self, market: int) -> int:
+        """What YES of a market pays; the state is drawn once, by the belief."""
+        group, place = self.places[market]
+        first, second, _, _ = self.draw(OUTCOME, group, 0)
+        if uniform(second) * PPM < round(self.row["void_share"] * PPM):
+            return (round(self.row["void_payout"] * PPM) + 50) // 100
+        if self.row["scalar"]:
+            return (self.expected(market) + 50) // 100
+        belief = self.beliefs[group]
+        height = uniform(first) * PPM
+        drawn = next((state for state in range(len(belief)) if height < sum(belief[: state + 1])), len(belief) - 1)
+        self.beliefs[group] = [PPM * (state == drawn) for state in range(len(belief))]
+        return self.pays[group][place][drawn]
