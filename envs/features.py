@@ -15,7 +15,7 @@ from sim import scales as s
 from sim.activity import ANSWER_NS, BUCKET_S, NEAR_PX
 from sim.types import SECOND_NS
 
-VERSION = 2
+VERSION = 3
 ANCHOR_REACH_PX = 1000  # farther than this from an anchor the size resting there does not count
 FAIR_STALE_S = 30.0  # a source of the fair value older than this does not count
 FAIR_OUTLIER = 0.1  # dollars from the middle source from which on one does not count
@@ -93,13 +93,14 @@ def _anchors() -> list[Feature]:
         ),
         Feature("anchor_time", "anchors", f"share of the time that the mid was that near, half-life {_SLOW}"),
         Feature(
-            "anchor_size", "anchors", "share of the resting size that rests within 1 cent of the nearest anchor; "
+            "anchor_size", "anchors", "of the size resting within 3 cents of the nearest anchor the share at it; "
             f"0 = the mid is farther than {ANCHOR_REACH_PX / 100:g} cents from it",
         ),
         Feature(
             "anchor_break", "anchors",
             f"soft(mid - its mean over {_MIDDLE}, {_MOVE}), + = away from the nearest anchor", -1.0,
         ),
+        Feature("anchor_wall", "anchors", f"mean of `anchor_size` over the looks of an agent, half-life {_SLOW}"),
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from envs.features import ANCHOR_REACH_PX, FAIR_FLOOR
-from sim.activity import BUCKET_S, FAST, SLOW, SLOW_BUCKETS, anchor_px
+from sim.activity import BUCKET_S, FAST, SLOW, SLOW_BUCKETS, anchor_px, look_at_anchor
 from sim.kernel import hot
 from sim.scales import (
     ANCHOR_HALF,
@@ -59,14 +59,17 @@ def write_flows(activity, num, den, at):
 
 
 @hot
-def _near_size(book, level_of, anchor):
-    """Lots resting within a cent of an anchor, on either side."""
-    total = 0
-    for px in (anchor - _CENT_PX, anchor, anchor + _CENT_PX):
-        level = level_of[px]
+def _anchor_share(book, level_of, anchor):
+    """Of the lots resting within three cents of an anchor, on either side, the share that rests at it."""
+    at, around = 0, 0
+    for cents in range(-3, 4):
+        level = level_of[anchor + cents * _CENT_PX]
         if level >= 0:
-            total += book[BID, level] + book[ASK, level]
-    return total
+            size = book[BID, level] + book[ASK, level]
+            around += size
+            if cents == 0:
+                at = size
+    return at / around if around > 0 else 0.0
 
 
 @hot
@@ -87,11 +90,15 @@ def write_anchors(activity, market, book, level_of, spread, quoted, num, den, at
     _ratio(num, den, at + 4, activity["near_volume"], activity["volume"])
     num[at + 5] = activity["near_time"]
     den[at + 5] = 1.0
-    resting = market["bid_total_qty"] + market["ask_total_qty"]
     # far from an anchor its levels are not looked at: they are not in the cache either
-    _ratio(num, den, at + 6, _near_size(book, level_of, anchor) if abs(away) <= _REACH_PX2 else 0, resting)
+    share = _anchor_share(book, level_of, anchor) if abs(away) <= _REACH_PX2 else 0.0
+    look_at_anchor(activity, share)
+    num[at + 6] = share
+    den[at + 6] = 1.0
     drift = mid2 - activity["mid2_mean"]
     _soft(num, den, at + 7, drift if away >= 0 else -drift, _MOVE_PX2)
+    num[at + 8] = activity["anchor_size"]
+    den[at + 8] = 1.0
 
 
 @hot

@@ -58,6 +58,8 @@ ACTIVITY = np.dtype(
         ("spread", "<f8"),  # mean of a two-sided book's spread, slow, px
         ("depth", "<f8"),  # mean of the size resting on both sides, slow, lots
         ("near_time", "<f8"),  # share of the time near an anchor, slow
+        ("anchor_size", "<f8"),  # mean share of the size around an anchor that rests at it, slow, as it was looked at
+        ("anchor_bucket", "<i8"),  # of that look
         ("after_spread", "<f8"),  # mean spread and depth within ANSWER_NS after our trades, middle
         ("after_depth", "<f8"),
         ("response_ns", "<f8"),  # mean time from our trade to the next change of the book; -1 = not known
@@ -112,6 +114,8 @@ def forget(activity):
     activity["spread"] = 0.0
     activity["depth"] = 0.0
     activity["near_time"] = 0.0
+    activity["anchor_size"] = 0.0
+    activity["anchor_bucket"] = _NEVER
     activity["after_spread"] = 0.0
     activity["after_depth"] = 0.0
     activity["response_ns"] = -1.0
@@ -195,6 +199,14 @@ def fade_until(market, px_of, now):
     """Let everything fade up to ``now``: before a look, and before anything changes the book."""
     if now >> BUCKET_BITS > market["activity"]["bucket"]:
         _roll(market, px_of, now >> BUCKET_BITS)
+
+
+@hot
+def look_at_anchor(activity, share):
+    """``share`` stands since the last look: books are wide, so only who looks reads this part of them."""
+    slow = _FADING[min(activity["bucket"] - activity["anchor_bucket"], _LAST)]
+    activity["anchor_bucket"] = activity["bucket"]
+    activity["anchor_size"] += (1.0 - slow) * (share - activity["anchor_size"])
 
 
 @hot

@@ -11,15 +11,15 @@ from envs.features import FEATURES, GROUPS, feature_page, make_schema
 def test_52_features_and_34_in_groups_of_their_own():
     sizes = {group: sum(f.group == group for f in FEATURES) for group in GROUPS}
     assert sizes == {
-        "book": 25, "time": 6, "portfolio": 11, "orders": 10, "signal": 4, "flow": 3, "anchors": 8, "liquidity": 7,
+        "book": 25, "time": 6, "portfolio": 11, "orders": 10, "signal": 4, "flow": 3, "anchors": 9, "liquidity": 7,
         "links": 5, "opponents": 3, "fair": 4,
     }  # fmt: skip
     assert sum(sizes[name] for name in ("book", "time", "portfolio", "orders")) == 52
-    assert len({f.name for f in FEATURES}) == 86
+    assert len({f.name for f in FEATURES}) == 87
 
 
 def test_groups_are_contiguous_and_their_order_does_not_matter():
-    assert make_schema().columns == (0, 25, 31, 42, 52, 56, 59, 67, 74, 79, 82)
+    assert make_schema().columns == (0, 25, 31, 42, 52, 56, 59, 68, 75, 80, 83)
     assert make_schema(("orders", "book")) == make_schema(("book", "orders"))
     assert make_schema(("time", "orders")).columns == (-1, 0, -1, 6, *[-1] * 7)
     assert make_schema(("signal",)).names == ["signal_live", "signal_edge", "signal_error", "signal_age"]
@@ -29,7 +29,7 @@ def test_the_digest_tells_schemas_apart():
     digests = {make_schema(GROUPS[:n]).digest for n in range(1, len(GROUPS) + 1)}
     assert len(digests) == len(GROUPS)
     # a change of any name, formula or range changes it: such a change needs a line in CHANGELOG.md
-    assert make_schema().digest.startswith("291a405bdff8")
+    assert make_schema().digest.startswith("ebb26b5ad6ec")
 
 
 @pytest.mark.parametrize("groups", [(), ("book", "books"), ("book", "book"), "book"])

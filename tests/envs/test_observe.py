@@ -252,3 +252,21 @@ def test_the_kernel_is_compiled_once():
     watcher.observe()
     watcher.observe(np.array([True, False, True, False]))
     assert len(getattr(observe, "signatures", [0])) == 1
+
+
+def test_a_wall_at_an_anchor_is_seen_and_remembered():
+    state = empty_state()
+    quote(state, 0, bids={47: 5, 48: 10}, asks={50: 30, 52: 15, 54: 500})
+    watcher = Watcher(state)
+    seen = watcher.look()
+    # 30 at 50 cents, 60 from 47 to 53; the 500 at 54 lie farther
+    assert seen["anchor_size"] == pytest.approx(0.5)
+    assert seen["anchor_wall"] == pytest.approx(0.5)  # the first look is all that is known
+    state.book[0, ASK, 49] = 10 * 100  # 10 of 40
+    state.account["now_ns"] += 64 << 29  # a slow half-life: half of what was known has faded
+    seen = watcher.look()
+    assert seen["anchor_size"] == pytest.approx(0.25)
+    assert seen["anchor_wall"] == pytest.approx(0.5 + 0.5 * (0.25 - 0.5))
+    assert watcher.look()["anchor_wall"] == pytest.approx(0.375)  # looking twice adds nothing
+    state.market["mid2_px"] = 2 * 6100  # eleven cents away
+    assert watcher.look()["anchor_size"] == 0.0

@@ -34,7 +34,7 @@ def play(env, steps, seed=0, act=None):
 def test_make_vec_in_five_lines():
     env = gym.make_vec("shadowbook/Directional-v0", num_envs=8)
     obs, _ = env.reset(seed=0)
-    assert obs.shape == (8, 86)
+    assert obs.shape == (8, 87)
     assert obs.dtype == np.float32
     obs, *_ = env.step(env.action_space.sample())
     assert obs in env.observation_space
