@@ -266,3 +266,8 @@ def test_render_draws_book_orders_and_account():
     assert "forecast" in quoting
     assert "equity $10,000.00" in idle
     assert idle.startswith("step 1  1.0 s played  5.5 s to the close  open\n")
+
+
+def test_an_environment_takes_less_than_8_kib():
+    """Everything that grows with the batch, 86 features and a one-cent ladder included."""
+    assert TradingVectorEnv(16, scenario=synthetic()).bytes_per_env < 8192
