@@ -69,7 +69,7 @@ FIELDS: dict[str, Field] = {
     "resilience_s": Field(5.0, 0.01, 3600.0, "s", "time in which a widening falls to 1/e"),
     "pull": Field(0.0, 0.0, 1.0, "1", "share of the new touch that the makers pull after a taker of others"),
     # the takers
-    "noise_rate": Field(1.5, 0.0, 1000.0, "1/s", "arrivals of takers who know nothing"),
+    "noise_rate": Field(1.3, 0.0, 1000.0, "1/s", "arrivals of takers who know nothing"),
     "noise_size": Field(20.0, 0.01, 1e5, "contracts", "mean size of their orders"),
     "informed_rate": Field(0.3, 0.0, 1000.0, "1/s", "arrivals of takers who know the belief"),
     "informed_size": Field(60.0, 0.01, 1e5, "contracts", "mean size of their orders"),

@@ -46,21 +46,10 @@ def test_a_quoter_earns_no_more_than_the_half_spread_and_less_with_informed_flow
     assert result["earned_without"]["low"] > 0.0  # he does earn
 
 
-@pytest.fixture(scope="module")
-def rates():
-    return fill_rates(num_envs=512, rounds=20, seed=0)
-
-
 @slow_interpreted
-def test_takers_of_the_default_row_are_filled_as_often_as_wanted(rates):
-    low, high = rates["taker_range"]
-    assert low <= rates["taker_filled_share"] <= high, rates
-
-
-@slow_interpreted
-@pytest.mark.xfail(reason="the model fitted on KXBTC15M fills 51 % of the contracts that join; wanted: 40 to 50 %")
-def test_joiners_of_the_default_row_are_filled_as_often_as_wanted(rates):
-    assert rates["holds"], rates
+def test_fill_rates_of_the_default_row():
+    result = fill_rates(num_envs=512, rounds=20, seed=0)
+    assert result["holds"], result
 
 
 @slow_interpreted
