@@ -92,6 +92,7 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks env
 	$(RUN) -m benchmarks replay
+	$(RUN) -m benchmarks scale
 	$(RUN) -m benchmarks train
 
 docs: $(DEV) ## rewrite the generated pages, then check links and run the examples

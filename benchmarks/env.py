@@ -1,4 +1,4 @@
-"""Environment steps a second: synthetic market, 1,024 environments, random actions from the table, all features."""
+"""Environment steps a second: synthetic market with impact and opponents, random actions, all features."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from tqdm import tqdm
 
 from benchmarks.machine import describe, print_result
 from envs.vector import TradingVectorEnv
+from sim.scenarios import Place, Scenario
+from sim.scenarios.row import benchmark_rows
 
 
-def measure(num_envs: int, seconds: float, seed: int = 0) -> dict:
+def measure(num_envs: int, seconds: float, seed: int = 0, markets: int = 1) -> dict:
     """Best of the rounds that fit into ``seconds``; a round is 300 steps, one whole episode, resets included."""
-    env = TradingVectorEnv(num_envs, seed=seed)
+    scenario = Scenario(benchmark_rows(), (Place(),) * markets)
+    env = TradingVectorEnv(num_envs, scenario=scenario, seed=seed)
     env.reset(seed=seed)
-    rows = env.single_action_space.n
-    actions = np.random.default_rng(seed).integers(0, rows, (300, num_envs))
+    shape = (300, num_envs) if markets == 1 else (300, num_envs, markets)
+    actions = np.random.default_rng(seed).integers(0, len(env.table.listed), shape)
     account = env.engine.state.account
     env.step(actions[0])
     rates, events, steps = [], 0, 0
@@ -38,7 +41,8 @@ def measure(num_envs: int, seconds: float, seed: int = 0) -> dict:
         "benchmark": "env",
         "steps_per_s": round(max(rates)),
         "median_steps_per_s": round(float(np.median(rates))),
-        "features": len(env.spec_sheet["observation"]),
+        "features": len(env.schema.features),
+        "markets": markets,
         "events_per_step": round(events / steps, 2),
         "num_envs": num_envs,
         "bytes_per_env": env.bytes_per_env,
@@ -50,7 +54,8 @@ def main(arguments: list[str]) -> int:
     """Command line of ``python -m benchmarks env``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks env", description=__doc__)
     parser.add_argument("--num-envs", type=int, default=1024)
+    parser.add_argument("--markets", type=int, default=1, help="of an environment (default 1)")
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args(arguments)
-    print_result({**measure(options.num_envs, options.seconds), **describe()})
+    print_result({**measure(options.num_envs, options.seconds, markets=options.markets), **describe()})
     return 0
