@@ -9,9 +9,10 @@ from gymnasium.vector import AutoresetMode
 
 from configs.schema import Config, DirectionalConfig, EvaluationConfig, MixConfig, ReplayConfig, SyntheticConfig
 from configs.tapes import split_tapes
-from curricula.phase import draw
+from curricula.phase import Phase, draw
 from envs.vector import TradingVectorEnv
 from sim.scenarios import Scenario, mix, replay, synthetic
+from sim.scenarios.tables import load_table, rows_of
 
 
 class Trial(NamedTuple):
@@ -26,13 +27,22 @@ class Trial(NamedTuple):
 def training_scenario(config: Config) -> Scenario:
     """Where training episodes come from: rows drawn with the run's seed, and of recorded markets the earlier ones."""
     wanted = config.scenario
-    rows = draw(wanted.rows, config.curriculum, wanted.row_count, config.seed)
     if isinstance(wanted, SyntheticConfig):
-        return synthetic(rows, venue=wanted.venue)
+        return _generated(wanted, config.curriculum, config.seed)
+    rows = draw(wanted.rows, config.curriculum, wanted.row_count, config.seed)
     assert isinstance(wanted, ReplayConfig)  # the schema knows no fourth kind
     train = split_tapes(wanted.tapes, wanted.held_out).train
     share = wanted.replay_share if isinstance(wanted, MixConfig) else 1.0
     return mix(train, rows, replay_share=share)
+
+
+def _generated(wanted: SyntheticConfig, curriculum: Phase | None, seed: int) -> Scenario:
+    """Synthetic markets from a scenario table, or from ranges alone."""
+    if wanted.table is None:
+        return synthetic(draw(wanted.rows, curriculum, wanted.row_count, seed), venue=wanted.venue)
+    table = load_table(wanted.table)
+    rows = draw(wanted.rows, curriculum, wanted.row_count, seed, rows_of(table))
+    return Scenario(rows, places=(table.place,))
 
 
 def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
@@ -43,10 +53,10 @@ def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
     if evaluation.seed == config.seed:
         raise ValueError(f"evaluation.seed = {evaluation.seed} is the seed the run was trained with: use another one")
     wanted = config.scenario
-    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed)
     if isinstance(wanted, SyntheticConfig):
         count = evaluation.synthetic_episodes
-        return Trial("unseen synthetic episodes", synthetic(rows, venue=wanted.venue), count, min(count, 64))
+        return Trial("unseen synthetic episodes", _generated(wanted, None, evaluation.seed), count, min(count, 64))
+    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed)
     assert isinstance(wanted, ReplayConfig)
     split = split_tapes(wanted.tapes, wanted.held_out)
     title, tapes = ("held-out markets", split.held_out) if split.held_out else ("the training markets", split.train)

@@ -43,12 +43,15 @@ def ranges_of(rows: RowRanges) -> dict[str, float | tuple[float, float]]:
     return ranges
 
 
-def draw(rows: RowRanges, phase: Phase | None, count: int, seed: int) -> np.ndarray:
-    """``(count,)`` ROW array drawn from the scenario's ranges, with the phase's in their place where it has some."""
+def draw(rows: RowRanges, phase: Phase | None, count: int, seed: int, base: np.ndarray | None = None) -> np.ndarray:
+    """``(count,)`` ROW array drawn from the scenario's ranges, with the phase's in their place where it has some.
+
+    Fields that neither names are those of ``base``, ``(R,)`` ROW that are taken in turn, or their defaults.
+    """
     ranges: Mapping[str, float | tuple[float, float]] = ranges_of(rows)
     if phase is not None:
         ranges = {**ranges, **ranges_of(phase.rows)}
-    return draw_rows(count, ranges, seed)
+    return draw_rows(count, ranges, seed, base)
 
 
 def _is_range(value: object) -> bool:

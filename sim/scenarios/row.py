@@ -56,6 +56,7 @@ FIELDS: dict[str, Field] = {
     "touch_share": Field(0.0, 0.0, 1.0, "1", "share of limit orders and cancels that come to the makers' own price"),
     "depth_touch": Field(1.0, 0.01, 100.0, "1", "size of a new level at the makers' price, in units of `depth`"),
     "depth_slope": Field(0.0, 0.0, 10.0, "1/tick", "growth of a new level's size with each tick behind, of `depth`"),
+    "depth_decay": Field(0.0, 0.0, 5.0, "1/tick", "a new level's size falls to exp(-this) with each tick behind"),
     "presence": Field(1.0, 0.05, 1.0, "1", "chance that the makers refill an empty level when they reprice"),
     "anchor_strength": Field(0.0, 0.0, 1.0, "1", "pull of 25, 50 and 75 cents on the makers' estimate"),
     "anchor_width": Field(0.03, 0.001, 0.1, "probability", "how far an anchor reaches"),
@@ -222,10 +223,13 @@ def _check_venue_side(rows: np.ndarray) -> None:
             )
 
 
-def draw_rows(count: int, ranges: Mapping[str, float | tuple[float, float]], seed: int) -> np.ndarray:
+def draw_rows(
+    count: int, ranges: Mapping[str, float | tuple[float, float]], seed: int, base: np.ndarray | None = None
+) -> np.ndarray:
     """``(count,)`` rows, each field of ``ranges`` fixed or drawn uniformly from its (low, high), checked.
 
-    Seed 0 is a seed. The draw of a field depends on the seed and on the field's name, not on the other fields.
+    The other fields are those of ``base``, ``(R,)`` ROW that are taken in turn, or their defaults. Seed 0 is a seed.
+    The draw of a field depends on the seed and on the field's name, not on the other fields.
     """
     values: dict[str, float | np.ndarray] = {}
     for name, wanted in ranges.items():
@@ -238,4 +242,10 @@ def draw_rows(count: int, ranges: Mapping[str, float | tuple[float, float]], see
         index = list(FIELDS).index(name)
         uniform = np.random.Generator(np.random.Philox(key=[seed, index])).random(count)
         values[name] = low + (high - low) * uniform
-    return make_rows(count, **values)
+    if base is None:
+        return make_rows(count, **values)
+    rows = np.resize(base, count)
+    for name, value in values.items():
+        rows[name] = value
+    check_rows(rows)
+    return rows

@@ -201,7 +201,8 @@ class Flow(Opponents):
     def new_depth(self, mixed: int, px: int, steps: int, now: int) -> int:
         """Size of a level that the makers quote anew."""
         row = self.row
-        mean = row["depth"] * 100 * (row["depth_touch"] if steps == 0 else 1 + row["depth_slope"] * steps)
+        behind = (1 + row["depth_slope"] * steps) * math.exp(-row["depth_decay"] * steps)
+        mean = row["depth"] * 100 * (row["depth_touch"] if steps == 0 else behind)
         if px in (2500, 5000, 7500):
             mean *= 1 + row["anchor_depth"]
         if now < self.cascade_until_ns:

@@ -1,0 +1,181 @@
+"""``python -m sim.scenarios.calibrate DATA --kind KIND --out TABLE``: fit a scenario table to recorded markets.
+
+The method of simulated moments: sessions are drawn from the table's rows, written down as events
+(:mod:`sim.scenarios.record`), reduced to the same facts as the recording, and compared with its fitted days only. The
+reported days of :mod:`sim.scenarios.splits` are never looked at. What is minimised is the mean over facts of
+``u^2 / (1 + u^2)``, ``u`` the distance in units of 1.5 yardsticks: a fact that the model cannot show costs at most 1,
+and does not pull the others away.
+
+The first rows are made by hand (:mod:`sim.scenarios.starts`). Then one row at a time, and the fields that all rows
+share, are searched by CMA-ES, everything else standing still; random numbers are the same in every trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import optuna
+from rich.console import Console
+from tqdm import tqdm
+
+from sim.scenarios.distance import FACTOR, Yardstick, distance
+from sim.scenarios.facts import Fact
+from sim.scenarios.recordings import Recording, facts_of_pieces, load
+from sim.scenarios.sessions import Sessions
+from sim.scenarios.splits import SETS
+from sim.scenarios.starts import Knob, bounds_of, first_table, knobs_for
+from sim.scenarios.tables import SUFFIX, ScenarioTable, TableRow, Value, load_table, save_table
+
+LEAST_YARDSTICK = 0.05  # two days that agree by chance must not outweigh everything
+OTHER_YARDSTICK = 0.3  # where the fitted days are only one part
+UNKNOWN = 3.0  # u of a fact that the recording shows and the synthetic market does not
+ROUNDS = 2  # times that every row is searched
+_STEP = 0.15  # first standard deviation of the search, of the range
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Target:
+    """The facts of a recording's fitted days, and what a distance from them costs."""
+
+    def __init__(self, recording: Recording) -> None:
+        pieces = recording.only("fit")
+        self.name = recording.name
+        self.facts = facts_of_pieces(recording.name, pieces)
+        parts = [
+            facts_of_pieces(recording.name, [piece for piece in pieces if piece.part == part])
+            for part in dict.fromkeys(piece.part for piece in pieces)
+        ]
+        self.measures = early_yardsticks(self.facts, parts)
+
+    def cost(self, facts: Mapping[str, Fact]) -> float:
+        """Mean over the recording's known facts of u^2 / (1 + u^2)."""
+        costs = []
+        for name, measure in self.measures.items():
+            between = distance(self.facts[name], facts[name])
+            u = UNKNOWN if np.isnan(between) else between / (FACTOR * measure.distance)
+            costs.append(u * u / (1.0 + u * u))
+        return float(np.mean(costs))
+
+
+def early_yardsticks(whole: Mapping[str, Fact], parts: Sequence[Mapping[str, Fact]]) -> dict[str, Yardstick]:
+    """Yardsticks between ``parts`` of the fitted days, for each fact that the ``whole`` of them knows."""
+    found = {}
+    for name, fact in whole.items():
+        if not fact.known:
+            continue
+        between = [distance(one[name], other[name]) for one, other in combinations(parts, 2)]
+        known = [value for value in between if not np.isnan(value)]
+        middle = max(LEAST_YARDSTICK, float(np.median(known))) if known else OTHER_YARDSTICK
+        found[name] = Yardstick(middle, len(known))
+    return found
+
+
+def calibrate(recording: Recording, *, trials: int, seed: int = 0, start: ScenarioTable | None = None) -> ScenarioTable:
+    """A table fitted to the fitted days of ``recording``.
+
+    Args:
+        recording: of ``sim.scenarios.recordings.load``.
+        trials: sets of sessions that are recorded and compared, over all rows and rounds; 0 = the rows made by hand.
+        seed: of the search and of the sessions.
+        start: a table to go on from; default: rows made by hand.
+
+    Raises ValueError where the fitted days show too little, or for trials below 0.
+    """
+    if trials < 0:
+        raise ValueError(f"calibrate: trials = {trials}; expected 0 or more")
+    target = Target(recording)
+    table = start or first_table(recording.name, target.facts)
+    if not trials:
+        return table
+    sessions = Sessions(table, seed)
+    knobs = knobs_for(recording.name)
+    blocks = [[(index, knob) for knob in knobs if not knob.shared] for index in range(len(sessions.table.rows))]
+    blocks.append([(-1, knob) for knob in knobs if knob.shared])
+    blocks = [block for block in blocks if block] * ROUNDS
+    best = target.cost(sessions.facts({}))
+    with tqdm(total=trials, desc=recording.name, unit="trial", disable=None) as bar:
+        for number, block in enumerate(blocks):
+            count = trials // len(blocks) + (number < trials % len(blocks))
+            best = _search(target, sessions, block, count, seed + number, best, bar)
+    return sessions.table
+
+
+def _search(
+    target: Target, sessions: Sessions, block: Sequence[tuple[int, Knob]], count: int, seed: int, best: float, bar: tqdm
+) -> float:
+    """Turn the knobs of a block ``count`` times and keep the best; returns its cost."""
+    if not count:
+        return best
+    rows = sessions.table.rows
+    begin = {knob.field: rows[max(index, 0)].values[knob.field].value for index, knob in block}
+    ranges = {knob.field: (*bounds_of(knob, begin[knob.field]), not knob.linear) for _, knob in block}
+    ranges = {name: wanted for name, wanted in ranges.items() if wanted[0] < wanted[1] and wanted[0] + wanted[2] > 0}
+    where = range(len(rows)) if block[0][0] < 0 else (block[0][0],)
+
+    def changed(values: Mapping[str, float]) -> dict[int, TableRow]:
+        return {index: _turned(rows[index], values) for index in where}
+
+    def trial(asked: optuna.Trial) -> float:
+        values = {name: asked.suggest_float(name, low, high, log=log) for name, (low, high, log) in ranges.items()}
+        cost = target.cost(sessions.facts(changed(values)))
+        bar.update()
+        bar.set_postfix(cost=f"{min(best, cost):.4f}", refresh=False)
+        return cost
+
+    study = optuna.create_study(sampler=_sampler({name: begin[name] for name in ranges}, seed))
+    study.enqueue_trial({name: float(np.clip(begin[name], *ranges[name][:2])) for name in ranges})
+    study.optimize(trial, n_trials=count)
+    if study.best_value < best:
+        sessions.keep(changed({name: float(f"{value:.5g}") for name, value in study.best_params.items()}))
+        return study.best_value
+    return best
+
+
+def _sampler(begin: dict[str, float], seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that it is new
+        return optuna.samplers.CmaEsSampler(x0=begin, sigma0=_STEP, seed=seed, warn_independent_sampling=False)
+
+
+def _turned(row: TableRow, values: Mapping[str, float]) -> TableRow:
+    return row._replace(values={**row.values, **{name: Value(value, "fitted") for name, value in values.items()}})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fit and write a table; returns the exit status: 0 done, 1 bad data or a file that is there."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.out.suffix != SUFFIX:
+            raise ValueError(f"{options.out}: expected a file name ending in {SUFFIX}")
+        if options.out.exists() and not options.overwrite:
+            raise FileExistsError(f"{options.out} exists: name another file, or say --overwrite")
+        start = load_table(options.start) if options.start else None
+        table = calibrate(load(options.kind, options.data), trials=options.trials, seed=options.seed, start=start)
+        save_table(table, options.out, overwrite=options.overwrite)
+    except (ValueError, FileExistsError) as error:  # TapeError is a ValueError
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sim.scenarios.calibrate", description=__doc__)
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder of recordings")
+    parser.add_argument("--kind", required=True, choices=tuple(SETS), help="the recorded market to fit to")
+    parser.add_argument("--out", required=True, metavar="TABLE", type=Path, help=f"table to write, ending in {SUFFIX}")
+    parser.add_argument("--trials", type=int, default=1000, help="budget: sessions recorded and compared; default 1000")
+    parser.add_argument("--seed", type=int, default=0, help="of the search and of the sessions; default 0")
+    parser.add_argument("--start", metavar="TABLE", help="go on from this table; default: rows made by hand")
+    parser.add_argument("--overwrite", action="store_true", help="write over a table that is there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
