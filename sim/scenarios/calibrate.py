@@ -7,15 +7,17 @@ reported days of :mod:`sim.scenarios.splits` are never looked at. What is minimi
 and does not pull the others away.
 
 The first rows are made by hand (:mod:`sim.scenarios.starts`). Then one row at a time, and the fields that all rows
-share, are searched by CMA-ES, everything else standing still; random numbers are the same in every trial.
+share, are improved while everything else stands still: by a damped least-squares step (:mod:`sim.scenarios.descent`),
+and by CMA-ES around its end. Sessions have the same seeds in every trial.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -24,6 +26,7 @@ import optuna
 from rich.console import Console
 from tqdm import tqdm
 
+from sim.scenarios.descent import DAMPINGS, Range, residuals, step, weights
 from sim.scenarios.distance import FACTOR, Yardstick, distance
 from sim.scenarios.facts import Fact
 from sim.scenarios.recordings import Recording, facts_of_pieces, load
@@ -35,8 +38,8 @@ from sim.scenarios.tables import SUFFIX, ScenarioTable, TableRow, Value, load_ta
 LEAST_YARDSTICK = 0.05  # two days that agree by chance must not outweigh everything
 OTHER_YARDSTICK = 0.3  # where the fitted days are only one part
 UNKNOWN = 3.0  # u of a fact that the recording shows and the synthetic market does not
-ROUNDS = 2  # times that every row is searched
-_STEP = 0.15  # first standard deviation of the search, of the range
+ROUNDS = 3  # times that every row is searched
+_STEP = 0.08  # first standard deviation of the search, of the range
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -99,43 +102,63 @@ def calibrate(recording: Recording, *, trials: int, seed: int = 0, start: Scenar
     blocks = [[(index, knob) for knob in knobs if not knob.shared] for index in range(len(sessions.table.rows))]
     blocks.append([(-1, knob) for knob in knobs if knob.shared])
     blocks = [block for block in blocks if block] * ROUNDS
-    best = target.cost(sessions.facts({}))
     with tqdm(total=trials, desc=recording.name, unit="trial", disable=None) as bar:
         for number, block in enumerate(blocks):
             count = trials // len(blocks) + (number < trials % len(blocks))
-            best = _search(target, sessions, block, count, seed + number, best, bar)
+            _search(target, sessions, block, count, seed + number, bar)
     return sessions.table
 
 
 def _search(
-    target: Target, sessions: Sessions, block: Sequence[tuple[int, Knob]], count: int, seed: int, best: float, bar: tqdm
-) -> float:
-    """Turn the knobs of a block ``count`` times and keep the best; returns its cost."""
-    if not count:
-        return best
+    target: Target, sessions: Sessions, block: Sequence[tuple[int, Knob]], count: int, seed: int, bar: tqdm
+) -> None:
+    """Turn the knobs of a block ``count`` times and keep the best."""
     rows = sessions.table.rows
-    begin = {knob.field: rows[max(index, 0)].values[knob.field].value for index, knob in block}
-    ranges = {knob.field: (*bounds_of(knob, begin[knob.field]), not knob.linear) for _, knob in block}
-    ranges = {name: wanted for name, wanted in ranges.items() if wanted[0] < wanted[1] and wanted[0] + wanted[2] > 0}
+    values = rows[max(block[0][0], 0)].values
+    ranges = {knob.field: Range(*bounds_of(knob, values[knob.field].value), not knob.linear) for _, knob in block}
+    ranges = {
+        name: wanted for name, wanted in ranges.items() if wanted.low < wanted.high and wanted.low + 1 > wanted.log
+    }
     where = range(len(rows)) if block[0][0] < 0 else (block[0][0],)
+    begin = {name: values[name].value for name in ranges}
 
-    def changed(values: Mapping[str, float]) -> dict[int, TableRow]:
-        return {index: _turned(rows[index], values) for index in where}
+    def changed(point: Mapping[str, float]) -> dict[int, TableRow]:
+        return {index: _turned(rows[index], point) for index in where}
+
+    def moments(point: Mapping[str, float]) -> tuple[float, np.ndarray]:
+        facts = sessions.facts(changed(point))
+        bar.update()
+        return target.cost(facts), residuals(target.facts, facts, target.measures)
+
+    best = (math.inf, begin)
+    least = len(ranges) + 1 + len(DAMPINGS)
+    if count >= least:
+        best = step(begin, ranges, moments, weights(target.facts, sessions.facts({}), target.measures))
+        count -= least
+    if count:
+        best = min(
+            best, _evolve(best[1], ranges, lambda point: moments(point)[0], count, seed), key=lambda pair: pair[0]
+        )
+    bar.set_postfix(cost=f"{best[0]:.4f}", refresh=False)
+    sessions.keep(changed({name: float(f"{value:.5g}") for name, value in best[1].items()}))
+
+
+def _evolve(
+    begin: Mapping[str, float],
+    ranges: Mapping[str, Range],
+    cost: Callable[[Mapping[str, float]], float],
+    count: int,
+    seed: int,
+) -> tuple[float, dict[str, float]]:
+    """Search by CMA-ES around ``begin``, which is the first trial; the best cost and its point."""
 
     def trial(asked: optuna.Trial) -> float:
-        values = {name: asked.suggest_float(name, low, high, log=log) for name, (low, high, log) in ranges.items()}
-        cost = target.cost(sessions.facts(changed(values)))
-        bar.update()
-        bar.set_postfix(cost=f"{min(best, cost):.4f}", refresh=False)
-        return cost
+        return cost({name: asked.suggest_float(name, one.low, one.high, log=one.log) for name, one in ranges.items()})
 
-    study = optuna.create_study(sampler=_sampler({name: begin[name] for name in ranges}, seed))
-    study.enqueue_trial({name: float(np.clip(begin[name], *ranges[name][:2])) for name in ranges})
+    study = optuna.create_study(sampler=_sampler(dict(begin), seed))
+    study.enqueue_trial(dict(begin))
     study.optimize(trial, n_trials=count)
-    if study.best_value < best:
-        sessions.keep(changed({name: float(f"{value:.5g}") for name, value in study.best_params.items()}))
-        return study.best_value
-    return best
+    return study.best_value, study.best_params
 
 
 def _sampler(begin: dict[str, float], seed: int) -> optuna.samplers.BaseSampler:

@@ -1,9 +1,10 @@
-"""``python -m sim.scenarios.markouts TABLE [FILLS]``: adverse selection in a scenario table against a real maker's.
+"""``python -m sim.scenarios.markouts TABLE [FILLS]``: adverse selection in a scenario table, and a real maker's.
 
 The reference quoter (``joiner``: an order at the touch of each side, cancelled when the touch moves) plays every row,
 copy and mirror image of the table once; what its fills are worth 1, 5, 30 and 60 s later is told by the same market
-without it, as :mod:`sim.fillfit.markouts` does for recordings. FILLS is the file of a real maker's markouts: its early
-days are what ``toxicity`` may be fitted to, its late ones what is reported.
+without it, as :mod:`sim.fillfit.markouts` does for recordings. FILLS is the file of a real maker's markouts. With
+``--out`` the table's toxicity, the rate of informed takers as a share of the noise takers', is fitted to the early days
+at 1 and 5 s; the late days, and 30 and 60 s, are only reported.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 from sim.backtest import backtest
 from sim.engine import Engine
@@ -23,14 +26,16 @@ from sim.fillfit.markouts import HORIZONS_S, Markout, markouts, real_maker, summ
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import single
 from sim.scenarios.record import record
-from sim.scenarios.tables import ScenarioTable, load_table, rows_of
+from sim.scenarios.tables import ScenarioTable, Value, load_table, rows_of, save_table
 from sim.scenarios.trace import Feed, trace
-from sim.strategies.makers import joiner
+from sim.strategies.market_makers import joiner
 from sim.types import ASK, BID
 
 SIZE = 10.0  # contracts an order of the reference quoter
 DELAY_MS = 50.0  # of its orders and cancels
 SEED = 2_000_000
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # informed takers for each noise taker that a fit tries
+_FITTED = 2  # horizons, the first of HORIZONS_S
 _PIPE_WIDTH = 120
 _MIDS = Feed(frozenset({"spread"}))
 
@@ -73,20 +78,56 @@ def _one_session(row: np.ndarray, table: ScenarioTable, seed: int) -> np.ndarray
     return markouts(fills["ns"], side, fills["px"], path.state_ns[known], mids, end_ns=path.end_ns - 1)
 
 
+def with_toxicity(table: ScenarioTable, share: float) -> ScenarioTable:
+    """The table with ``share`` informed takers for each noise taker, in every row."""
+    rows = []
+    for row in table.rows:
+        rate = float(f"{share * row.values['noise_rate'].value:.6g}")
+        rows.append(row._replace(values={**row.values, "informed_rate": Value(rate, "fitted")}))
+    return table._replace(rows=tuple(rows))
+
+
+def fit_toxicity(
+    table: ScenarioTable, wanted: Sequence[Markout], seed: int = 0, times: int = 1, delay_ms: float = DELAY_MS
+) -> tuple[float, ScenarioTable]:
+    """Of SHARES the one whose markouts at 1 and 5 s are nearest to ``wanted`` in squares, and the table with it."""
+    best = (np.inf, 0.0)
+    for share in tqdm(SHARES, desc="toxicity", unit="share", disable=None):
+        found = summarise(*quoter_markouts(with_toxicity(table, share), seed, times, delay_ms))
+        away = sum((one.mean - other.mean) ** 2 for one, other in zip(found[:_FITTED], wanted[:_FITTED], strict=True))
+        best = min(best, (away, share))
+    return best[1], with_toxicity(table, best[1])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the quoter's markouts, and the real maker's beside them; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
         found = load_table(options.table)
+        if options.out:
+            found = _fitted(found, options)
         lines = {"synthetic": summarise(*quoter_markouts(found, options.seed, options.times, options.delay_ms))}
         if options.fills:
             lines.update({f"real maker, {part}": line for part, line in real_maker(options.fills).items()})
-    except ValueError as error:  # TapeError is one
+    except (ValueError, FileExistsError) as error:  # TapeError is a ValueError
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     console.print(_table(lines))
     return 0
+
+
+def _fitted(table: ScenarioTable, options: argparse.Namespace) -> ScenarioTable:
+    """Fit the toxicity, and write the table."""
+    if not options.fills:
+        raise ValueError("markouts: --out needs FILLS, a real maker's markouts, to fit to")
+    if options.out.exists() and not options.overwrite:
+        raise FileExistsError(f"{options.out} exists: name another file, or say --overwrite")
+    early = real_maker(options.fills)["early"]
+    share, fitted = fit_toxicity(table, early, times=options.times, delay_ms=options.delay_ms)
+    Console(stderr=True).print(f"informed takers for each noise taker: {share:g}")
+    save_table(fitted, options.out, overwrite=options.overwrite)
+    return fitted
 
 
 def _table(lines: dict[str, list[Markout]]) -> Table:
@@ -106,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=SEED, help=f"of the sessions; default {SEED}")
     parser.add_argument("--times", type=int, default=4, help="sessions of every row and copy; default 4")
     parser.add_argument("--delay-ms", type=float, default=DELAY_MS, help=f"of its messages; default {DELAY_MS:g}")
+    parser.add_argument("--out", metavar="TABLE", type=Path, help="fit the toxicity, and write the table here")
+    parser.add_argument("--overwrite", action="store_true", help="write over a table that is there")
     return parser
 
 

@@ -22,7 +22,7 @@ from sim.scenarios.tables import ScenarioTable, TableRow, Value
 REACH = 8.0  # a searched quantity stays within this factor of its first value
 LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
 CALM, BUSY = 0.5, 2.0  # first factors of activity
-_PARTS = 6  # into which the prices' shares of time are rounded
+_PARTS = 4  # into which the prices' shares of time are rounded
 
 
 class Price(NamedTuple):

@@ -71,7 +71,7 @@ def test_a_fit_finds_the_rates_again(tiny, monkeypatch):
 def test_no_trials_give_the_rows_made_by_hand(tiny):
     table = calibrate.calibrate(tiny, trials=0)
     assert [row.name for row in table.rows] == ["10 to 50 cents, calm", "10 to 50 cents, busy"]
-    assert [row.copies for row in table.rows] == [12, 6]
+    assert [row.copies for row in table.rows] == [8, 4]
     calm, busy = (row.values for row in table.rows)
     # 13 orders a second come and go, and reprices: 4 in 10 are taken for adds; half in calm, twice in busy hours
     assert busy["add_rate"].value == pytest.approx(4.0 * calm["add_rate"].value, rel=1e-4)
