@@ -6,9 +6,9 @@ reported days of :mod:`sim.scenarios.splits` are never looked at. What is minimi
 ``u^2 / (1 + u^2)``, ``u`` the distance in units of 1.5 yardsticks: a fact that the model cannot show costs at most 1,
 and does not pull the others away.
 
-The first rows are made by hand (:mod:`sim.scenarios.starts`). Then one row at a time, and the fields that all rows
-share, are improved while everything else stands still: by a damped least-squares step (:mod:`sim.scenarios.descent`),
-and by CMA-ES around its end. Sessions have the same seeds in every trial.
+The first rows are made by hand (:mod:`sim.scenarios.starts`). Then all rows together (by factors), the fields that
+they share, and one row at a time are improved while everything else stands still: by a damped least-squares step
+(:mod:`sim.scenarios.descent`), and by CMA-ES around its end. Sessions have the same seeds in every trial.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -30,15 +31,16 @@ from sim.scenarios.descent import DAMPINGS, Range, residuals, step, weights
 from sim.scenarios.distance import FACTOR, Yardstick, distance
 from sim.scenarios.facts import Fact
 from sim.scenarios.recordings import Recording, facts_of_pieces, load
+from sim.scenarios.row import FIELDS
 from sim.scenarios.sessions import Sessions
 from sim.scenarios.splits import SETS
-from sim.scenarios.starts import Knob, bounds_of, first_table, knobs_for
+from sim.scenarios.starts import REACH, Knob, bounds_of, first_table, knobs_for
 from sim.scenarios.tables import SUFFIX, ScenarioTable, TableRow, Value, load_table, save_table
 
 LEAST_YARDSTICK = 0.05  # two days that agree by chance must not outweigh everything
 OTHER_YARDSTICK = 0.3  # where the fitted days are only one part
 UNKNOWN = 3.0  # u of a fact that the recording shows and the synthetic market does not
-ROUNDS = 3  # times that every row is searched
+ROUNDS = 2  # times that every row is searched
 _STEP = 0.08  # first standard deviation of the search, of the range
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -98,10 +100,7 @@ def calibrate(recording: Recording, *, trials: int, seed: int = 0, start: Scenar
     if not trials:
         return table
     sessions = Sessions(table, seed)
-    knobs = knobs_for(recording.name)
-    blocks = [[(index, knob) for knob in knobs if not knob.shared] for index in range(len(sessions.table.rows))]
-    blocks.append([(-1, knob) for knob in knobs if knob.shared])
-    blocks = [block for block in blocks if block] * ROUNDS
+    blocks = _blocks(knobs_for(recording.name), len(table.rows)) * ROUNDS
     with tqdm(total=trials, desc=recording.name, unit="trial", disable=None) as bar:
         for number, block in enumerate(blocks):
             count = trials // len(blocks) + (number < trials % len(blocks))
@@ -109,24 +108,58 @@ def calibrate(recording: Recording, *, trials: int, seed: int = 0, start: Scenar
     return sessions.table
 
 
-def _search(
-    target: Target, sessions: Sessions, block: Sequence[tuple[int, Knob]], count: int, seed: int, bar: tqdm
-) -> None:
-    """Turn the knobs of a block ``count`` times and keep the best."""
-    rows = sessions.table.rows
-    values = rows[max(block[0][0], 0)].values
-    ranges = {knob.field: Range(*bounds_of(knob, values[knob.field].value), not knob.linear) for _, knob in block}
-    ranges = {
-        name: wanted for name, wanted in ranges.items() if wanted.low < wanted.high and wanted.low + 1 > wanted.log
-    }
-    where = range(len(rows)) if block[0][0] < 0 else (block[0][0],)
-    begin = {name: values[name].value for name in ranges}
+class Block(NamedTuple):
+    """Fields that are turned together."""
 
-    def changed(point: Mapping[str, float]) -> dict[int, TableRow]:
-        return {index: _turned(rows[index], point) for index in where}
+    knobs: tuple[Knob, ...]
+    rows: tuple[int, ...]
+    factors: bool  # every row's own value times one factor, else one value for all
+
+    def ranges(self, rows: Sequence[TableRow]) -> dict[str, Range]:
+        """What is searched: factors, or values."""
+        if self.factors:
+            return {knob.field: Range(1.0 / REACH, REACH, True) for knob in self.knobs}
+        first = rows[self.rows[0]].values
+        found = {knob.field: Range(*bounds_of(knob, first[knob.field].value), not knob.linear) for knob in self.knobs}
+        return {name: one for name, one in found.items() if one.low < one.high and (one.low > 0.0 or not one.log)}
+
+    def begin(self, rows: Sequence[TableRow]) -> dict[str, float]:
+        """Where the search begins: at the rows as they are."""
+        first = rows[self.rows[0]].values
+        return {name: 1.0 if self.factors else first[name].value for name in self.ranges(rows)}
+
+    def turned(self, rows: Sequence[TableRow], point: Mapping[str, float]) -> dict[int, TableRow]:
+        """The block's rows at a ``point``, by number."""
+        return {index: self._row(rows[index], point) for index in self.rows}
+
+    def _row(self, row: TableRow, point: Mapping[str, float]) -> TableRow:
+        values = dict(row.values)
+        for name, value in point.items():
+            wanted = values[name].value * value if self.factors else value
+            inside = min(FIELDS[name].high, max(FIELDS[name].low, wanted))
+            values[name] = Value(float(f"{inside:.5g}"), "fitted")
+        return row._replace(values=values)
+
+
+def _blocks(knobs: Sequence[Knob], count: int) -> list[Block]:
+    """All rows by factors, what they share, and each row by itself."""
+    own = tuple(knob for knob in knobs if not knob.shared)
+    shared = tuple(knob for knob in knobs if knob.shared)
+    everyone = tuple(range(count))
+    found = [Block(tuple(knob for knob in own if not knob.linear), everyone, True), Block(shared, everyone, False)]
+    found += [Block(own, (index,), False) for index in everyone]
+    return [block for block in found if block.knobs]
+
+
+def _search(target: Target, sessions: Sessions, block: Block, count: int, seed: int, bar: tqdm) -> None:
+    """Turn the knobs of a block ``count`` times and keep the best."""
+    if not count:
+        return
+    rows = sessions.table.rows
+    ranges, begin = block.ranges(rows), block.begin(rows)
 
     def moments(point: Mapping[str, float]) -> tuple[float, np.ndarray]:
-        facts = sessions.facts(changed(point))
+        facts = sessions.facts(block.turned(rows, point))
         bar.update()
         return target.cost(facts), residuals(target.facts, facts, target.measures)
 
@@ -136,11 +169,10 @@ def _search(
         best = step(begin, ranges, moments, weights(target.facts, sessions.facts({}), target.measures))
         count -= least
     if count:
-        best = min(
-            best, _evolve(best[1], ranges, lambda point: moments(point)[0], count, seed), key=lambda pair: pair[0]
-        )
+        found = _evolve(best[1], ranges, lambda point: moments(point)[0], count, seed)
+        best = min(best, found, key=lambda pair: pair[0])
     bar.set_postfix(cost=f"{best[0]:.4f}", refresh=False)
-    sessions.keep(changed({name: float(f"{value:.5g}") for name, value in best[1].items()}))
+    sessions.keep(block.turned(rows, best[1]))
 
 
 def _evolve(
@@ -165,10 +197,6 @@ def _sampler(begin: dict[str, float], seed: int) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it is new
         return optuna.samplers.CmaEsSampler(x0=begin, sigma0=_STEP, seed=seed, warn_independent_sampling=False)
-
-
-def _turned(row: TableRow, values: Mapping[str, float]) -> TableRow:
-    return row._replace(values={**row.values, **{name: Value(value, "fitted") for name, value in values.items()}})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

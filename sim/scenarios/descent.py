@@ -2,7 +2,7 @@
 
 The method of Levenberg and Marquardt (D. Marquardt, "An algorithm for least-squares estimation of nonlinear
 parameters", SIAM Journal 11, 1963) on the components of all facts, each weighted so that a step lowers the sum over
-facts of u^2 / (1 + u^2). Differences are taken over a fifth of a quantity, not less: sessions with other fields draw
+facts of u^2 / (1 + u^2). Differences are taken over a third of a quantity, not less: sessions with other fields draw
 other random numbers, and smaller differences would drown in that.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from sim.scenarios.distance import FACTOR, Yardstick, coordinates
 from sim.scenarios.facts import Fact
 
-STEP = 0.2  # of a logarithm
+STEP = 0.3  # of a logarithm
 LINEAR_STEP = 0.08  # of a range
 DAMPINGS = (0.03, 0.3, 3.0)
 _LONGEST = 4.0  # steps that a field may go at once

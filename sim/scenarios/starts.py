@@ -21,7 +21,9 @@ from sim.scenarios.tables import ScenarioTable, TableRow, Value
 
 REACH = 8.0  # a searched quantity stays within this factor of its first value
 LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
-CALM, BUSY = 0.5, 2.0  # first factors of activity
+CALM, BUSY = 0.6, 1.8  # first factors of activity
+_CANCEL_SHARE = 0.5
+_LEVELS = 12
 _PARTS = 4  # into which the prices' shares of time are rounded
 
 
@@ -144,7 +146,7 @@ def _first_row(
 ) -> TableRow:
     fitted = {knob.field for knob in knobs_for(name)}
     values = {
-        "belief_low": price.low, "belief_high": price.high, "life_s": LIVES_S[name], "levels": 12.0,
+        "belief_low": price.low, "belief_high": price.high, "life_s": LIVES_S[name], "levels": float(_LEVELS),
         **_takers(facts, price, activity), **_book(facts, price, activity), **_news(facts, price, activity),
     }  # fmt: skip
     entries = {}
@@ -168,32 +170,61 @@ def _takers(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[st
 
 
 def _book(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
-    """Quotes, sizes and the orders that come and go."""
-    spread = _of(
-        facts, "spread", price, 2 if activity > 1.0 else 1, 1.0
-    )  # the busy quote wider: its 90 %, else the median
+    """Quotes, sizes, and the orders that come and go: as much as keeps every level at its mean size."""
+    spread = _of(facts, "spread", price, 2 if activity > 1.0 else 1, 1.0)  # busy: the 90 %; calm: the median
     changes = _of(facts, "mid_changes", price, 0, 0.5)
-    messages = _of(facts, "message_rate", price, 0, 4.0 * changes) * activity
-    touch, second = _of(facts, "depth", price, 0, 100.0), _of(facts, "depth", price, 1, 100.0)
-    added = _of(facts, "touch_turnover", price, 1, touch * changes)
+    orders = facts["trade_rate"].values[0] if facts["trade_rate"].known else 0.0
+    rate = max(0.5 * _of(facts, "message_rate", price, 0, 4.0 * changes) * activity, 0.01)
+    touch, depth, slope, decay = _profile(facts, price)
+    size = 0.5 * _CANCEL_SHARE * depth
+    at_touch = _of(facts, "touch_turnover", price, 1, 0.2 * rate * size * touch) * activity / (rate * size * touch)
     return {
-        "maker_rate": max(0.02, 3.0 * changes * activity), "half_spread": 0.0005 + 0.003 * max(spread - 1.0, 0.0),
-        "widen": 0.0003, "resilience_s": 2.0, "presence": 0.95, "depth": max(second, 1.0),
-        "depth_touch": max(touch, 1.0) / max(second, 1.0), "depth_slope": 0.1, "depth_decay": 0.25,
-        "add_rate": max(0.4 * messages, 0.01), "cancel_rate": max(0.4 * messages, 0.01),
-        "add_size": max(1.0, added / max(0.1 * messages, 0.05)), "cancel_share": 0.5, "touch_share": 0.2,
+        "maker_rate": max(0.02, 4.0 * max(changes, orders) * activity**0.5),
+        "half_spread": 0.0005 + 0.0045 * max(spread - 1.0, 0.0),
+        "widen": 0.0003, "resilience_s": 2.0, "presence": 0.95,
+        "depth": depth, "depth_touch": touch, "depth_slope": slope, "depth_decay": decay,
+        "add_rate": rate, "cancel_rate": rate, "add_size": max(size, 0.05), "cancel_share": _CANCEL_SHARE,
+        "touch_share": min(0.8, max(0.05, at_touch - 1.0 / _LEVELS)),
     }  # fmt: skip
 
 
+def _profile(facts: Mapping[str, Fact], price: Price) -> tuple[float, float, float, float]:
+    """``depth_touch``, ``depth``, ``depth_slope`` and ``depth_decay`` nearest to the median sizes, in logarithms."""
+    own = [facts[f"depth/{bucket}"] for bucket in price.buckets]
+    known = [fact for fact in own if fact.known]
+    if not known:
+        return 1.0, 100.0, 0.0, 0.0
+    sizes: dict[int, list[float]] = {}
+    for fact in known:
+        for part, value in zip(fact.parts, fact.values, strict=True):
+            sizes.setdefault(int(part.removeprefix("bid").removeprefix("ask")), []).append(value)
+    logs = {level: float(np.median(np.log1p(values))) for level, values in sizes.items()}
+    behind = np.array([level - 1 for level in logs if level > 1])
+    if not len(behind):
+        return 1.0, max(1.0, float(np.exp(logs[1]))), 0.0, 0.0
+    wanted = np.array([logs[level] for level in logs if level > 1])
+    best = (np.inf, 0.0, 0.0, 0.0)
+    for slope in (0.01, 0.1, 0.3, 1.0, 3.0):
+        for decay in (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5):
+            shape = np.log1p(slope * behind) - decay * behind
+            away = wanted - shape
+            best = min(best, (float(np.abs(away - np.median(away)).sum()), float(np.median(away)), slope, decay))
+    depth = max(1.0, 1.4 * float(np.exp(best[1])))  # a mean, from medians
+    return min(50.0, max(0.05, float(np.exp(logs[1])) / depth)), depth, best[2], best[3]
+
+
 def _news(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
-    """Jumps of the belief: about the variance of the moves over 5 s; the rare large one from the largest jumps."""
-    share = 4.0 * (0.5 * (price.low + price.high)) * (1.0 - 0.5 * (price.low + price.high))
-    deviation = _of(facts, "move_5s", price, 1, 1.0) / 1.64 / 100
-    rate = max(0.01, 0.5 * _of(facts, "mid_changes", price, 0, 0.5) * activity)
-    size = deviation * activity**0.5 / (5.0 * rate) ** 0.5 / share
+    """Jumps of the belief like the mid's: median, a share of large ones, the variance of moves over 5 s."""
+    middle = 0.5 * (price.low + price.high)
+    share = 4.0 * middle * (1.0 - middle)  # of a jump at one half that remains at this price
+    rate = max(0.01, _of(facts, "mid_changes", price, 0, 0.5))
+    variance = (_of(facts, "move_5s", price, 1, 1.0) / 1.64) ** 2 / 5.0 / rate  # a jump, cents
+    size = _of(facts, "jump", price, 0, 0.5)
+    large = max(2.0 * size, 0.6 * _of(facts, "jump", price, 1, 2.0))
+    some = min(0.5, max(0.002, (variance - size**2) / large**2))
     return {
-        "news_rate": rate, "news_size": max(size, 0.0005), "news_large_share": 0.05,
-        "news_large": min(0.24, max(4.0 * size, _of(facts, "jump", price, 1, 2.0) / 100 / share)),
+        "news_rate": rate * activity, "news_size": min(0.2, size / 100 / share), "news_large_share": some,
+        "news_large": min(0.24, large / 100 / share),
     }  # fmt: skip
 
 
