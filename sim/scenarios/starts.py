@@ -24,7 +24,7 @@ LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
 CALM, BUSY = 0.6, 1.8  # first factors of activity
 _CANCEL_SHARE = 0.5
 _LEVELS = 12
-_PARTS = 4  # into which the prices' shares of time are rounded
+_PARTS = 6  # into which the prices' shares of time are rounded
 
 
 class Price(NamedTuple):
@@ -50,7 +50,7 @@ PLACES = {
 }
 # Seconds that a session lasts: about as long as a market stays in one state; not a market's whole life.
 LIVES_S = {
-    "kalshi_crypto": 120.0,
+    "kalshi_crypto": 90.0,
     "kalshi_sports": 300.0,
     "kalshi_weather": 3600.0,
     "polymarket_sports": 1200.0,
@@ -163,25 +163,26 @@ def _takers(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[st
     rate = facts["trade_rate"].values[0] if facts["trade_rate"].known else _of(facts, "mid_changes", price, 0, 0.5)
     excite = facts["flow"].known
     return {
-        "noise_rate": max(0.002, rate * activity * (0.7 if excite else 1.0)), "informed_rate": 0.02 * rate * activity,
+        "noise_rate": max(0.002, rate * activity * (0.5 if excite else 1.0)), "informed_rate": 0.02 * rate * activity,
         "informed_edge": 0.01, "noise_size": middle, "large_size": max(high / 2.5, 2.0 * middle), "large_share": 0.15,
-        "excite": 0.3 if excite else 0.0, "excite_life_s": 2.0, "excite_same": 0.8,
+        "excite": 0.5 if excite else 0.0, "excite_life_s": 3.0, "excite_same": 0.85,
     }  # fmt: skip
 
 
 def _book(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
     """Quotes, sizes, and the orders that come and go: as much as keeps every level at its mean size."""
-    spread = _of(facts, "spread", price, 2 if activity > 1.0 else 1, 1.0)  # busy: the 90 %; calm: the median
+    busy = activity > 1.0  # quotes the spread's 90 %, else the median
+    spread = _of(facts, "spread", price, 2 if busy else 1, 1.0)
     changes = _of(facts, "mid_changes", price, 0, 0.5)
     orders = facts["trade_rate"].values[0] if facts["trade_rate"].known else 0.0
-    rate = max(0.5 * _of(facts, "message_rate", price, 0, 4.0 * changes) * activity, 0.01)
+    rate = max(0.5 * _of(facts, "message_rate", price, 0, 4.0 * changes) * activity**0.5, 0.01)
     touch, depth, slope, decay = _profile(facts, price)
     size = 0.5 * _CANCEL_SHARE * depth
-    at_touch = _of(facts, "touch_turnover", price, 1, 0.2 * rate * size * touch) * activity / (rate * size * touch)
+    at_touch = _of(facts, "touch_turnover", price, 1, 0.2 * rate * size * touch) * activity**0.5 / (rate * size * touch)
     return {
-        "maker_rate": max(0.02, 4.0 * max(changes, orders) * activity**0.5),
-        "half_spread": 0.0005 + 0.0045 * max(spread - 1.0, 0.0),
-        "widen": 0.0003, "resilience_s": 2.0, "presence": 0.95,
+        "maker_rate": max(0.02, 6.0 * max(changes, orders) * activity**0.5),
+        "half_spread": 0.0001 + (0.0045 if busy else 0.0025) * max(spread - 1.0, 0.0),
+        "widen": 0.00002, "resilience_s": 2.0, "presence": 0.95,
         "depth": depth, "depth_touch": touch, "depth_slope": slope, "depth_decay": decay,
         "add_rate": rate, "cancel_rate": rate, "add_size": max(size, 0.05), "cancel_share": _CANCEL_SHARE,
         "touch_share": min(0.8, max(0.05, at_touch - 1.0 / _LEVELS)),
@@ -217,11 +218,13 @@ def _news(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str,
     """Jumps of the belief like the mid's: median, a share of large ones, the variance of moves over 5 s."""
     middle = 0.5 * (price.low + price.high)
     share = 4.0 * middle * (1.0 - middle)  # of a jump at one half that remains at this price
-    rate = max(0.01, _of(facts, "mid_changes", price, 0, 0.5))
+    jump, largest = _of(facts, "jump", price, 0, 0.5), _of(facts, "jump", price, 1, 2.0)
+    # Half a tick is what the mid moves where small news takes one side over the next price: half of them do
+    size, often = (0.5 * jump, 1.6) if jump <= 0.5 else (jump, 1.4)
+    rate = max(0.01, often * _of(facts, "mid_changes", price, 0, 0.5))
     variance = (_of(facts, "move_5s", price, 1, 1.0) / 1.64) ** 2 / 5.0 / rate  # a jump, cents
-    size = _of(facts, "jump", price, 0, 0.5)
-    large = max(2.0 * size, 0.6 * _of(facts, "jump", price, 1, 2.0))
-    some = min(0.5, max(0.002, (variance - size**2) / large**2))
+    large = max(2.0 * size, 0.8 * largest)
+    some = min(0.5, max(0.015, (variance - size**2) / large**2))
     return {
         "news_rate": rate * activity, "news_size": min(0.2, size / 100 / share), "news_large_share": some,
         "news_large": min(0.24, large / 100 / share),
