@@ -21,7 +21,8 @@ from sim.scenarios.tables import ScenarioTable, TableRow, Value
 
 REACH = 8.0  # a searched quantity stays within this factor of its first value
 LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
-CALM, BUSY = 0.6, 1.8  # first factors of activity
+ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy
+UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts
 _CANCEL_SHARE = 0.5
 _LEVELS = 12
 _PARTS = 6  # into which the prices' shares of time are rounded
@@ -136,7 +137,8 @@ def first_table(name: str, facts: Mapping[str, Fact]) -> ScenarioTable:
     rows = []
     for price in usable:
         copies = max(1, round(_PARTS * seconds[price] / total))
-        for state, activity, times in (("calm", CALM, 2), ("busy", BUSY, 1)):
+        calm, busy = UNEVEN.get(name, ACTIVITY)
+        for state, activity, times in (("calm", calm, 2), ("busy", busy, 1)):
             rows.append(_first_row(name, facts, price, state, activity, copies * times))
     return ScenarioTable(SETS[name].title, name, PLACES[name], tuple(rows))
 
@@ -163,16 +165,18 @@ def _takers(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[st
     rate = facts["trade_rate"].values[0] if facts["trade_rate"].known else _of(facts, "mid_changes", price, 0, 0.5)
     excite = facts["flow"].known
     return {
-        "noise_rate": max(0.002, rate * activity * (0.5 if excite else 1.0)), "informed_rate": 0.02 * rate * activity,
+        "noise_rate": max(0.002, rate * activity * (0.65 if excite else 1.0)), "informed_rate": 0.02 * rate * activity,
         "informed_edge": 0.01, "noise_size": middle, "large_size": max(high / 2.5, 2.0 * middle), "large_share": 0.15,
-        "excite": 0.5 if excite else 0.0, "excite_life_s": 3.0, "excite_same": 0.85,
+        "excite": 0.35 if excite else 0.0, "excite_life_s": 3.0, "excite_same": 0.85,
     }  # fmt: skip
 
 
 def _book(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
     """Quotes, sizes, and the orders that come and go: as much as keeps every level at its mean size."""
     busy = activity > 1.0  # quotes the spread's 90 %, else the median
-    spread = _of(facts, "spread", price, 2 if busy else 1, 1.0)
+    middle, wide = _of(facts, "spread", price, 1, 1.0), _of(facts, "spread", price, 2, 1.0)
+    tick = min(1.0, _of(facts, "spread", price, 0, 1.0))
+    half = 0.0001 + (0.0045 * (wide - tick) if busy else (0.0025 if tick == 1.0 else 0.0045) * (middle - tick))
     changes = _of(facts, "mid_changes", price, 0, 0.5)
     orders = facts["trade_rate"].values[0] if facts["trade_rate"].known else 0.0
     rate = max(0.5 * _of(facts, "message_rate", price, 0, 4.0 * changes) * activity**0.5, 0.01)
@@ -181,8 +185,8 @@ def _book(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str,
     at_touch = _of(facts, "touch_turnover", price, 1, 0.2 * rate * size * touch) * activity**0.5 / (rate * size * touch)
     return {
         "maker_rate": max(0.02, 6.0 * max(changes, orders) * activity**0.5),
-        "half_spread": 0.0001 + (0.0045 if busy else 0.0025) * max(spread - 1.0, 0.0),
-        "widen": 0.00002, "resilience_s": 2.0, "presence": 0.95,
+        "half_spread": max(half, 0.0001),
+        "widen": 0.00002, "resilience_s": 2.0, "presence": 0.75 if wide > 1.5 * middle else 0.95,
         "depth": depth, "depth_touch": touch, "depth_slope": slope, "depth_decay": decay,
         "add_rate": rate, "cancel_rate": rate, "add_size": max(size, 0.05), "cancel_share": _CANCEL_SHARE,
         "touch_share": min(0.8, max(0.05, at_touch - 1.0 / _LEVELS)),
@@ -219,9 +223,12 @@ def _news(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str,
     middle = 0.5 * (price.low + price.high)
     share = 4.0 * middle * (1.0 - middle)  # of a jump at one half that remains at this price
     jump, largest = _of(facts, "jump", price, 0, 0.5), _of(facts, "jump", price, 1, 2.0)
+    changes = _of(facts, "mid_changes", price, 0, 0.5)
     # Half a tick is what the mid moves where small news takes one side over the next price: half of them do
     size, often = (0.5 * jump, 1.6) if jump <= 0.5 else (jump, 1.4)
-    rate = max(0.01, often * _of(facts, "mid_changes", price, 0, 0.5))
+    if changes < 0.2:
+        often *= 0.5  # in a quiet market most changes are quotes that come and go, not news
+    rate = max(0.01, often * changes)
     variance = (_of(facts, "move_5s", price, 1, 1.0) / 1.64) ** 2 / 5.0 / rate  # a jump, cents
     large = max(2.0 * size, 0.8 * largest)
     some = min(0.5, max(0.015, (variance - size**2) / large**2))

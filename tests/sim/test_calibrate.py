@@ -71,11 +71,13 @@ def test_a_fit_finds_the_rates_again(tiny, monkeypatch):
 def test_no_trials_give_the_rows_made_by_hand(tiny):
     table = calibrate.calibrate(tiny, trials=0)
     assert [row.name for row in table.rows] == ["10 to 50 cents, calm", "10 to 50 cents, busy"]
-    assert [row.copies for row in table.rows] == [8, 4]
+    assert [row.copies for row in table.rows] == [12, 6]
     calm, busy = (row.values for row in table.rows)
-    # 13 orders a second come and go, and reprices: half are taken for adds; 0.6 of that in calm hours, 1.8 in busy ones
-    assert busy["add_rate"].value == pytest.approx(3.0 * calm["add_rate"].value, rel=1e-4)
-    assert 0.5 * 0.6 * 8 < calm["add_rate"].value < 0.5 * 0.6 * 25
+    # 13 orders a second come and go, and reprices: half are taken for adds, sqrt(0.6) of that in calm hours, sqrt(1.8)
+    # in busy ones; news comes 0.6 and 1.8 times as often
+    assert busy["add_rate"].value == pytest.approx(3.0**0.5 * calm["add_rate"].value, rel=1e-4)
+    assert 0.5 * 0.6**0.5 * 8 < calm["add_rate"].value < 0.5 * 0.6**0.5 * 25
+    assert busy["news_rate"].value == pytest.approx(3.0 * calm["news_rate"].value, rel=1e-4)
     assert calm["excite"].source == calm["noise_size"].source == "prior"  # no prints in this feed
     assert calm["add_rate"].source == "fitted"
 
