@@ -34,7 +34,7 @@ from sim.types import ASK, BID
 SIZE = 10.0  # contracts an order of the reference quoter
 DELAY_MS = 50.0  # of its orders and cancels
 SEED = 2_000_000
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # informed takers for each noise taker that a fit tries
+SHARES = (0.0, 0.1, 1.0, 3.0, 10.0)  # informed takers for each noise taker that a fit tries
 _FITTED = 2  # horizons, the first of HORIZONS_S
 _PIPE_WIDTH = 120
 _MIDS = Feed(frozenset({"spread"}))

@@ -165,9 +165,16 @@ def _takers(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[st
     rate = facts["trade_rate"].values[0] if facts["trade_rate"].known else _of(facts, "mid_changes", price, 0, 0.5)
     excite = facts["flow"].known
     return {
-        "noise_rate": max(0.002, rate * activity * (0.65 if excite else 1.0)), "informed_rate": 0.02 * rate * activity,
-        "informed_edge": 0.01, "noise_size": middle, "large_size": max(high / 2.5, 2.0 * middle), "large_share": 0.15,
-        "excite": 0.35 if excite else 0.0, "excite_life_s": 3.0, "excite_same": 0.85,
+        "noise_rate": max(0.002, rate * activity * (0.65 if excite else 1.0)),
+        "informed_rate": 0.02 * rate * activity,
+        "informed_edge": 0.0,
+        "informed_size": 300.0,
+        "noise_size": middle,
+        "large_size": max(high / 2.5, 2.0 * middle),
+        "large_share": 0.15,
+        "excite": 0.35 if excite else 0.0,
+        "excite_life_s": 3.0,
+        "excite_same": 0.85,
     }  # fmt: skip
 
 

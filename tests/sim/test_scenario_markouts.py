@@ -52,6 +52,7 @@ def test_the_nearest_share_is_taken(monkeypatch):
         return np.array([[-0.1 - 2 * shown["share"], -shown["share"], 9.0, 9.0]]), np.zeros(1)
 
     monkeypatch.setattr(markouts, "quoter_markouts", fake)
+    monkeypatch.setattr(markouts, "SHARES", (0.0, 0.1, 0.2, 0.4))
     wanted = [Markout(h, mean, mean, mean, 1, 1) for h, mean in zip(HORIZONS_S, (-0.5, -0.2, 0.0, 0.0), strict=True)]
     share, fitted = markouts.fit_toxicity(table_of(), wanted)
     assert share == 0.2
