@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from configs.schema import Config, DirectionalConfig, EvaluationConfig, MixConfig, ReplayConfig, SyntheticConfig
+from configs.schema import (
+    Config,
+    DirectionalConfig,
+    EvaluationConfig,
+    MixConfig,
+    ReplayConfig,
+    ScenarioConfig,
+    SyntheticConfig,
+)
 from configs.tapes import split_tapes
-from curricula.phase import draw
+from curricula.phase import Phase, draw
 from envs.vector import TradingVectorEnv
 from sim.scenarios import Scenario, mix, replay, synthetic
+from sim.scenarios.tables import load_table, rows_of
 
 
 class Trial(NamedTuple):
@@ -26,13 +36,26 @@ class Trial(NamedTuple):
 def training_scenario(config: Config) -> Scenario:
     """Where training episodes come from: rows drawn with the run's seed, and of recorded markets the earlier ones."""
     wanted = config.scenario
-    rows = draw(wanted.rows, config.curriculum, wanted.row_count, config.seed, fill_set=wanted.fill_set)
     if isinstance(wanted, SyntheticConfig):
-        return synthetic(rows, venue=wanted.venue)
+        return _generated(wanted, config.curriculum, config.seed)
+    rows = _drawn(wanted, config.curriculum, config.seed)
     assert isinstance(wanted, ReplayConfig)  # the schema knows no fourth kind
     train = split_tapes(wanted.tapes, wanted.held_out).train
     share = wanted.replay_share if isinstance(wanted, MixConfig) else 1.0
     return mix(train, rows, replay_share=share)
+
+
+def _drawn(wanted: ScenarioConfig, curriculum: Phase | None, seed: int, base: np.ndarray | None = None) -> np.ndarray:
+    """Rows drawn from the scenario's ranges, with its fill model."""
+    return draw(wanted.rows, curriculum, wanted.row_count, seed, base, fill_set=wanted.fill_set)
+
+
+def _generated(wanted: SyntheticConfig, curriculum: Phase | None, seed: int) -> Scenario:
+    """Synthetic markets from a scenario table, or from ranges alone."""
+    if wanted.table is None:
+        return synthetic(_drawn(wanted, curriculum, seed), venue=wanted.venue)
+    table = load_table(wanted.table)
+    return Scenario(_drawn(wanted, curriculum, seed, rows_of(table)), places=(table.place,))
 
 
 def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
@@ -43,10 +66,10 @@ def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
     if evaluation.seed == config.seed:
         raise ValueError(f"evaluation.seed = {evaluation.seed} is the seed the run was trained with: use another one")
     wanted = config.scenario
-    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed, fill_set=wanted.fill_set)
     if isinstance(wanted, SyntheticConfig):
         count = evaluation.synthetic_episodes
-        return Trial("unseen synthetic episodes", synthetic(rows, venue=wanted.venue), count, min(count, 64))
+        return Trial("unseen synthetic episodes", _generated(wanted, None, evaluation.seed), count, min(count, 64))
+    rows = _drawn(wanted, None, evaluation.seed)
     assert isinstance(wanted, ReplayConfig)
     split = split_tapes(wanted.tapes, wanted.held_out)
     title, tapes = ("held-out markets", split.held_out) if split.held_out else ("the training markets", split.train)
@@ -56,7 +79,7 @@ def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
 def recorded_trial(tapes: str, config: Config, evaluation: EvaluationConfig) -> Trial:
     """Every market in a folder of tapes, each played once."""
     wanted = config.scenario
-    rows = draw(wanted.rows, None, wanted.row_count, evaluation.seed, fill_set=wanted.fill_set)
+    rows = _drawn(wanted, None, evaluation.seed)
     files = split_tapes(tapes, 0.0).train
     return Trial(f"markets of {tapes}", replay(files, rows, sequential=True), len(files), len(files))
 

@@ -53,6 +53,7 @@ class SyntheticConfig(ScenarioConfig):
 
     kind: str = "synthetic"
     venue: str = "polymarket"  # whose ticks, fees and rules; recorded markets bring their own
+    table: str | None = None  # a scenario table, by name or file: its venue, and its rows where ``rows`` says nothing
 
 
 @dataclass

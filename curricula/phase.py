@@ -43,15 +43,24 @@ def ranges_of(rows: RowRanges) -> dict[str, float | tuple[float, float]]:
     return ranges
 
 
-def draw(rows: RowRanges, phase: Phase | None, count: int, seed: int, *, fill_set: str = FILL_SET) -> np.ndarray:
+def draw(
+    rows: RowRanges,
+    phase: Phase | None,
+    count: int,
+    seed: int,
+    base: np.ndarray | None = None,
+    *,
+    fill_set: str = FILL_SET,
+) -> np.ndarray:
     """``(count,)`` ROW array drawn from the scenario's ranges, with the phase's in their place where it has some.
 
-    ``fill_set``: a fitted fill model, see `sim.fillfit.table`; ranges of its fields come before it.
+    Fields that neither names are those of ``base``, ``(R,)`` ROW that are taken in turn, or their defaults; the fill
+    model's those of ``fill_set``, see `sim.fillfit.table`.
     """
     ranges: Mapping[str, float | tuple[float, float]] = ranges_of(rows)
     if phase is not None:
         ranges = {**ranges, **ranges_of(phase.rows)}
-    return draw_rows(count, ranges, seed, fill_set=fill_set)
+    return draw_rows(count, ranges, seed, base, fill_set=fill_set)
 
 
 def _is_range(value: object) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from sim.fillmodel import COIN_TERMS
-from sim.mathematics import log, normal
+from sim.mathematics import exp, log, normal
 from sim.types import LOTS_PER_CONTRACT, PX_ONE, SECOND_NS
 
 PPM = 1_000_000
+MOST_LEVELS = 20  # the bound of the field `levels`
 _Z99 = normal(0.99)  # standard deviations from a normal's median to its 99th percentile
 
 # The kinds of arrivals in the synthetic market, in the order of their thresholds.
@@ -58,8 +59,7 @@ COMPILED_ROW = np.dtype(
         ("void_payout_ppm", "<i8"),
         ("outage_ns", "<f8"),
         ("stale_ns", "<f8"),
-        ("depth_touch", "<f8"),
-        ("depth_slope", "<f8"),
+        ("profile", "<f8", (MOST_LEVELS,)),  # mean size of a new level by ticks behind the quote, in units of depth_qty
         ("presence_word", "<i8"),
         ("anchor_strength", "<f8"),
         ("anchor_width_ppm", "<i8"),
@@ -140,6 +140,7 @@ def compile_rows(rows: np.ndarray) -> np.ndarray:
     total = rates.sum(axis=1)
     compiled["interval_ns"] = SECOND_NS / total
     compiled["threshold"] = np.rint(np.cumsum(rates, axis=1) / total[:, None] * 2**32).astype(np.int64)
+    compiled["profile"] = [_profile(row) for row in rows]
     _compile_shocks(rows, compiled)
     _compile_reactions(rows, compiled)
     for name in (
@@ -155,7 +156,7 @@ def compile_rows(rows: np.ndarray) -> np.ndarray:
     for name in ("life", "used_life", "fill_life", "cascade_life"):
         compiled[f"{name}_ns"] = _whole(rows[f"{name}_s"], SECOND_NS)
     for name in (
-        "depth_touch", "depth_slope", "anchor_strength", "anchor_depth", "pull", "excite_same", "cascade_pull",
+        "anchor_strength", "anchor_depth", "pull", "excite_same", "cascade_pull",
         "cascade_follow", "front_share", "front_bias", "copy_share", "cancel_share", "trade_share", "fill_base",
     ):  # fmt: skip
         compiled[name] = rows[name]
@@ -165,6 +166,13 @@ def compile_rows(rows: np.ndarray) -> np.ndarray:
         compiled[name] = _whole(rows[name], 1)
     _compile_venue_side(rows, compiled)
     return compiled
+
+
+def _profile(row: np.void) -> list[float]:
+    """Mean size of a new level by ticks behind the quote, in units of ``depth``."""
+    slope, decay = float(row["depth_slope"]), float(row["depth_decay"])
+    behind = [(1.0 + slope * steps) * exp(-decay * steps) for steps in range(1, MOST_LEVELS)]
+    return [float(row["depth_touch"]), *behind]
 
 
 def _compile_venue_side(rows: np.ndarray, compiled: np.ndarray) -> None:

@@ -89,7 +89,7 @@ def _change_level(desk, row, kind, place, expo, now):
     level = np.int64(desk.ticks[market["tick_grid"], 1, rank])
     shown = desk.book[side, level]
     share = ((place & 0xFFFF) + 0.5) * _UNIT16 * row["cancel_share"]
-    more = lots(expo, row["add_qty"])
+    more = lots(expo, row["add_qty"] * row["profile"][steps])
     less = min(shown, 1 + int(math.floor(shown * share)))
     on_level(desk, side, level, shown + (more if kind < row["threshold"][ADD] else -less), now)
 

@@ -69,7 +69,7 @@ def _depth(mixed, mean_qty):
 def _mean_depth(desk, steps, level, now):
     """Mean size of a new level: profile, anchors, a cascade's share, and what the size of our takes has scared away."""
     market, row = desk.market, desk.row
-    mean = row["depth_qty"] * (row["depth_touch"] if steps == 0 else 1.0 + row["depth_slope"] * steps)
+    mean = row["depth_qty"] * row["profile"][steps]
     if row["anchor_depth"] > 0.0:
         px = desk.px_of[level]
         if px == PX_ONE // 4 or px == PX_ONE // 2 or px == 3 * PX_ONE // 4:

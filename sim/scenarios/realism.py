@@ -1,7 +1,8 @@
 """``python -m sim.scenarios.realism TABLE DATA``: how far a synthetic market is from the recorded ones, fact by fact.
 
-TABLE is what stands for the synthetic market: a folder of tapes it was written to (one folder for each set, named as
-in :mod:`sim.scenarios.splits`, or one for all), or the word ``recorded``: then the days that are fitted stand for it,
+TABLE is what stands for the synthetic market: a scenario table (a name, or a file ending in .toml), whose sessions are
+then played; a folder of tapes that it was written to (one folder for each set, named as in
+:mod:`sim.scenarios.splits`, or one for all); or the word ``recorded``: then the days that are fitted stand for it,
 which says what a perfect copy of them would get. DATA is the folder of recordings. Only days that are not fitted are
 compared with.
 """
@@ -26,11 +27,16 @@ from sim.scenarios.distance import FACTOR, Comparison, Yardstick, compare, share
 from sim.scenarios.facts import Fact, to_json
 from sim.scenarios.realism_plots import write_plots
 from sim.scenarios.recordings import Recording, facts_as, facts_of_pieces, load, yardsticks_of
+from sim.scenarios.sessions import play
 from sim.scenarios.splits import SETS
+from sim.scenarios.tables import SUFFIX as TABLE_SUFFIX
+from sim.scenarios.tables import load_table, table_names
 from sim.scenarios.trace import Trace, markets_of, trace
 from sim.tape import SUFFIX, TapeError, read
 
 RECORDED = "recorded"
+SEED = 1_000_000  # of the sessions that are judged: not the fit's
+TIMES = 2  # sessions of every row and copy of a table
 _PIPE_WIDTH = 120  # columns where the output is no terminal
 
 
@@ -66,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     try:
-        for name in options.set or SETS:
+        for name in options.set or _sets_of(options.table):
             streams = None if options.table == RECORDED else streams_of(Path(options.table), name)
             report = judge(load(name, Path(options.data)), streams)
             _print(console, report, options.all)
@@ -78,16 +84,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def streams_of(table: Path, name: str) -> list[np.ndarray]:
-    """Events of the tapes in the folder ``table / name``, or in ``table`` itself.
+def is_table(table: str | Path) -> bool:
+    """Whether a scenario table is meant, not a folder of tapes."""
+    return Path(table).suffix == TABLE_SUFFIX or (str(table) in table_names() and not Path(table).is_dir())
 
-    Raises TapeError where there are none, or one cannot be read.
+
+def _sets_of(table: str) -> Sequence[str]:
+    """The sets to compare with where none is named: a table's own, else all."""
+    return (load_table(table).set,) if is_table(table) else tuple(SETS)
+
+
+def streams_of(table: Path, name: str) -> list[np.ndarray]:
+    """Events of sessions played from a scenario table, or of the tapes in ``table / name``, or in ``table`` itself.
+
+    Raises ValueError where a scenario table cannot be read or was fitted to another set, TapeError where there are no
+    tapes, or one cannot be read.
     """
+    if is_table(table):
+        found = load_table(table)
+        if found.set != name:
+            raise ValueError(f"{table}: fitted to {found.set or 'no set'}; compared with {name}: expected the same")
+        return play(found, SEED, TIMES)
     folder = table / name if (table / name).is_dir() else table
     paths = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
     if not paths:
         raise TapeError(
-            f"{folder}: no tapes (*{SUFFIX}) of a synthetic market; expected a folder of them, or the word {RECORDED!r}"
+            f"{folder}: no tapes (*{SUFFIX}) of a synthetic market; expected a folder of them, a scenario table "
+            f"({', '.join(table_names())}, or a file ending in {TABLE_SUFFIX}), or the word {RECORDED!r}"
         )
     return [read(path).events for path in paths]
 
@@ -189,7 +212,7 @@ def _write(folder: Path, report: Report) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sim.scenarios.realism", description=__doc__)
     parser.add_argument(
-        "table", metavar="TABLE", help=f"folder of the synthetic market's tapes, or the word {RECORDED}"
+        "table", metavar="TABLE", help=f"scenario table, folder of the synthetic market's tapes, or the word {RECORDED}"
     )
     parser.add_argument("data", metavar="DATA", help="folder of recordings")
     parser.add_argument("--set", action="append", choices=tuple(SETS), help="one recorded market; default: all")

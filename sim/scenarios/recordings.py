@@ -75,6 +75,11 @@ def facts_as(name: str, events_list: Sequence[np.ndarray], edges: Sequence[float
 
     Raises ValueError as :func:`sim.scenarios.facts.facts_of` does.
     """
+    return facts_of_traces(name, traces_as(name, events_list), edges)
+
+
+def traces_as(name: str, events_list: Sequence[np.ndarray]) -> dict[int, list[Trace]]:
+    """Traces of other streams by number of the source of the set ``name`` through whose feed they are seen."""
     streams = [market for events in events_list for market in markets_of(events)]
     seen: dict[Feed, list[Trace]] = {}
     traces = {}
@@ -84,6 +89,11 @@ def facts_as(name: str, events_list: Sequence[np.ndarray], edges: Sequence[float
         if key not in seen:
             seen[key] = [trace(events, key) for events in streams]
         traces[index] = seen[key]
+    return traces
+
+
+def facts_of_traces(name: str, traces: Mapping[int, list[Trace]], edges: Sequence[float] = EDGES) -> dict[str, Fact]:
+    """Facts of traces as :func:`traces_as` makes them; of several groups of streams where lists are joined."""
     return _facts(SETS[name], traces, edges, views=False)
 
 

@@ -54,12 +54,13 @@ FIELDS: dict[str, Field] = {
     "depth": Field(150.0, 1.0, 1e5, "contracts", "mean size a new level is quoted with"),
     "levels": Field(6.0, 1.0, 20.0, "ticks", "how deep behind the touch limit orders and cancels arrive"),
     "add_rate": Field(2.5, 0.0, 1000.0, "1/s", "arrivals of limit orders, both sides together"),
-    "add_size": Field(40.0, 0.01, 1e5, "contracts", "mean size of a limit order"),
+    "add_size": Field(40.0, 0.01, 1e5, "contracts", "mean size of a limit order, where the profile is 1"),
     "cancel_rate": Field(2.5, 0.0, 1000.0, "1/s", "arrivals of cancels, both sides together"),
     "cancel_share": Field(0.5, 0.0, 1.0, "1", "largest share of a level that one cancel takes; uniform from 0"),
     "touch_share": Field(0.0, 0.0, 1.0, "1", "share of limit orders and cancels that come to the makers' own price"),
-    "depth_touch": Field(1.0, 0.01, 100.0, "1", "size of a new level at the makers' price, in units of `depth`"),
-    "depth_slope": Field(0.0, 0.0, 10.0, "1/tick", "growth of a new level's size with each tick behind, of `depth`"),
+    "depth_touch": Field(1.0, 0.01, 100.0, "1", "the profile at the makers' price: of new levels and limit orders"),
+    "depth_slope": Field(0.0, 0.0, 10.0, "1/tick", "growth of the profile with each tick behind"),
+    "depth_decay": Field(0.0, 0.0, 5.0, "1/tick", "fall of the profile with each tick behind: to exp(-this)"),
     "presence": Field(1.0, 0.05, 1.0, "1", "chance that the makers refill an empty level when they reprice"),
     "anchor_strength": Field(0.0, 0.0, 1.0, "1", "pull of 25, 50 and 75 cents on the makers' estimate"),
     "anchor_width": Field(0.03, 0.001, 0.1, "probability", "how far an anchor reaches"),
@@ -224,13 +225,18 @@ def _check_venue_side(rows: np.ndarray) -> None:
 
 
 def draw_rows(
-    count: int, ranges: Mapping[str, float | tuple[float, float]], seed: int, *, fill_set: str = FILL_SET
+    count: int,
+    ranges: Mapping[str, float | tuple[float, float]],
+    seed: int,
+    base: np.ndarray | None = None,
+    *,
+    fill_set: str = FILL_SET,
 ) -> np.ndarray:
     """``(count,)`` rows, each field of ``ranges`` fixed or drawn uniformly from its (low, high), checked.
 
-    The other fields have their defaults, those of the fill model the values fitted on ``fill_set``.
-
-    Seed 0 is a seed. The draw of a field depends on the seed and on the field's name, not on the other fields.
+    The other fields are those of ``base``, ``(R,)`` ROW that are taken in turn, or their defaults; those of the fill
+    model have the values fitted on ``fill_set``. Seed 0 is a seed. The draw of a field depends on the seed and on the
+    field's name, not on the other fields.
     """
     values: dict[str, float | np.ndarray] = {}
     for name, wanted in ranges.items():
@@ -243,4 +249,8 @@ def draw_rows(
         index = list(FIELDS).index(name)
         uniform = np.random.Generator(np.random.Philox(key=[seed, index])).random(count)
         values[name] = low + (high - low) * uniform
-    return make_rows(count, fill_set=fill_set, **values)
+    rows = default_rows(count) if base is None else np.resize(base, count)
+    for name, value in {**row_fields(fill_set), **values}.items():
+        rows[name] = value
+    check_rows(rows)
+    return rows

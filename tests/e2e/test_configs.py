@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.build import training_scenario
 from configs.schema import read_run_config, register, to_config, whole_steps
 from curricula.phase import draw, ranges_of
+from sim.scenarios.tables import load_table, rows_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 register()
@@ -178,3 +181,15 @@ def test_a_runs_config_that_cannot_be_read_is_named(tmp_path, change, message):
     OmegaConf.save(stored, tmp_path / "config.yaml")
     with pytest.raises(ValueError, match=rf"config\.yaml: not a config that this version can read: (.|\n)*{message}"):
         read_run_config(tmp_path)
+
+
+def test_a_scenario_table():
+    """Rows of the table in turn, its venue, and what the config says of a field goes first."""
+    made = config("scenario=table", "scenario.table=kalshi_weather", "scenario.rows.depth=17", "scenario.row_count=100")
+    scenario = training_scenario(made)
+    table = rows_of(load_table("kalshi_weather"))
+    assert len(scenario.rows) == 100 and scenario.places == (load_table("kalshi_weather").place,)
+    assert (scenario.rows["maker_rate"] == np.resize(table["maker_rate"], 100)).all()
+    assert set(scenario.rows["depth"]) == {17.0} and set(scenario.rows["signal_rate"]) == {1.0}
+    with pytest.raises(ValueError, match="no scenario table 'nowhere'"):
+        training_scenario(config("scenario=table", "scenario.table=nowhere"))

@@ -210,10 +210,15 @@ class Flow(Opponents):
         place = ladder.index(self.bid) - steps if side == BID else ladder.index(self.ask) + steps
         return ladder[place] if 0 < place < len(ladder) - 1 else None
 
+    def profile(self, steps: int) -> float:
+        """Sizes by ticks behind the makers' quote."""
+        row = self.row
+        return (1 + row["depth_slope"] * steps) * math.exp(-row["depth_decay"] * steps) if steps else row["depth_touch"]
+
     def new_depth(self, mixed: int, px: int, steps: int, now: int) -> int:
         """Size of a level that the makers quote anew."""
         row = self.row
-        mean = row["depth"] * 100 * (row["depth_touch"] if steps == 0 else 1 + row["depth_slope"] * steps)
+        mean = row["depth"] * 100 * self.profile(steps)
         if px in (2500, 5000, 7500):
             mean *= 1 + row["anchor_depth"]
         if now < self.cascade_until_ns:
@@ -280,12 +285,13 @@ class Flow(Opponents):
         """A limit order joins a level, or part of a level goes."""
         where = below(place, 2 * self.levels)
         side, steps = where % 2, where // 2
-        px = self.behind(side, 0 if low_half(kind, self.row["touch_share"]) else steps)
+        steps = 0 if low_half(kind, self.row["touch_share"]) else steps
+        px = self.behind(side, steps)
         if px is None:
             return
         shown = self.market.book.size(side, px)
         if name == "add":
-            self.market.change_level(side, px, shown + self.lots(size, self.row["add_size"]), now)
+            self.market.change_level(side, px, shown + self.lots(size, self.row["add_size"] * self.profile(steps)), now)
         elif shown:
             gone = 1 + math.floor(shown * (self.row["cancel_share"] * (place % 2**16 + 0.5) / 2**16))
             self.market.change_level(side, px, max(0, shown - gone), now)

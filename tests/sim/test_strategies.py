@@ -203,7 +203,7 @@ def test_a_view_without_a_forecast_or_with_a_feature_missing():
     names[names.index("imbalance")] = "lean"
     with pytest.raises(ValueError, match="the observation lacks imbalance"):
         view_from_observation(names, np.zeros((2, len(names)), np.float32))
-    with pytest.raises(ValueError, match=r"expected an observation of shape \(N, 82\)"):
+    with pytest.raises(ValueError, match=r"expected an observation of shape \(N, 83\)"):
         view_from_observation(names, np.zeros((2, 51), np.float32))
 
 
