@@ -59,10 +59,8 @@ def standing_of(desk, side, level):
     touch = bid if side == BID else ask
     facing = ask if side == BID else bid
     distance = -1
-    if not empty:
-        distance = _rank(desk, desk.px_of[touch]) - _rank(desk, px)
-        if side != BID:
-            distance = -distance
+    if not empty and (level <= touch if side == BID else level >= touch):  # inside may be less than a tick inside
+        distance = abs(_rank(desk, desk.px_of[touch]) - _rank(desk, px))
     tick = _tick_px(desk, side, px)
     gap = 0.5 * market["mid2_px"] - px
     return Standing(
