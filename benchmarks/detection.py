@@ -120,5 +120,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--num-envs", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    print_result({**measure(options.num_envs, options.seed), **describe()})
-    return 0
+    result = measure(options.num_envs, options.seed)
+    print_result({**result, **describe()})
+    return 0 if result["holds"] else 1

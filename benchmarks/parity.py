@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from numba import config
 from tqdm import tqdm
 
 from benchmarks.machine import describe, print_result
@@ -91,7 +92,8 @@ def play(batch: int) -> str:
 
 def _answers(way: str, batches: int, bar: tqdm) -> list[str]:
     """Hashes of all batches, played in a process that runs the kernels this ``way``."""
-    variables = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), **WAYS[way]}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    variables = {**ours, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), **WAYS[way]}
     if "NUMBA_BOUNDSCHECK" in variables:  # Numba would take unchecked kernels from the cache for checked ones
         base = Path(variables.get("SHADOWBOOK_CACHE") or Path.home() / ".cache")
         variables["SHADOWBOOK_CACHE"] = str(base / "bounds-checked")
@@ -100,7 +102,9 @@ def _answers(way: str, batches: int, bar: tqdm) -> list[str]:
     with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             answers.append(line.strip())
-            bar.update(PER_BATCH)
+            bar.update(PER_BATCH if len(answers) > 1 else 0)
+    if answers and answers.pop(0) != way:
+        raise RuntimeError(f"parity: the kernels of the {way} run were not {way}")
     if process.returncode != 0 or len(answers) != batches:
         raise RuntimeError(f"parity: the {way} run ended with {process.returncode} after {len(answers)} batches")
     return answers
@@ -125,5 +129,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    print("interpreted" if config.DISABLE_JIT else ("bounds_checked" if config.BOUNDSCHECK else "compiled"), flush=True)
     for number in range(int(sys.argv[1])):
         print(play(number), flush=True)

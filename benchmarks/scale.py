@@ -34,6 +34,7 @@ def compare(seconds: float) -> dict:
         "wanted_ratio": MOST_FOR_MANY,
         "cost_per_market_ratio": by_markets,
         "wanted_per_market": MOST_FOR_MARKETS,
+        "holds": large <= MOST_FOR_MANY * one and max(by_markets.values()) <= MOST_FOR_MARKETS,
         "what": "cost of a step over that with 1,024 environments of one market; with M markets also over M",
     }
 
@@ -43,5 +44,6 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks scale", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     options = parser.parse_args(arguments)
-    print_result({**compare(options.seconds), **describe()})
-    return 0
+    result = compare(options.seconds)
+    print_result({**result, **describe()})
+    return 0 if result["holds"] else 1

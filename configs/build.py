@@ -55,6 +55,11 @@ def _generated(wanted: SyntheticConfig, curriculum: Phase | None, seed: int) -> 
     if wanted.table is None:
         return synthetic(_drawn(wanted, curriculum, seed), venue=wanted.venue)
     table = load_table(wanted.table)
+    if wanted.venue not in (SyntheticConfig.venue, table.place.venue):
+        raise ValueError(
+            f"scenario.venue = {wanted.venue}, but scenario.table = {wanted.table} is of {table.place.venue}: "
+            "leave one out"
+        )
     return Scenario(_drawn(wanted, curriculum, seed, rows_of(table)), places=(table.place,))
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from sim.strategies.decision import CROSS, Decision, rows_from_table, table_from_rows
 from sim.types import LOTS_PER_CONTRACT
+from sim.venues.fees import MAX_QTY
 
 VERSION = 1
 SIZES = (5, 10, 25, 50, 100)
@@ -78,6 +79,9 @@ def make_table(table: str | Sequence[Sequence], *, cross_ticks: int = 2) -> Acti
         raise ValueError(f"action table: cross_ticks must be 0 or more, got {cross_ticks}")
     checked = table_from_rows(table)
     qty = np.rint(checked.contracts * LOTS_PER_CONTRACT).astype(np.int64)
+    if (qty > MAX_QTY).any():
+        row = int(np.argmax(qty))
+        raise ValueError(f"action table, row {row}: {checked.contracts[row]} contracts, the most are {MAX_QTY / 100:g}")
     odd = np.abs(qty - checked.contracts * LOTS_PER_CONTRACT) > 1e-6
     if odd.any():
         row = int(np.argmax(odd))

@@ -108,15 +108,21 @@ def _open(desk, leg, qty, cost):
         desk.market["position"]["no_cost_uusd"] += cost
 
 
+@hot
+def _part_of(cost, qty, held):
+    """``cost * qty // held``, in two parts: the product alone may pass 2**63."""
+    return cost // held * qty + cost % held * qty // held
+
+
 @inner
 def take_out(position, leg, qty):
     """Take ``qty`` lots out of a leg; returns their share of its cost, rounded down unless the leg is emptied."""
     if leg == YES:
-        cost = position["yes_cost_uusd"] * qty // position["yes_qty"]
+        cost = _part_of(position["yes_cost_uusd"], qty, position["yes_qty"])
         position["yes_qty"] -= qty
         position["yes_cost_uusd"] -= cost
     else:
-        cost = position["no_cost_uusd"] * qty // position["no_qty"]
+        cost = _part_of(position["no_cost_uusd"], qty, position["no_qty"])
         position["no_qty"] -= qty
         position["no_cost_uusd"] -= cost
     return cost

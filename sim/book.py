@@ -72,10 +72,18 @@ def next_ask(book, level, high):
 
 @hot
 def refresh_mid(market, book, px_of):
-    """Keep bid + ask of the last book that was two-sided and not crossed."""
+    """Keep bid + ask of the last book that was two-sided and not crossed, as far as the side that is left allows it.
+
+    Nobody marks a position above an offer that nobody takes, nor below a bid that stands alone.
+    """
     bid = market["best_bid"]
     ask = market["best_ask"]
-    if bid >= 0 and ask < book.shape[1] and bid < ask:
+    if ask == book.shape[1]:
+        if bid >= 0:
+            market["mid2_px"] = max(market["mid2_px"], 2 * px_of[bid])
+    elif bid < 0:
+        market["mid2_px"] = min(market["mid2_px"], 2 * px_of[ask])
+    elif bid < ask:
         market["mid2_px"] = px_of[bid] + px_of[ask]
 
 

@@ -41,7 +41,7 @@ from sim.types import (
     REJECT_SIZE,
 )
 from sim.venues.amend import CANCEL_INCOMING
-from sim.venues.fees import fee_bound
+from sim.venues.fees import MAX_QTY, fee_bound
 
 
 @inner
@@ -220,7 +220,7 @@ def _refusal(desk, tick_ok, message, qty, now):
         return REJECT_OFF_GRID
     if message["reduce"] == 1 and qty == 0:
         return REJECT_NOTHING_TO_REDUCE
-    if qty < desk.pool["min_qty"]:
+    if qty < desk.pool["min_qty"] or qty > MAX_QTY:
         return REJECT_SIZE
     if _crosses(desk, message["side"], px):
         if message["reduce"] == 0 and _notional(message, qty) < desk.pool["min_take_uusd"]:

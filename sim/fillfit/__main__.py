@@ -93,10 +93,10 @@ def _report_set(console: Console, source: str, options: argparse.Namespace, out:
 def _settings(name: str, options: argparse.Namespace) -> dict[str, Any]:
     default = SETTINGS[name]
     return {
-        "life_s": options.life or default.life_s,
-        "every_s": options.every or EVERY_S[name],
-        "memory": options.memory or default.memory,
-        "move_memory": options.move_memory or default.move_memory,
+        "life_s": default.life_s if options.life is None else options.life,
+        "every_s": EVERY_S[name] if options.every is None else options.every,
+        "memory": default.memory if options.memory is None else options.memory,
+        "move_memory": default.move_memory if options.move_memory is None else options.move_memory,
         "share": options.share,
         "power": options.power,
         "window_ms": options.window_ms,

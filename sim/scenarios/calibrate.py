@@ -137,7 +137,9 @@ class Block(NamedTuple):
         for name, value in point.items():
             wanted = values[name].value * value if self.factors else value
             inside = min(FIELDS[name].high, max(FIELDS[name].low, wanted))
-            values[name] = Value(float(f"{inside:.5g}"), "fitted")
+            found = float(f"{inside:.5g}")
+            if found != values[name].value:
+                values[name] = Value(found, "fitted")
         return row._replace(values=values)
 
 
@@ -208,6 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.out.exists() and not options.overwrite:
             raise FileExistsError(f"{options.out} exists: name another file, or say --overwrite")
         start = load_table(options.start) if options.start else None
+        if start is not None and start.set != options.kind:
+            raise ValueError(f"--start {options.start} is a table of {start.set!r}, not of {options.kind!r}")
         table = calibrate(load(options.kind, options.data), trials=options.trials, seed=options.seed, start=start)
         save_table(table, options.out, overwrite=options.overwrite)
     except (ValueError, FileExistsError) as error:  # TapeError is a ValueError

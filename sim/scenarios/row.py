@@ -213,6 +213,13 @@ def _check_venue_side(rows: np.ndarray) -> None:
         if bad.any():
             index = int(np.argmax(bad))
             raise ValueError(f"scenario row {index}: {name} = {rows[name][index]} is a code; expected a whole number")
+    bad = (rows["rate_limit"] > 0.0) & (rows["rate_limit"] < 1.0)
+    if bad.any():
+        index = int(np.argmax(bad))
+        raise ValueError(
+            f"scenario row {index}: rate_limit = {rows['rate_limit'][index]} would pass nothing; expected 0, any, "
+            "or 1 message a second and more"
+        )
     for name in ("feed", "order", "cancel"):
         median, tail = rows[f"{name}_tail_ms"], rows[f"{name}_tail99_ms"]
         bad = (tail != 0) & ((tail <= median) | (tail > MAX_TAIL_RATIO * median))

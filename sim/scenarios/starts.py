@@ -23,6 +23,11 @@ REACH = 8.0  # a searched quantity stays within this factor of its first value
 LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
 ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy
 UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts
+# First values that are nobody's moments: a recording tells them only through the search
+SET_BY_HAND = frozenset({
+    "informed_rate", "informed_edge", "informed_size", "large_share", "excite", "excite_life_s", "excite_same", "widen",
+    "resilience_s", "presence", "cancel_share",
+})  # fmt: skip
 _CANCEL_SHARE = 0.5
 _LEVELS = 12
 _PARTS = 6  # into which the prices' shares of time are rounded
@@ -146,7 +151,7 @@ def first_table(name: str, facts: Mapping[str, Fact]) -> ScenarioTable:
 def _first_row(
     name: str, facts: Mapping[str, Fact], price: Price, state: str, activity: float, copies: int
 ) -> TableRow:
-    fitted = {knob.field for knob in knobs_for(name)}
+    told = {knob.field for knob in knobs_for(name)} - SET_BY_HAND
     values = {
         "belief_low": price.low, "belief_high": price.high, "life_s": LIVES_S[name], "levels": float(_LEVELS),
         **_takers(facts, price, activity), **_book(facts, price, activity), **_news(facts, price, activity),
@@ -154,7 +159,7 @@ def _first_row(
     entries = {}
     for field, value in values.items():
         inside = float(np.clip(value, FIELDS[field].low, FIELDS[field].high))
-        entries[field] = Value(float(f"{inside:.6g}"), "fitted" if field in fitted else "prior")
+        entries[field] = Value(float(f"{inside:.6g}"), "moments" if field in told else "prior")
     return TableRow(f"{price.name}, {state}", entries, copies)
 
 

@@ -22,24 +22,25 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import Place
 from sim.scenarios.row import FIELDS, ROW, make_rows
+from sim.scenarios.splits import SETS
 
 FOLDER = Path(__file__).parent / "tables"
 SUFFIX = ".toml"
 _HEADER = ("title", "set", "venue", "fees", "ticks")
 _OF_ROW = ("name", "copies", "mirrored")
 
-Origin = Literal["fitted", "prior"]
+Origin = Literal["prior", "moments", "fitted"]
 
 
 class Value(NamedTuple):
-    """A field's value, and whether the recording says so or nobody does."""
+    """A field's value, and where it comes from: a search, a formula of the recording's moments, or nobody's data."""
 
     value: float
     source: Origin = "prior"
@@ -101,6 +102,10 @@ def load_table(name: str | Path) -> ScenarioTable:
     missing = [key for key in (*_HEADER, "row") if key not in found]
     if missing:
         raise ValueError(f"{path}: no {missing[0]!r}; a table has {', '.join(_HEADER)} and one [[row]] or more")
+    if not isinstance(found["row"], list) or not found["row"]:
+        raise ValueError(f"{path}: row = {found['row']!r}; expected one [[row]] or more")
+    if found["set"] not in ("", *SETS):
+        raise ValueError(f"{path}: set = {found['set']!r}; expected one of {', '.join(SETS)}, or nothing")
     rows = tuple(_read_row(path, number, entries) for number, entries in enumerate(found["row"]))
     return ScenarioTable(found["title"], found["set"], Place(found["venue"], found["fees"], found["ticks"]), rows)
 
@@ -155,13 +160,18 @@ def _line(name: str, entry: Value) -> str:
     )
 
 
-def _read_row(path: Path, number: int, entries: Mapping[str, object]) -> TableRow:
+def _read_row(path: Path, number: int, entries: object) -> TableRow:
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path}, row {number}: {entries!r}; expected a [[row]] with fields")
     where = f"{path}, row {number} ({entries.get('name', 'no name')})"
     values = {name: _read_value(where, name, entry) for name, entry in entries.items() if name not in _OF_ROW}
     copies = entries.get("copies", 1)
-    if not isinstance(copies, int) or copies < 1:
+    if isinstance(copies, bool) or not isinstance(copies, int) or copies < 1:
         raise ValueError(f"{where}: copies = {copies!r}; expected a whole number above 0")
-    row = TableRow(str(entries.get("name", "")), values, copies, bool(entries.get("mirrored", True)))
+    mirrored = entries.get("mirrored", True)
+    if not isinstance(mirrored, bool):
+        raise ValueError(f"{where}: mirrored = {mirrored!r}; expected true or false")
+    row = TableRow(str(entries.get("name", "")), values, copies, mirrored)
     try:
         row.row()
     except ValueError as error:
@@ -176,8 +186,11 @@ def _read_value(where: str, name: str, entry: object) -> Value:
         raise ValueError(f"{where}: {name} = {entry!r}; expected {{value, unit, low, high, source}}")
     if entry["unit"] != FIELDS[name].unit:
         raise ValueError(f"{where}: {name} is in {FIELDS[name].unit}, got {entry['unit']!r}")
-    if entry["source"] not in ("fitted", "prior"):
-        raise ValueError(f"{where}: {name}: source {entry['source']!r}; expected fitted or prior")
+    if entry["source"] not in get_args(Origin):
+        raise ValueError(f"{where}: {name}: source {entry['source']!r}; expected {', '.join(get_args(Origin))}")
+    for key in ("value", "low", "high"):
+        if isinstance(entry[key], bool) or not isinstance(entry[key], (int, float)):
+            raise ValueError(f"{where}: {name}: {key} = {entry[key]!r}; expected a number")
     value = float(entry["value"])
     if not entry["low"] <= value <= entry["high"]:
         raise ValueError(f"{where}: {name} = {value} lies outside [{entry['low']}, {entry['high']}]")

@@ -87,7 +87,19 @@ def no_limit(side):
 
 @inner
 def react(desk, taker_side, filled, now):
-    """What a take of others brings about: wider quotes, a pulled touch, followers, a cascade."""
+    """What a take of others brings about: makers react, followers come, a cascade begins."""
+    market, row = desk.market, desk.row
+    _makers_react(desk, taker_side, filled, now)
+    if row["excite_jump"] > 0.0:
+        market["burst_side"] = taker_side
+        excite(desk, row["excite_jump"], now)
+    if 0 < row["cascade_qty"] <= filled and now >= market["cascade_until_ns"]:
+        start_cascade(desk, taker_side, now)
+
+
+@inner
+def _makers_react(desk, taker_side, filled, now):
+    """Wider quotes, a pulled touch."""
     market, row = desk.market, desk.row
     if row["widen_ppm"] > 0.0:
         widen(market, row, filled, now)
@@ -97,11 +109,6 @@ def react(desk, taker_side, filled, now):
         if 0 <= level < desk.book.shape[1]:
             shown = desk.book[side, level]
             change(desk, side, level, shown - int(math.floor(shown * row["pull"])), now)
-    if row["excite_jump"] > 0.0:
-        market["burst_side"] = taker_side
-        excite(desk, row["excite_jump"], now)
-    if 0 < row["cascade_qty"] <= filled and now >= market["cascade_until_ns"]:
-        start_cascade(desk, taker_side, now)
 
 
 @inner
@@ -189,13 +196,18 @@ def _momentum(desk, expo, now):
 
 @inner
 def _opponent_takes(desk, allowance, now):
-    """An opponent takes up to ``allowance`` lots, + buys, at the makers' own quote. Returns what it took, signed."""
+    """An opponent takes up to ``allowance`` lots, + buys, at the makers' own quote. Returns what it took, signed.
+
+    Nobody follows an opponent: who lures one with a lot could else set off followers of any size.
+    """
     side = BID if allowance > 0.0 else ASK
     level = level_behind(desk, 1 - side, 0)
     qty = int(math.floor(abs(allowance)))
     if level < 0 or qty == 0:
         return 0
-    filled = take(desk, side, desk.px_of[level], qty, now)
+    filled = walk(desk, side, desk.px_of[level], qty, now)
+    if filled > 0 and desk.row["reacts"] == 1:
+        _makers_react(desk, side, filled, now)
     return filled if side == BID else -filled
 
 

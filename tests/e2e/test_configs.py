@@ -191,5 +191,7 @@ def test_a_scenario_table():
     assert len(scenario.rows) == 100 and scenario.places == (load_table("kalshi_weather").place,)
     assert (scenario.rows["maker_rate"] == np.resize(table["maker_rate"], 100)).all()
     assert set(scenario.rows["depth"]) == {17.0} and set(scenario.rows["signal_rate"]) == {1.0}
+    with pytest.raises(ValueError, match=r"scenario\.table = kalshi_weather is of kalshi: leave one out"):
+        training_scenario(config("scenario=table", "scenario.table=kalshi_weather", "scenario.venue=nyse"))
     with pytest.raises(ValueError, match="no scenario table 'nowhere'"):
         training_scenario(config("scenario=table", "scenario.table=nowhere"))

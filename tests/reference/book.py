@@ -27,15 +27,20 @@ class Book:
         return self.shown[side].get(px, 0)
 
     def put(self, side: int, px: int, qty: int) -> None:
-        """Show ``qty`` lots at a price. A book with both sides and no crossing gives a new mid."""
+        """Show ``qty`` lots at a price. A book with both sides and no crossing gives a new mid;
+        one side alone holds it on its own side."""
         if qty < 0:
             raise ValueError(f"negative size {qty} at {px}")
         self.shown[side].pop(px, None)
         if qty:
             self.shown[side][px] = qty
         bid, ask = self.best(BID), self.best(ASK)
-        if bid is not None and ask is not None and bid < ask:
-            self.mid2 = bid + ask
+        if bid is not None and ask is not None:
+            self.mid2 = bid + ask if bid < ask else self.mid2
+        elif bid is not None:
+            self.mid2 = max(self.mid2, 2 * bid)
+        elif ask is not None:
+            self.mid2 = min(self.mid2, 2 * ask)
 
     def clear(self) -> None:
         """Empty both sides; the mid stays."""

@@ -134,7 +134,7 @@ class Market(PassiveFills):
             return REJECT_OFF_GRID
         if order.reduce and order.qty == 0:
             return REJECT_NOTHING_TO_REDUCE
-        if order.qty < self.venue.min_qty:
+        if not self.venue.min_qty <= order.qty <= 10**11:
             return REJECT_SIZE
         worth = min(order.price(order.px) * order.qty, order.budget or 10**18)
         if not order.reduce and self.crosses(order.side, order.px) and worth < self.venue.min_take:

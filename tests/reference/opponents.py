@@ -23,7 +23,7 @@ class Opponents:
         self.front_left = self.copy_left = 0.0
         self.trend_ns = SECOND_NS
 
-    def take(self, side: int, limit: int, qty: int, now: int) -> int:
+    def take(self, side: int, limit: int, qty: int, now: int, *, leads: bool = True) -> int:
         """A taker walks the book: at every level a print, then the level's change; then others react. Returns lots."""
         market, left = self.market, qty
         resting = ASK if side == BID else BID
@@ -36,11 +36,13 @@ class Opponents:
             market.change_level(resting, px, shown - size, now)
             left -= size
         if qty > left:
-            self.react(side, qty - left, now)
+            self.makers_react(side, qty - left, now)
+            if leads:
+                self.others_follow(side, qty - left, now)
         return qty - left
 
-    def react(self, side: int, filled: int, now: int) -> None:
-        """What a take of others brings about."""
+    def makers_react(self, side: int, filled: int, now: int) -> None:
+        """Wider quotes, a pulled touch."""
         market, row = self.market, self.row
         self.widen(filled, now)
         resting = ASK if side == BID else BID
@@ -48,6 +50,10 @@ class Opponents:
         if touch is not None and row["pull"] > 0:
             shown = market.book.size(resting, touch)
             market.change_level(resting, touch, shown - math.floor(shown * row["pull"]), now)
+
+    def others_follow(self, side: int, filled: int, now: int) -> None:
+        """Followers, a cascade."""
+        row = self.row
         if row["excite"] > 0:
             self.burst_side = side
             self.excite(row["excite"] / row["excite_life_s"], now)
@@ -157,7 +163,7 @@ class Opponents:
         px = self.behind(1 - side, 0)
         if px is None:
             return 0
-        filled = self.take(side, px, math.floor(abs(allowance)), now)
+        filled = self.take(side, px, math.floor(abs(allowance)), now, leads=False)
         self.market.seen["flow: opponent took"] += filled > 0
         return filled if side == BID else -filled
 

@@ -27,9 +27,12 @@ from by_hand import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.account import take_out
 from sim.engine import Engine
+from sim.kernel import kernel
 from sim.scenarios import Place, Scenario, synthetic
 from sim.scenarios.row import make_rows
+from sim.state import allocate
 from sim.types import ASK, BID, DO_CANCEL, DO_NOTHING, DO_PLACE, FILL_MODELS, FOK, GTC, INTENT, IOC, NO, YES
 
 LIVELY = {"life_s": 30.0, "news_rate": 2.0, "noise_rate": 8.0, "depth": 30.0, "order_delay_ms": 30.0}
@@ -237,3 +240,25 @@ def test_a_one_sided_book_keeps_its_last_mark():
     before = account(engine, "equity_uusd")
     wait(engine, until=6)
     assert account(engine, "equity_uusd") == before
+
+
+def test_nothing_is_marked_above_an_offer_that_stands_alone():
+    falls = (level(5, BID, 4900, 0), level(6, ASK, 5300, 0), level(6, ASK, 100, 20))
+    engine = engine_on(tape(*opening({4900: 50}, {5300: 50}), *falls, fees=(FREE,)))
+    send(engine, bid=buy(5300, 10, tif=IOC))
+    wait(engine, until=7)
+    # ten contracts that anybody may buy at a cent are worth ten cents, not the 5.10 of the last two-sided book
+    assert account(engine, "equity_uusd") == account(engine, "cash_uusd") + 100_000
+
+
+@kernel
+def _take_out(position, qty):
+    return take_out(position, YES, qty)
+
+
+def test_costs_of_millions_are_shared_out_exactly():
+    state = allocate(1, 1)
+    position = state.position[0]
+    position["yes_qty"], position["yes_cost_uusd"] = 200_000_001, 10**12 + 7  # two million contracts at 50 cents
+    assert _take_out(position, 100_000_000) == (10**12 + 7) * 10**8 // 200_000_001
+    assert position["yes_cost_uusd"] == 10**12 + 7 - (10**12 + 7) * 10**8 // 200_000_001

@@ -78,9 +78,13 @@ def test_the_book_is_a_dictionary_of_sizes(before, after, cut):
         assert (None if market["best_ask"] == len(px_of) else px_of[market["best_ask"]]) == best_ask
         assert market["bid_total_qty"] == sum(lots(n) for n in bids.values())
         assert market["ask_total_qty"] == sum(lots(n) for n in asks.values())
-        if best_bid is not None and best_ask is not None and best_bid < best_ask:
-            mid2 = best_bid + best_ask
-        assert mid2 is None or market["mid2_px"] == mid2  # a one-sided or crossed book keeps its last mid
+        if best_bid is not None and best_ask is not None:
+            mid2 = best_bid + best_ask if best_bid < best_ask else mid2  # a crossed book keeps its last mid
+        elif mid2 is not None and best_bid is not None:
+            mid2 = max(mid2, 2 * best_bid)  # so does a one-sided one, on the side that nobody quotes
+        elif mid2 is not None and best_ask is not None:
+            mid2 = min(mid2, 2 * best_ask)
+        assert mid2 is None or market["mid2_px"] == mid2
 
 
 def test_a_signed_change_adds_to_the_level():

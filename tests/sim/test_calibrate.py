@@ -79,7 +79,8 @@ def test_no_trials_give_the_rows_made_by_hand(tiny):
     assert 0.5 * 0.6**0.5 * 8 < calm["add_rate"].value < 0.5 * 0.6**0.5 * 25
     assert busy["news_rate"].value == pytest.approx(3.0 * calm["news_rate"].value, rel=1e-4)
     assert calm["excite"].source == calm["noise_size"].source == "prior"  # no prints in this feed
-    assert calm["add_rate"].source == "fitted"
+    assert calm["add_rate"].source == "moments"
+    assert calm["presence"].source == "prior"
 
 
 def test_too_little_data(tiny):

@@ -139,6 +139,16 @@ def test_opponents_take_our_side_after_their_delay_and_less_than_we_did(who):
     assert (engine.state.market["bought_qty"] == 0).all()
 
 
+def test_nobody_follows_an_opponent():
+    followed = {"excite": 0.9, "excite_same": 1.0, "cascade_size": 1.0}
+    engine = started(make_rows(1, watch_delay_ms=0.0, copy_rate=20.0, copy_share=0.4, **{**QUIET, **followed}), 4)
+    took(engine, ASK, 100)
+    engine.advance(10.0)
+    assert (engine.state.market["sold_qty"] == 4000).all()  # the copier's own 0.4 of 100 contracts, and no more
+    assert (engine.state.market["bursts"] == 0).all()
+    assert (engine.state.market["cascade_until_ns"] == 0).all()
+
+
 def test_a_cascade_thins_the_book_and_says_so():
     rows = make_rows(1, **{**QUIET, "maker_rate": 0.001}, cascade_rate=2.0, cascade_pull=0.9, cascade_follow=0.0)
     engine = started(rows, 1)

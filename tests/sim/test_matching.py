@@ -118,6 +118,7 @@ def test_a_walk_takes_the_best_first_and_never_more_than_shown(levels, limit, wa
         (buy(0, 10), REJECT_OFF_GRID),
         (buy(10_000, 10), REJECT_OFF_GRID),
         (buy(5000, 0), REJECT_SIZE),
+        (buy(1000, 10**14), REJECT_SIZE),  # its cost would pass 2**63 and look like none
         (buy(4900, 10, leg=NO), REJECT_NOTHING_TO_REDUCE),
         (buy(5000, 10, post_only=1), REJECT_POST_ONLY_CROSS),
         (buy(4900, 20_500), REJECT_CASH),  # 20,500 x .49 = 10,045

@@ -87,6 +87,11 @@ def test_rates_become_thresholds_of_a_word():
     assert row["threshold"][-1] == 2**32
 
 
+def test_a_rate_limit_below_one_a_second_would_pass_nothing():
+    with pytest.raises(ValueError, match=r"row 0: rate_limit = 0\.5 would pass nothing; expected 0"):
+        make_rows(1, rate_limit=0.5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

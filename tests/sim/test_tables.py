@@ -69,7 +69,10 @@ def test_a_table_that_is_there_stays(tmp_path):
         ),
         ("add_rate", "ad_rate", r"row 0 \(calm\): no field 'ad_rate'; the fields are belief_low"),
         ('"1/s"', '"1/h"', r"row 0 \(calm\): add_rate is in 1/s, got '1/h'"),
-        ('"fitted"', '"guessed"', r"source 'guessed'; expected fitted or prior"),
+        ('"fitted"', '"guessed"', r"source 'guessed'; expected prior, moments, fitted"),
+        ("value = 7.25", 'value = "x"', r"row 0 \(calm\): add_rate: value = 'x'; expected a number"),
+        ("mirrored = true", 'mirrored = "no"', r"row 0 \(calm\): mirrored = 'no'; expected true or false"),
+        ('set = ""', 'set = "nothing"', r"set = 'nothing'; expected one of kalshi_crypto"),
         ("copies = 2", "copies = 0", r"row 0 \(calm\): copies = 0; expected a whole number above 0"),
         ("{value = 7.25", "{price = 7.25", r"add_rate = .* expected \{value, unit, low, high, source\}"),
         ("title", "name", r"small\.toml: no 'title'; a table has title, set"),
@@ -100,6 +103,6 @@ def test_tables_of_the_package(name):
     scenario = scenario_of(name)
     assert scenario.places == (table.place,)
     assert len(scenario.rows) == sum(row.copies * (1 + row.mirrored) for row in table.rows)
-    assert {entry.source for row in table.rows for entry in row.values.values()} == {"fitted", "prior"}
+    assert {entry.source for row in table.rows for entry in row.values.values()} <= {"fitted", "moments", "prior"}
     # both legs are met alike: the mean of first beliefs is one half
     assert (scenario.rows["belief_low"] + scenario.rows["belief_high"]).mean() == pytest.approx(1.0)
