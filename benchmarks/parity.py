@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from numba import config
 from tqdm import tqdm
 
 from benchmarks.machine import describe, print_result
 from envs.vector import TradingVectorEnv
+from sim.kernel import how_kernels_run
 from sim.scenarios import Place, Scenario
 from sim.scenarios.row import FIELDS, ROW, make_rows
 from sim.types import FILL_MODELS
@@ -129,6 +129,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    print("interpreted" if config.DISABLE_JIT else ("bounds_checked" if config.BOUNDSCHECK else "compiled"), flush=True)
+    print(how_kernels_run(), flush=True)
     for number in range(int(sys.argv[1])):
         print(play(number), flush=True)

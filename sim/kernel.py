@@ -48,6 +48,13 @@ def _cache_root() -> Path:
 numba.config.CACHE_DIR = str(_cache_root() / f"kernels-{_source_digest()}")
 
 
+def how_kernels_run() -> str:
+    """``compiled``, ``bounds_checked`` or ``interpreted``."""
+    if numba.config.DISABLE_JIT:
+        return "interpreted"
+    return "bounds_checked" if numba.config.BOUNDSCHECK else "compiled"
+
+
 def _widest(kind: types.Type) -> types.Type:
     """The type a kernel is compiled for when another kernel passes ``kind``: one width of integer, no literals."""
     plain = types.unliteral(kind)
