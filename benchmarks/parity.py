@@ -30,7 +30,6 @@ PER_BATCH = 50
 STEPS = 12
 WAYS = {"interpreted": {"NUMBA_DISABLE_JIT": "1"}, "bounds_checked": {"NUMBA_BOUNDSCHECK": "1"}, "compiled": {}}
 _VENUES = ("kalshi", "polymarket")
-_CODES = {"cancel_rule": 5, "drop_split": 3, "fifo": 2, "self_trade": 2, "pause_keeps": 3, "scalar": 2}
 _TO = {  # top of a field that is 0 by default
     "1/s": 0.5,
     "dollar": 0.03,
@@ -47,8 +46,8 @@ def random_rows(count: int, random: np.random.Generator) -> np.ndarray:
     """``(count,)`` ROW: a third to three times each default; fields that are off by default are on in every second."""
     values: dict[str, np.ndarray] = {}
     for name, field in FIELDS.items():
-        if name in _CODES:
-            values[name] = random.integers(0, _CODES[name], count).astype(float)
+        if field.unit in ("code", "flag"):
+            values[name] = random.integers(round(field.low), round(field.high) + 1, count).astype(float)
         elif field.default == 0.0:
             values[name] = random.uniform(field.low, min(field.high, _TO[field.unit]), count) * random.integers(
                 0, 2, count

@@ -9,23 +9,13 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.machine import describe, print_result
+from benchmarks.parity import random_rows
 from configs.tapes import sample_tapes
 from envs.vector import TradingVectorEnv
 from sim.scenarios import mix
-from sim.scenarios.row import FIELDS, draw_rows
 from sim.types import FILL_MODELS
 
 NUM_ENVS = 1024
-
-
-def _rows(seed: int) -> np.ndarray:
-    """Rows from all over the market's parameters, within reach of the defaults: a tenth to ten times each."""
-    wide = {}
-    for name, field in FIELDS.items():
-        if field.default > 0.0 and not name.startswith(("belief", "fill_")):
-            wide[name] = (max(field.low, field.default / 10), min(field.high, field.default * 10))
-    wide["signal_rate"] = (0.0, 5.0)
-    return draw_rows(64, wide, seed)
 
 
 def check(env: TradingVectorEnv, outputs: tuple) -> None:
@@ -50,7 +40,7 @@ def check(env: TradingVectorEnv, outputs: tuple) -> None:
 
 def measure(steps: int, seed: int = 0) -> dict:
     """``steps`` environment steps, shared among the fill models and two action tables."""
-    scenario = mix([sample_tapes()], _rows(seed), replay_share=0.2)
+    scenario = mix([sample_tapes()], random_rows(64, np.random.default_rng(seed)), replay_share=0.2)
     actions = np.random.default_rng(seed)
     begin = time.perf_counter()
     done = 0
