@@ -99,11 +99,13 @@ def _answers(way: str, batches: int, bar: tqdm) -> list[str]:
     command = [sys.executable, "-m", "benchmarks.parity", str(batches)]
     answers = []
     with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout or ():
-            answers.append(line.strip())
-            bar.update(PER_BATCH if len(answers) > 1 else 0)
-    if answers and answers.pop(0) != way:
-        raise RuntimeError(f"parity: the kernels of the {way} run were not {way}")
+        lines = (line.strip() for line in process.stdout or ())
+        ran = next(lines, "not running")
+        for line in lines:
+            answers.append(line)
+            bar.update(PER_BATCH)
+    if ran != way:
+        raise RuntimeError(f"parity: the kernels of the {way} run were {ran}")
     if process.returncode != 0 or len(answers) != batches:
         raise RuntimeError(f"parity: the {way} run ended with {process.returncode} after {len(answers)} batches")
     return answers

@@ -196,7 +196,7 @@ def _trim(desk, leg):
         desk.market["orders"][youngest]["qty"] -= cut
         _promise(desk, leg, -cut)
         if desk.market["returns"] == 1:
-            _unlock(desk, youngest, (PX_ONE - leg_price(leg, desk.market["orders"][youngest]["px"])) * cut)
+            _unlock(desk, youngest, needed_price(leg, 1, desk.market["orders"][youngest]["px"]) * cut)
         if desk.market["orders"][youngest]["qty"] == 0:
             drop_order(desk, youngest)
 

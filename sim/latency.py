@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 from sim.activity import print_rate
-from sim.kernel import inner
+from sim.kernel import hot, inner
 from sim.mathematics import exp, log, normal
 from sim.rng import LATENCY, philox, uniform
 from sim.state import AMEND, CANCEL, MESSAGE_SLOTS, NEW, ORDER_SLOTS, RESET
@@ -31,11 +31,17 @@ def reduces(side, leg):
     return (side == BID) != (leg == YES)
 
 
+@hot
+def refuse(account, reason):
+    """Count a refused message or request and keep the last reason."""
+    account["n_rejects"] += 1
+    account["last_reject"] = reason
+
+
 @inner
 def reject(desk, reason):
-    """Count a refused message and keep the last reason."""
-    desk.account["n_rejects"] += 1
-    desk.account["last_reject"] = reason
+    """As :func:`refuse`, at a desk."""
+    refuse(desk.account, reason)
 
 
 @inner

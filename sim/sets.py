@@ -28,6 +28,7 @@ import numpy as np
 
 from sim.account import merge, take_out
 from sim.kernel import inner
+from sim.latency import refuse
 from sim.links import Exclusive, Link
 from sim.types import (
     ASK,
@@ -185,12 +186,6 @@ def _hand_on(markets, sets, index, wanted, cost):
 
 
 @inner
-def _refuse(account, reason):
-    account["n_rejects"] += 1
-    account["last_reject"] = reason
-
-
-@inner
 def _merge(account, pools, market, qty):
     """Merge up to ``qty`` pairs that no order has promised."""
     position = market["position"]
@@ -198,7 +193,7 @@ def _merge(account, pools, market, qty):
     pairs = min(qty, free)
     account["n_messages"] += 1
     if pairs <= 0:
-        _refuse(account, REJECT_NOTHING_TO_MERGE)
+        refuse(account, REJECT_NOTHING_TO_MERGE)
     else:
         merge(pools[market["venue"]], position, pairs)
 
@@ -215,7 +210,7 @@ def answer(account, pools, markets, sets, wanted):
             _merge(account, pools, markets[index], qty)
         if requested_qty(wanted[index], DO_CONVERT) >= 0 and sets.set_of[index] < 0:
             account["n_messages"] += 1
-            _refuse(account, REJECT_CANNOT_CONVERT)
+            refuse(account, REJECT_CANNOT_CONVERT)
     for index in range(len(sets.sets)):
         _convert(account, pools, markets, sets, index, wanted)
 
@@ -232,7 +227,7 @@ def _convert(account, pools, markets, sets, index, wanted):
         return
     account["n_messages"] += 1
     if qty < 0:
-        _refuse(account, REJECT_CANNOT_CONVERT)
+        refuse(account, REJECT_CANNOT_CONVERT)
         return
     count = sets.sets[index]["count"]
     pool = pools[markets[sets.members[sets.sets[index]["first"]]]["venue"]]

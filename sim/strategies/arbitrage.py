@@ -13,8 +13,9 @@ from __future__ import annotations
 from sim.backtest import strategy
 from sim.kernel import kernel
 from sim.strategies import Parameter
-from sim.strategies.legs import buying, give_leg, net_held, selling, take_leg, taker_fee
+from sim.strategies.legs import buying, give_leg, net_held, selling, take_leg
 from sim.types import LOTS_PER_CONTRACT, PX_ONE, SECOND_NS
+from sim.venues.fees import exact_fee
 
 # a venue sets aside more than the fee will be: a cent for rounding, or 1.75 cents of fee at most, a contract and leg
 CUSHION_PX = 200
@@ -50,7 +51,7 @@ def offer(seen, links, package, most_qty):
     for index in range(first, first + count):
         there = seen[links.legs[index]["market"]]
         px, _ = buying(there, links.legs[index]["leg"])
-        edge -= taker_fee(there["taker_ppm"], px, qty)
+        edge -= exact_fee(px, qty, there["taker_ppm"])
     return qty, edge
 
 

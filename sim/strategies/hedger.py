@@ -15,8 +15,9 @@ from __future__ import annotations
 from sim.backtest import strategy
 from sim.kernel import kernel
 from sim.strategies import Parameter
-from sim.strategies.legs import buying, give_leg, net_held, selling, take_leg, taker_fee
+from sim.strategies.legs import buying, give_leg, net_held, selling, take_leg
 from sim.types import LOTS_PER_CONTRACT, SECOND_NS
+from sim.venues.fees import exact_fee
 
 IMPOSSIBLE = -4_611_686_018_427_387_904
 _SENT_NS = 1
@@ -45,7 +46,7 @@ def left_by_completing(seen, links, package, least, most):
             px, shown = buying(there, leg)
             if shown == 0:
                 return IMPOSSIBLE
-            value -= px * missing + taker_fee(there["taker_ppm"], px, missing)
+            value -= px * missing + exact_fee(px, missing, there["taker_ppm"])
     return value
 
 
@@ -61,7 +62,7 @@ def left_by_reducing(seen, links, package, least):
             px, shown = selling(there, leg)
             if shown == 0:
                 return IMPOSSIBLE
-            value += px * extra - taker_fee(there["taker_ppm"], px, extra)
+            value += px * extra - exact_fee(px, extra, there["taker_ppm"])
     return value
 
 

@@ -7,16 +7,8 @@ lifting the ask (YES) or hitting the bid (NO), and sold the other way round; not
 from __future__ import annotations
 
 from sim.kernel import kernel
-from sim.types import ASK, BID, DO_PLACE, IOC, NO, PX_ONE, YES
-
-_UNIT = 10**10  # lots x 1e-4 x 1e-4 x 1e-6 in micro-dollars, as in sim.venues.fees
-
-
-@kernel
-def taker_fee(rate_ppm, px, qty):
-    """Micro-dollars of rate x contracts x p (1 - p), rounded up; a venue's coarser rounding is left out."""
-    amount = qty * px * (PX_ONE - px)
-    return amount // _UNIT * rate_ppm + (amount % _UNIT * rate_ppm + (_UNIT - 1)) // _UNIT
+from sim.strategies.ordering import fill_in
+from sim.types import ASK, BID, IOC, NO, PX_ONE, YES
 
 
 @kernel
@@ -47,7 +39,7 @@ def net_held(seen, leg):
 def take_leg(seen, orders, leg, qty):
     """Write into ``orders`` (2,) INTENT: buy ``qty`` lots of a leg at the touch, the rest is cancelled."""
     order = orders[BID if leg == YES else ASK]
-    _fill_in(order, seen["ask_px"] if leg == YES else seen["bid_px"], qty, leg)
+    fill_in(order, seen["ask_px"] if leg == YES else seen["bid_px"], qty, leg, IOC, 0)
 
 
 @kernel
@@ -59,15 +51,4 @@ def give_leg(seen, orders, leg, qty):
     held = seen["yes_qty"] if leg == YES else seen["no_qty"]
     order = orders[ASK if leg == YES else BID]
     other = NO if leg == YES else YES
-    _fill_in(order, seen["bid_px"] if leg == YES else seen["ask_px"], qty, leg if held >= qty else other)
-
-
-@kernel
-def _fill_in(order, px, qty, leg):
-    order["do"] = DO_PLACE
-    order["px"] = px
-    order["qty"] = qty
-    order["leg"] = leg
-    order["tif"] = IOC
-    order["post_only"] = 0
-    order["budget_uusd"] = 0
+    fill_in(order, seen["bid_px"] if leg == YES else seen["ask_px"], qty, leg if held >= qty else other, IOC, 0)

@@ -18,17 +18,24 @@ def own_order(seen, side):
 
 
 @inner
+def fill_in(order, px, qty, leg, tif, post_only):
+    """Write an order without a budget into an INTENT."""
+    order["do"] = DO_PLACE
+    order["px"] = px
+    order["qty"] = qty
+    order["leg"] = leg
+    order["tif"] = tif
+    order["post_only"] = post_only
+    order["budget_uusd"] = 0
+
+
+@inner
 def place(seen, order, side, px, qty, tif, post_only):
     """Want an order on a side. What is held of the other leg is sold before anything is bought."""
     held = seen["no_qty"] if side == BID else seen["yes_qty"]
     reduces = held > 0
-    order["do"] = DO_PLACE
-    order["px"] = px
-    order["qty"] = min(qty, held) if reduces else qty
-    order["leg"] = (NO if reduces else YES) if side == BID else (YES if reduces else NO)
-    order["tif"] = tif
-    order["post_only"] = post_only
-    order["budget_uusd"] = 0
+    leg = (NO if reduces else YES) if side == BID else (YES if reduces else NO)
+    fill_in(order, px, min(qty, held) if reduces else qty, leg, tif, post_only)
 
 
 @inner

@@ -115,7 +115,7 @@ def charge(
     if fees[f]["kind"] == POLYMARKET:
         return _rounded(px, qty, rate), overshoot_uusd
     step = fees[f]["step_uusd"]
-    fee = _rounded_up(px, qty, rate)
+    fee = exact_fee(px, qty, rate)
     cash = int(px) * int(qty)
     revenue = -cash if buys else cash
     rounding = (revenue - fee) % step  # down to the step: % of a positive number is never negative
@@ -151,7 +151,7 @@ def fee_bound(fees: np.ndarray, f: int, px_low: int, px_high: int, qty: int, mak
     """
     rate = fees[f]["maker_ppm"] if maker else fees[f]["taker_ppm"]
     px = min(max(px_low, PX_ONE // 2), px_high)  # the price nearest to 1/2: p (1 - p) is largest there
-    exact = _rounded_up(px, qty, rate)  # E
+    exact = exact_fee(px, qty, rate)  # E
     if fees[f]["kind"] == POLYMARKET:
         return exact + min(5 * qty, exact)
     step = fees[f]["step_uusd"]
@@ -161,8 +161,11 @@ def fee_bound(fees: np.ndarray, f: int, px_low: int, px_high: int, qty: int, mak
 
 
 @kernel
-def _rounded_up(px: int, qty: int, rate_ppm: int) -> int:
-    """Exact fee, rounded up to a micro-dollar. In two parts: amount x rate would pass 2**63 at 52,705 contracts."""
+def exact_fee(px: int, qty: int, rate_ppm: int) -> int:
+    """Rate x contracts x p (1 - p), rounded up to a micro-dollar.
+
+    In two parts: amount x rate would pass 2**63 at 52,705 contracts.
+    """
     amount = int(qty) * int(px) * (PX_ONE - int(px))
     return amount // _UNIT * rate_ppm + (amount % _UNIT * rate_ppm + (_UNIT - 1)) // _UNIT
 

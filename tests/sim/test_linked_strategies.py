@@ -12,8 +12,8 @@ from sim.scenarios.row import make_rows
 from sim.sight import SIGHT
 from sim.strategies.arbitrage import arbitrageur, best_offer, offer
 from sim.strategies.hedger import hedger, left_by_completing, left_by_reducing
-from sim.strategies.legs import taker_fee
 from sim.types import ASK, BID, DO_NOTHING, DO_PLACE, INTENT, IOC, NO, SECOND_NS, YES
+from sim.venues.fees import exact_fee
 
 LOTS = 100
 PPM = 70_000
@@ -53,10 +53,10 @@ CHEAP = ((28, 50, 30, 10), (23, 50, 25, 20), (37, 50, 40, 30))  # YES for 95 cen
 
 
 def test_the_fee_is_the_formula_rounded_up():
-    assert taker_fee(PPM, 3000, 1000) == 147_000  # .07 x 10 x .3 x .7
-    assert taker_fee(PPM, 2500, 1000) == 131_250
-    assert taker_fee(PPM, 2500, 1) == 132  # 131.25
-    assert taker_fee(1_000_000, 5000, 10**11) == 250_000_000 * DOLLAR  # a billion contracts do not overflow
+    assert exact_fee(3000, 1000, PPM) == 147_000  # .07 x 10 x .3 x .7
+    assert exact_fee(2500, 1000, PPM) == 131_250
+    assert exact_fee(2500, 1, PPM) == 132  # 131.25
+    assert exact_fee(5000, 10**11, 1_000_000) == 250_000_000 * DOLLAR  # a billion contracts do not overflow
 
 
 def test_what_a_package_gains_after_fees():
