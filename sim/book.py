@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.activity import forget
 from sim.kernel import hot, inner, kernel
-from sim.types import ASK, BID, PENDING, PX_ONE
+from sim.types import ASK, BID, PENDING, PX_ONE, UNKNOWN
 from sim.venues.rules import tick_prices
 
 
@@ -167,6 +167,7 @@ def fresh_market(market, book):
     market["last_side"] = -1
     market["status"] = PENDING
     market["payout_px"] = -1
+    market["fate"] = UNKNOWN
     market["tick_grid"] = 0
     market["fee"] = 0
     market["in_snapshot"] = 0

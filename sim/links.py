@@ -83,7 +83,7 @@ def compile_links(links: Sequence[Link], num_markets: int) -> Links:
     legs: list[tuple[int, int]] = []
     for index, link in enumerate(links):
         _check_markets(index, link, num_markets)
-        for floor, members in _packages(link):
+        for floor, members in packages_of(link):
             packages.append((len(legs), len(members), floor, index))
             legs.extend(members)
     return Links(np.array(packages, PACKAGE), np.array(legs, LEG))
@@ -97,7 +97,7 @@ def check_payouts(links: Sequence[Link], groups: Sequence[Sequence[Sequence[int]
     """
     place_of = [(group, place) for group, rows in enumerate(groups) for place in range(len(rows))]
     for index, link in enumerate(links):
-        for floor, members in _packages(link):
+        for floor, members in packages_of(link):
             worst: dict[int, int] = {}
             for group in sorted({place_of[market][0] for market, _ in members}):
                 there = [(market, *place_of[market], leg) for market, leg in members]
@@ -141,8 +141,8 @@ def _check_markets(index: int, link: Link, num_markets: int) -> None:
         raise ValueError(f"link {index}, {link}: expected two or more markets, each once")
 
 
-def _packages(link: Link) -> list[tuple[int, list[tuple[int, int]]]]:
-    """Floor and legs of every package of a relation."""
+def packages_of(link: Link) -> list[tuple[int, list[tuple[int, int]]]]:
+    """Floor in px, and legs as (market, leg), of every package of a relation."""
     if isinstance(link, Same):
         return [
             (PX_ONE, [(link.first, YES), (link.second, NO)]),

@@ -194,6 +194,7 @@ MARKET = np.dtype(
         ("n_prints", "<i8"),  # since the last observation
         ("status", "<i8"),
         ("payout_px", "<i8"),  # -1 until settled
+        ("fate", "<i8"),  # what is known of its group's event in the synthetic market; see sim.types
         ("tick_grid", "<i8"),  # the tick table orders must obey now
         ("fee", "<i8"),  # the fee schedule in force
         ("low", "<i8"),  # the lowest and the highest level quoted since the reset: the bounds of every scan

@@ -59,6 +59,11 @@ CLOSED = 3
 SETTLED = 4
 HALTED = 5  # the exchange takes nothing at all, cancels included
 
+# What everyone knows of a generated group's event: whether it is void, and its state, once the first market settles.
+UNKNOWN = 0
+DECIDED = 1
+VOID = 2
+
 END_OF_BATCH = 1  # flag: here the book is whole: a venue may spread one match over several messages; see docs/tape.md
 INFERRED = 2  # flag: not in the source as such, derived by a stated rule
 

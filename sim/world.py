@@ -28,6 +28,7 @@ class World(NamedTuple):
     later_tick: np.ndarray  # (M,) int64: the one it changes to, and back
     group_of: np.ndarray  # (M,) int64: the group of a market; see sim.scenarios.portfolio
     pays: np.ndarray  # (M, S) int64: what YES pays in each state of its group, in px
+    void_px: np.ndarray  # (M,) int64: what YES pays where its group is void; -1 = the row's `void_payout`
     first_market: np.ndarray  # (G + 1,) int64: the first market of a group, and one past the last
     first_state: np.ndarray  # (G + 1,) int64: the first belief of a group, and one past the last
     rows: np.ndarray  # (R x W,) COMPILED_ROW: a row for all markets, W = 1, or one for each, W = M

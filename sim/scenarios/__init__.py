@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from sim.book import Grid, make_grid
-from sim.links import Link, check_payouts, compile_links
+from sim.links import Link, compile_links
 from sim.scenarios.compiled import compile_rows
+from sim.scenarios.payouts import check_promises
 from sim.scenarios.pool import TapePool, build_pool, empty_pool
 from sim.scenarios.portfolio import Place, Portfolio, independent
 from sim.scenarios.row import check_rows, default_rows
@@ -65,7 +66,7 @@ class Scenario:
         compile_links(links, len(self.places))
         compile_sets(links, self._venue_of, [rules.netting for rules in self.venues])
         if self.replay_share < 1.0:
-            check_payouts(links, [group.pays for group in portfolio.groups])
+            check_promises(links, portfolio, self.rows)
 
     @cached_property
     def venue_names(self) -> tuple[str, ...]:
@@ -129,7 +130,7 @@ class Scenario:
             venue_of=np.array(self._venue_of),
             fee_of=np.arange(markets), later_fee=np.arange(markets) + markets,
             tick_of=np.arange(markets), later_tick=np.arange(markets) + markets,
-            group_of=portfolio.group_of, pays=portfolio.pays,
+            group_of=portfolio.group_of, pays=portfolio.pays, void_px=portfolio.void_px,
             first_market=portfolio.first_market, first_state=portfolio.first_state,
             rows=compile_rows(np.ravel(self.rows)), row_width=1 if self.rows.ndim == 1 else markets,
             recordings=np.arange(len(pool.tape_first)).reshape(-1, markets),

@@ -1,8 +1,8 @@
 """Which markets an environment holds, and how their outcomes hang together.
 
 A *group* of markets shares one belief over S outcome states; ``pays[m][s]`` is what YES of its market ``m`` pays in
-state ``s``, in 1e-4 dollar. A *portfolio* is a list of groups and a place for every market. Groups are independent of
-each other. Portfolios are added with ``+``::
+state ``s``, in 1e-4 dollar, and ``void[m]`` what it pays where the whole group is void. A *portfolio* is a list of
+groups and a place for every market. Groups are independent of each other. Portfolios are added with ``+``::
 
     exclusive(3) + cross_venue("kalshi", "polymarket") + single()
 """
@@ -40,6 +40,7 @@ class Group(NamedTuple):
     kind: str = "raw"  # single, exclusive, complement, cross_venue, nested, raw
     exhaustive: bool = True  # of an exclusive set: exactly one market pays; else at most one
     neg_risk: bool = False  # of an exclusive set: the venue nets it, see sim.sets
+    void: tuple[int, ...] = ()  # (M,) px: what YES of a market pays where the group is void; () = row's `void_payout`
 
 
 SINGLE = Group(((PX_ONE, 0),), "single")
@@ -50,7 +51,8 @@ class Portfolio:
     """Markets of one environment: ``places`` of the M markets, ``groups`` that cover them in order.
 
     Raises ValueError for groups that do not fit the places, payouts outside [0, 10000], states or venues that do not
-    exist, and a group in which some market's payout is the same in every state.
+    exist, void payouts for other than all markets of a group, and a group in which some market's payout is the same in
+    every state.
     """
 
     places: tuple[Place, ...]
@@ -92,6 +94,11 @@ class Portfolio:
         return table
 
     @property
+    def void_px(self) -> np.ndarray:
+        """(M,) int64: what YES of each market pays where its group is void; -1 = the row's ``void_payout``."""
+        return np.concatenate([group.void or [-1] * len(group.pays) for group in self.groups]).astype(np.int64)
+
+    @property
     def links(self) -> tuple[Link, ...]:
         """What the groups say about their markets, one relation or more a group; ``raw`` payouts say nothing."""
         groups = zip(self.groups, self.first_market, strict=False)
@@ -129,9 +136,15 @@ def _check_group(number: int, group: Group) -> None:
             f"portfolio: group {number}: every market needs a payout for each of the same 2 to {MAX_STATES} states, "
             f"got rows of {sorted(states)} states"
         )
+    if group.void and len(group.void) != len(group.pays):
+        raise ValueError(
+            f"portfolio: group {number}: expected void payouts of all {len(group.pays)} markets or of none, got "
+            f"{len(group.void)}"
+        )
     for market, row in enumerate(group.pays):
-        if any(not 0 <= px <= PX_ONE for px in row):
-            raise ValueError(f"portfolio: group {number}, market {market}: a payout of {row} leaves [0, {PX_ONE}]")
+        paid = (*row, *group.void[market : market + 1])
+        if any(not 0 <= px <= PX_ONE for px in paid):
+            raise ValueError(f"portfolio: group {number}, market {market}: a payout of {paid} leaves [0, {PX_ONE}]")
         if len(set(row)) == 1:
             raise ValueError(
                 f"portfolio: group {number}, market {market} pays {row[0]} in every state: nothing about it is open"
@@ -145,12 +158,20 @@ def _check_kind(number: int, group: Group) -> None:
     if group.neg_risk and group.kind != "exclusive":
         raise ValueError(f"portfolio: group {number}: neg_risk needs an exclusive set, got {group.kind!r}")
     if group.kind == "exclusive":
+        if group.void:
+            totals = np.append(totals, sum(group.void))
         wrong = totals != PX_ONE if group.exhaustive else totals > PX_ONE
         if wrong.any():
             state = int(np.argmax(wrong))
+            where = f"state {state}" if state < len(group.pays[0]) else "the void state"
             raise ValueError(
-                f"portfolio: group {number}: an exclusive set pays {PX_ONE} in all, in state {state} {totals[state]}"
+                f"portfolio: group {number}: an exclusive set pays {PX_ONE} in all, in {where} {totals[state]}"
             )
+
+
+def even_dollar(count: int) -> tuple[int, ...]:
+    """A dollar shared by ``count`` markets as in a dead heat, in px; what does not divide goes to the first ones."""
+    return tuple(PX_ONE // count + (market < PX_ONE % count) for market in range(count))
 
 
 def _places(venue: str, count: int) -> tuple[Place, ...]:
@@ -168,17 +189,22 @@ def independent(places: tuple[Place, ...]) -> Portfolio:
 
 
 def exclusive(count: int, *, exhaustive: bool = True, neg_risk: bool = False, venue: str = "kalshi") -> Portfolio:
-    """``count`` markets of which exactly one pays, or at most one where the set is not ``exhaustive``."""
+    """``count`` markets of which exactly one pays, or at most one where the set is not ``exhaustive``.
+
+    Where the event is void an exhaustive set shares its dollar evenly; another one pays the row's ``void_payout``.
+    """
     if count < 2:
         raise ValueError(f"portfolio: an exclusive set needs at least 2 markets, got {count}")
     states = count if exhaustive else count + 1
     pays = tuple(tuple(PX_ONE * (state == market) for state in range(states)) for market in range(count))
-    return Portfolio(_places(venue, count), (Group(pays, "exclusive", exhaustive, neg_risk),))
+    group = Group(pays, "exclusive", exhaustive, neg_risk, even_dollar(count) if exhaustive else ())
+    return Portfolio(_places(venue, count), (group,))
 
 
 def complement(venue: str = "kalshi", other: str = "") -> Portfolio:
-    """A market and its opposite, on one venue or on two: exactly one of them pays."""
-    return Portfolio((Place(venue), Place(other or venue)), (Group(((PX_ONE, 0), (0, PX_ONE)), "complement"),))
+    """A market and its opposite, on one venue or on two: exactly one of them pays, or half a dollar each if void."""
+    group = Group(((PX_ONE, 0), (0, PX_ONE)), "complement", void=even_dollar(2))
+    return Portfolio((Place(venue), Place(other or venue)), (group,))
 
 
 def cross_venue(*venues: str) -> Portfolio:

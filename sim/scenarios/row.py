@@ -38,8 +38,8 @@ FIELDS: dict[str, Field] = {
     # how a market ends, and what its venue does; on an environment's clock, after its first market's row
     "close_rate": Field(0.0, 0.0, 1.0, "1/s", "chance of an early close"),
     "scalar": Field(0.0, 0.0, 1.0, "flag", "1 = pays the belief at the close, rounded, and no single outcome"),
-    "void_share": Field(0.0, 0.0, 1.0, "1", "probability that a market is void: it pays `void_payout`"),
-    "void_payout": Field(0.5, 0.0, 1.0, "dollar", "what YES of a void market pays"),
+    "void_share": Field(0.0, 0.0, 1.0, "1", "probability that a group of markets is void"),
+    "void_payout": Field(0.5, 0.0, 1.0, "dollar", "what YES of a void market pays, unless its group says it"),
     "outage_rate": Field(0.0, 0.0, 1.0, "1/s", "trading halts"),
     "outage_s": Field(5.0, 0.001, 3600.0, "s", "mean length of a halt"),
     "stale_rate": Field(0.0, 0.0, 1.0, "1/s", "the feed stands still while the market goes on"),

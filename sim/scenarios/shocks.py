@@ -1,8 +1,8 @@
 """What comes to synthetic markets from outside, on the environment's own clock: news, halts, standstills, early closes.
 
 A group of markets shares one belief: probabilities of S outcome states, whole ppm that sum to a million. News moves
-mass between two states by the same amount up or down, so every market's expected payout is a martingale. See
-docs/market.md.
+mass between two states by the same amount up or down, so every market's expected payout is a martingale. The group's
+event is decided, or void, when the first of its markets closes; from then on everyone knows which. See docs/market.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sim.scenarios.compiled import EARLY, NEW_FEES, NEW_TICKS, NEWS, OUTAGE, PPM
 from sim.scenarios.flow import wait_ns
 from sim.scenarios.makers import quote
 from sim.scenarios.takers import next_stop
-from sim.types import OPEN, PAUSED, PX_ONE, SECOND_NS, SETTLED
+from sim.types import DECIDED, OPEN, PAUSED, PX_ONE, SECOND_NS, SETTLED, UNKNOWN, VOID
 
 
 @hot
@@ -72,7 +72,13 @@ def _next_shock(row, groups, word, now):
 
 
 @hot
-def refresh(markets, belief, pays, row):
+def _void_ppm(void_px, row, index):
+    """What YES of market ``index`` pays where its group is void."""
+    return 100 * void_px[index] if void_px[index] >= 0 else row["void_payout_ppm"]
+
+
+@hot
+def refresh(markets, belief, pays, void_px, row):
     """Write the expected payout of a group's open ``markets``: what their makers and informed takers believe."""
     void = row["void_share_ppm"]
     for index in range(len(markets)):
@@ -82,8 +88,11 @@ def refresh(markets, belief, pays, row):
         for outcome in range(len(belief)):
             total += pays[markets[index]["index"], outcome] * belief[outcome]
         expected = total // PX_ONE
-        if void > 0:
-            expected = ((PPM - void) * expected + void * row["void_payout_ppm"]) // PPM
+        fate = markets[index]["fate"]
+        if fate == VOID:
+            expected = _void_ppm(void_px, row, markets[index]["index"])
+        elif fate == UNKNOWN and void > 0:
+            expected = ((PPM - void) * expected + void * _void_ppm(void_px, row, markets[index]["index"])) // PPM
         markets[index]["latent_ppm"] = expected
 
 
@@ -92,7 +101,7 @@ def _refresh_group(world, state, env, group):
     base = env * (state.clock.shape[1] - 1)
     markets = state.market[base + world.first_market[group] : base + world.first_market[group + 1]]
     belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
-    refresh(markets, belief, world.pays, _shock_row(world, state.account[env]))
+    refresh(markets, belief, world.pays, world.void_px, _shock_row(world, state.account[env]))
 
 
 @hot
@@ -144,10 +153,10 @@ def shock(world, state, env):
         _strike_group(world, state, env, group, kind, exponential(size), now)
         return
     markets = state.market[env * last + world.first_market[group] : env * last + world.first_market[group + 1]]
-    if _undecided(markets):
+    if markets[0]["fate"] == UNKNOWN:
         belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
         _news(belief, row, place, size)
-        refresh(markets, belief, world.pays, row)
+        refresh(markets, belief, world.pays, world.void_px, row)
 
 
 @inner
@@ -190,25 +199,41 @@ def _strike(world, desk, threshold, kind, expo, now):
 
 @inner
 def close_market(world, state, env, desk):
-    """The market closes, and pays what its group's state says; the state is drawn when the first of them closes."""
+    """The market closes, and pays what its group's state says; that is decided when the first of them closes."""
     market, account = desk.market, desk.account
     account["now_ns"] = market["event_ns"]
     group = world.group_of[market["index"]]
-    first, second, _, _ = philox(account["seed"], account["episode"], group, OUTCOME, account["number"], 0)
-    row = _shock_row(world, account)
-    if uniform(second) * PPM < row["void_share_ppm"]:
-        payout = (row["void_payout_ppm"] + 50) // 100
-    elif row["scalar"] == 1:
-        payout = (_expected(world, state, env, market["index"], group) + 50) // 100
+    if market["fate"] == UNKNOWN:
+        _decide(world, state, env, group)
+    if market["fate"] == VOID:
+        worth = _void_ppm(world.void_px, _shock_row(world, account), market["index"])
     else:
-        payout = world.pays[market["index"], _drawn_state(world, state, env, group, uniform(first) * PPM)]
-    settle(desk, payout)
+        worth = _expected(world, state, env, market["index"], group)
+    settle(desk, (worth + 50) // 100)
     market["stop_ns"] = NEVER_NS
     market["event_ns"] = NEVER_NS
     _refresh_group(world, state, env, group)
     last = state.clock.shape[1] - 1
     if not _undecided(state.market[env * last : (env + 1) * last]):
         state.clock[env, last] = NEVER_NS  # nothing is left to strike: an advance without end must come to one
+
+
+@inner
+def _decide(world, state, env, group):
+    """Draw whether the group's event is void, and its state; from then on everyone knows, and no news comes."""
+    account = state.account[env]
+    row = _shock_row(world, account)
+    first, second, _, _ = philox(account["seed"], account["episode"], group, OUTCOME, account["number"], 0)
+    fate = VOID if uniform(second) * PPM < row["void_share_ppm"] else DECIDED
+    if fate == DECIDED:
+        belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
+        if row["scalar"] == 1:
+            _round_belief(belief)
+        else:
+            _draw_state(belief, uniform(first) * PPM)
+    base = env * (state.clock.shape[1] - 1)
+    for index in range(world.first_market[group], world.first_market[group + 1]):
+        state.market[base + index]["fate"] = fate
 
 
 @inner
@@ -221,17 +246,25 @@ def _expected(world, state, env, index, group):
 
 
 @inner
-def _drawn_state(world, state, env, group, height):
-    """The group's state, drawn from its belief; from then on everyone is sure of it."""
-    first = world.first_state[group]
-    count = world.first_state[group + 1] - first
-    drawn = count - 1
+def _draw_state(belief, height):
+    """One state, by the belief, gets all of it."""
+    drawn = len(belief) - 1
     below_it = 0
-    for outcome in range(count):
-        below_it += state.belief[env, first + outcome]
+    for outcome in range(len(belief)):
+        below_it += belief[outcome]
         if height < below_it:
             drawn = outcome
             break
-    for outcome in range(count):
-        state.belief[env, first + outcome] = PPM if outcome == drawn else 0
-    return drawn
+    for outcome in range(len(belief)):
+        belief[outcome] = PPM if outcome == drawn else 0
+
+
+@inner
+def _round_belief(belief):
+    """Round to whole px so that they still add up to a dollar: what markets pay then keeps every bound of theirs."""
+    exact = 0
+    rounded = 0
+    for outcome in range(len(belief)):
+        exact += belief[outcome]
+        belief[outcome] = (exact + 50) // 100 * 100 - rounded
+        rounded += belief[outcome]

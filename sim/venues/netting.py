@@ -15,7 +15,7 @@ the set's YES lie in [0, 1] and add up to 1 (``exhaustive``: exactly one happens
 
 The worst case over payouts that are neither 0 nor 1 is no worse: what a set pays is linear in the payouts, and a linear
 function is smallest at a corner. A void settlement whose YES add up to more than 1 breaks the premise; the venue bears
-that, the simulator must not meet it.
+that, and generated markets never pay so (``sim.scenarios.payouts``).
 """
 
 from __future__ import annotations

@@ -131,7 +131,11 @@ class Flow(Opponents):
     def worth(self) -> None:
         """The expected payout of YES, void markets included."""
         void = round(self.row["void_share"] * PPM)
-        self.market.latent = ((PPM - void) * self.expected() + void * round(self.row["void_payout"] * PPM)) // PPM
+        self.market.latent = ((PPM - void) * self.expected() + void * self.void_payout()) // PPM
+
+    def void_payout(self) -> int:
+        """What YES pays where the market is void, ppm."""
+        return round(self.row["void_payout"] * PPM)
 
     def shock(self, now: int) -> None:
         """News, a halt, a standstill, an early close, other rules."""
@@ -177,7 +181,7 @@ class Flow(Opponents):
         """What a YES pays; the belief then is sure of it."""
         first, second, _, _ = self.draw(OUTCOME, 0, 0)
         if uniform(second) * PPM < round(self.row["void_share"] * PPM):
-            return (round(self.row["void_payout"] * PPM) + 50) // 100
+            return (self.void_payout() + 50) // 100
         if self.row["scalar"]:
             return (self.belief + 50) // 100
         self.belief = PPM if uniform(first) * PPM < self.belief else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 from reference.flow import NEVER, PPM, SHOCKS, Flow, low_half, pick
 from reference.market import Market
@@ -26,9 +27,23 @@ class LinkedFlow(Flow):
         """They come on the environment's clock."""
         return NEVER
 
+    def worth(self) -> None:
+        """What everyone knows counts: a group that has not settled anything may be void, then it is or it is not."""
+        group, _ = self.outside.places[self.index]
+        if self.outside.fates[group] is None:
+            super().worth()
+        else:
+            void = self.outside.fates[group] == "void"
+            self.market.latent = self.void_payout() if void else self.expected()
+
     def expected(self) -> int:
         """The expected payout of YES in ppm, void markets left out."""
         return self.outside.expected(self.index)
+
+    def void_payout(self) -> int:
+        """What the group says, or else the environment's row; ppm."""
+        own = self.outside.void_px[self.index]
+        return round(self.outside.row["void_payout"] * PPM) if own is None else own * 100
 
     def outcome(self) -> int:
         """What a YES pays: one draw for the whole group."""
@@ -36,10 +51,17 @@ class LinkedFlow(Flow):
 
 
 class Outside:
-    """Groups of markets: ``pays`` px by group, market and state; the row is that of the first market."""
+    """Groups of markets: ``pays`` px by group, market and state; the row is that of the first market.
 
-    def __init__(self, draw: Callable[[int, int, int], tuple], row: dict, pays: list[list[list[int]]]) -> None:
-        self.draw, self.row, self.pays = draw, row, pays
+    ``void_px``: what YES of each market pays where its group is void, None = as the row says.
+    """
+
+    def __init__(
+        self, draw: Callable[[int, int, int], tuple], row: dict, pays: list[list[list[int]]],
+        void_px: list[int | None],
+    ) -> None:  # fmt: skip
+        self.draw, self.row, self.pays, self.void_px = draw, row, pays, void_px
+        self.fates: list[str | None] = [None] * len(pays)
         self.places = [(group, place) for group, rows in enumerate(pays) for place in range(len(rows))]
         self.beliefs = [self.first_belief(group, len(rows[0])) for group, rows in enumerate(pays)]
         self.flows: list[LinkedFlow] = []  # filled in by the portfolio
@@ -88,7 +110,7 @@ class Outside:
         self.next_ns = self.after(wait, now)
         group, name = below(place, len(self.pays)), pick(kind, SHOCKS, self.rates)
         if name == "news":
-            if self.open_flows(group):
+            if self.fates[group] is None:
                 self.news(group, place, size)
             return
         for flow in self.open_flows(group):
@@ -115,15 +137,29 @@ class Outside:
             flow.worth()
 
     def outcome(self, market: int) -> int:
-        """What YES of a market pays; the state is drawn once, by the belief."""
-        group, place = self.places[market]
+        """What YES of a market pays; the group's fate is drawn once, when the first of its markets asks."""
+        group, _ = self.places[market]
+        if self.fates[group] is None:
+            self.decide(group)
+        flow = self.flows[market]
+        flow.market.seen[f"several: {self.fates[group]}"] += 1
+        if self.fates[group] == "void":
+            return (flow.void_payout() + 50) // 100
+        return (self.expected(market) + 50) // 100
+
+    def decide(self, group: int) -> None:
+        """Void, or one state of the belief, or with scalar payouts the belief itself in whole px."""
         first, second, _, _ = self.draw(OUTCOME, group, 0)
         if uniform(second) * PPM < round(self.row["void_share"] * PPM):
-            return (round(self.row["void_payout"] * PPM) + 50) // 100
-        if self.row["scalar"]:
-            return (self.expected(market) + 50) // 100
+            self.fates[group] = "void"
+            return
+        self.fates[group] = "decided"
         belief = self.beliefs[group]
+        sums = [sum(belief[: state + 1]) for state in range(len(belief))]
+        if self.row["scalar"]:
+            ends = [0, *((total + 50) // 100 * 100 for total in sums)]
+            self.beliefs[group] = [high - low for low, high in pairwise(ends)]
+            return
         height = uniform(first) * PPM
-        drawn = next((state for state in range(len(belief)) if height < sum(belief[: state + 1])), len(belief) - 1)
+        drawn = next((state for state, total in enumerate(sums) if height < total), len(belief) - 1)
         self.beliefs[group] = [PPM * (state == drawn) for state in range(len(belief))]
-        return self.pays[group][place][drawn]

@@ -28,6 +28,7 @@ class PortfolioSetting(NamedTuple):
     markets: list[Setting]  # recordings: one for each recording of the portfolio, all played in order
     venue_of: list[int]
     pays: list[list[list[int]]]  # px by group, market and state
+    void_px: list[int | None]  # what YES of a market pays where its group is void; None = as the row says
     sets: list[list[int]]
     cash: list[int]  # by venue
     seed: int
@@ -40,8 +41,8 @@ def _shared(name: str) -> property:
 class Side(ReferenceEngine):
     """One market of a portfolio: its orders, messages and events; clock and numbers are the portfolio's."""
 
-    now, next_number, sent, sent_qty, rejects, last_reject, episode, seen, row = map(
-        _shared, ("now", "next_number", "sent", "sent_qty", "rejects", "last_reject", "episode", "seen", "row")
+    now, next_number, sent, sent_qty, rejects, last_reject, episode, seen = map(
+        _shared, ("now", "next_number", "sent", "sent_qty", "rejects", "last_reject", "episode", "seen")
     )
     start, step, equity, peak, ruined, done, terminated, truncated = map(
         _shared, ("start", "step", "equity", "peak", "ruined", "done", "terminated", "truncated")
@@ -49,6 +50,11 @@ class Side(ReferenceEngine):
 
     def __init__(self, parent: Portfolio, index: int, setting: Setting) -> None:
         self.parent, self.index, self.setting = parent, index, setting
+
+    @property
+    def row(self) -> dict:
+        """The market's own of the episode's rows."""
+        return self.setting.rows[self.parent.picked]
 
     @property
     def paid_until(self) -> int:
@@ -149,7 +155,8 @@ class Portfolio:
         setting, first_market = self.setting, self.setting.markets[0]
         self.episode += 1
         first, _, _, fourth = self.draw(RESET, 0, 0)
-        self.row = first_market.rows[below(fourth, len(first_market.rows))]
+        self.picked = below(fourth, len(first_market.rows))
+        self.row = first_market.rows[self.picked]
         self.fills: dict = {}
         self.purses = [Purse(cash, False) for cash in setting.cash]
         for side, venue in zip(self.sides, setting.venue_of, strict=True):
@@ -161,7 +168,7 @@ class Portfolio:
         self.ruined = self.done = self.terminated = self.truncated = False
         self.outside: Outside | None = None
         if uniform(first) >= first_market.replay_share:
-            self.outside = Outside(self.draw, self.row, setting.pays)
+            self.outside = Outside(self.draw, self.row, setting.pays, setting.void_px)
             for side in self.sides:
                 side.begin_flow(self.outside)
             self.now = SECOND_NS

@@ -65,6 +65,9 @@ class PortfolioBatch:
         rows, names = random_rows(dice, 4), tuple(dict.fromkeys(venues))
         tapes = [self._tapes(venues, sets) for _ in range(envs if recorded else 0)]
         rows["void_payout"] = 0.3  # three void markets of a set must not pay more than its dollar
+        rows["void_share"] *= 2
+        rows = np.stack([rows] * len(venues), axis=1)  # (R, M)
+        rows["life_s"] *= [dice.pick((1.0, 0.6, 0.3)) for _ in venues]  # markets of a group close one after the other
         links = places.links + tuple(Exclusive(one, venues[one[0]] == "polymarket", nets=True) for one in sets)
         cash = [40_000_000 if poor else 10_000_000_000] * len(names)
         window_s = dice.pick((float("inf"), 15.0))
@@ -76,17 +79,20 @@ class PortfolioBatch:
         first_env = dice.below(1000)
         self.engine = Engine(scenario, envs, seed=seed, first_env=first_env, window_s=window_s, cash_uusd=cash,
                              ruin_uusd=1_000_000, fill_model=fill_model)  # fmt: skip
-        listed = [dict(zip(ROW.names, row.item(), strict=True)) for row in rows]
+        listed = [[dict(zip(ROW.names, row.item(), strict=True)) for row in rows[:, m]] for m in range(len(venues))]
         settings = [
             Setting(
-                listed, [recording_of(one[market]) for one in tapes], *VENUES[venue], float(recorded), recorded,
+                listed[market], [recording_of(one[market]) for one in tapes], *VENUES[venue], float(recorded), recorded,
                 FILL_MODELS.index(fill_model), window_s if window_s == float("inf") else round(window_s * 10**9), 0,
                 1_000_000, seed,
             )
             for market, venue in enumerate(venues)
         ]  # fmt: skip
         pays = [[list(row) for row in group.pays] for group in places.groups]
-        setting = PortfolioSetting(settings, [names.index(v) for v in venues], pays, list(map(list, sets)), cash, seed)
+        void = [None if px < 0 else int(px) for px in places.void_px]
+        setting = PortfolioSetting(
+            settings, [names.index(v) for v in venues], pays, void, list(map(list, sets)), cash, seed
+        )
         self.references = [Portfolio(setting, first_env + env) for env in range(envs)]
         self.traders = [[Trader(dice, dice.pick((0.25, 0.6))) for _ in venues] for _ in range(envs)]
         self.reset(np.ones(envs, bool))

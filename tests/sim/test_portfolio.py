@@ -164,7 +164,7 @@ def test_beliefs_are_martingales_and_payouts_what_they_expect(portfolio):
 
 def test_void_and_scalar_markets_pay_as_stated():
     rows = make_rows(1, void_share=1.0, void_payout=0.37, life_s=2.0)
-    engine = engine_of(SIX, 3, rows)
+    engine = engine_of(cross_venue() + single(), 3, rows)
     assert (engine.state.market["latent_ppm"] == 370_000).all()
     engine.advance(3.0)
     assert (engine.state.market["payout_px"] == 3700).all()
