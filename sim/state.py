@@ -218,10 +218,11 @@ MARKET = np.dtype(
         ("ours_net_qty", "<f8"),  # what opponents remember of our takes: bought less sold
         ("ours_all_qty", "<f8"),  # bought and sold
         ("ours_ns", "<i8"),
-        ("unseen_qty", "<i8"),  # what we took that they do not know of yet
+        ("unseen_net_qty", "<i8"),  # what we took that they do not know of yet: bought less sold
+        ("unseen_all_qty", "<i8"),  # bought and sold
         ("unseen_ns", "<i8"),  # when they will
-        ("front_qty", "<f8"),  # what the front-runner may still take, + buys
-        ("copy_qty", "<f8"),  # what the copier may still take
+        ("front_qty", "<f8"),  # what the front-runner may still take, + buys; it forgets that, as of `ours_ns`
+        ("copy_qty", "<f8"),  # what the copier may still take; the same
         ("activity", ACTIVITY),  # what its public events add up to
         ("position", POSITION),
         ("orders", ORDER, (ORDER_SLOTS,)),  # ours, resting

@@ -70,7 +70,8 @@ def _forget(market):
     market["ours_net_qty"] = 0.0
     market["ours_all_qty"] = 0.0
     market["ours_ns"] = SECOND_NS
-    market["unseen_qty"] = 0
+    market["unseen_net_qty"] = 0
+    market["unseen_all_qty"] = 0
     market["unseen_ns"] = 0
     market["front_qty"] = 0.0
     market["copy_qty"] = 0.0

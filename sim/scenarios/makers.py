@@ -83,18 +83,22 @@ def _mean_depth(desk, steps, level, now):
 
 @inner
 def learn(market, row, now):
-    """What opponents know of our takes, as of ``now``."""
-    elapsed = now - market["ours_ns"]
-    market["ours_net_qty"] = faded(market["ours_net_qty"], elapsed, row["watch_ns"])
-    market["ours_all_qty"] = faded(market["ours_all_qty"], elapsed, row["watch_ns"])
+    """What opponents know of our takes, as of ``now``, and what they still want of them: one memory for both."""
+    if market["ours_all_qty"] > 0.0:
+        keep = exp(-(now - market["ours_ns"]) / row["watch_ns"])
+        market["ours_net_qty"] *= keep
+        market["ours_all_qty"] *= keep
+        market["front_qty"] *= keep
+        market["copy_qty"] *= keep
     market["ours_ns"] = now
-    if market["unseen_qty"] != 0 and now >= market["unseen_ns"]:
-        qty = market["unseen_qty"]
-        market["ours_net_qty"] += qty
-        market["ours_all_qty"] += abs(qty)
-        market["front_qty"] += row["front_share"] * qty
-        market["copy_qty"] += row["copy_share"] * qty
-        market["unseen_qty"] = 0
+    if market["unseen_all_qty"] > 0 and now >= market["unseen_ns"]:
+        net = market["unseen_net_qty"]
+        market["ours_net_qty"] += net
+        market["ours_all_qty"] += market["unseen_all_qty"]
+        market["front_qty"] += row["front_share"] * net
+        market["copy_qty"] += row["copy_share"] * net
+        market["unseen_net_qty"] = 0
+        market["unseen_all_qty"] = 0
 
 
 @inner

@@ -100,7 +100,7 @@ FIELDS: dict[str, Field] = {
     "copy_share": Field(0.3, 0.0, 0.9, "1", "most it takes, as a share of what we took"),
     "fade_spread": Field(0.0, 0.0, 0.2, "dollar", "growth of the half-spread per 100 contracts we took lately"),
     "fade_depth": Field(0.0, 0.0, 100.0, "1", "new levels are 1 / (1 + this x hundreds of contracts we took lately)"),
-    "watch_s": Field(10.0, 0.01, 3600.0, "s", "memory of opponents for what we took"),
+    "watch_s": Field(10.0, 0.01, 3600.0, "s", "memory of opponents for what we took, and want of it: to 1/e"),
     "watch_delay_ms": Field(100.0, 0.0, 60_000.0, "ms", "from our print to what they know of it"),
     # the forecast
     "signal_rate": Field(0.0, 0.0, 100.0, "1/s", "arrivals of a forecast; 0 = none"),

@@ -176,8 +176,10 @@ def we_took(desk, signed_qty, now):
         widen(market, row, abs(signed_qty), now)
     if row["watched"] == 1:
         learn(market, row, now)
-        market["unseen_qty"] += signed_qty
-        market["unseen_ns"] = now + row["watch_delay_ns"]
+        if market["unseen_all_qty"] == 0:  # the delay is the first take's: who takes all the time is seen, too
+            market["unseen_ns"] = now + row["watch_delay_ns"]
+        market["unseen_net_qty"] += signed_qty
+        market["unseen_all_qty"] += abs(signed_qty)
 
 
 @inner

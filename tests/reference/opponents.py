@@ -19,7 +19,8 @@ class Opponents:
         self.excess, self.excess_ns, self.burst_ns, self.burst_side, self.bursts = 0.0, SECOND_NS, NEVER, 0, 0
         self.cascade_until_ns, self.cascade_side = 0, 0
         self.ours_net = self.ours_all = 0.0
-        self.ours_ns, self.unseen, self.unseen_ns = SECOND_NS, 0, 0
+        self.ours_ns = SECOND_NS
+        self.unseen: list[tuple[int, int]] = []  # our takes that they have not heard of: lots, + bought, and when
         self.front_left = self.copy_left = 0.0
         self.trend_ns = SECOND_NS
 
@@ -141,21 +142,24 @@ class Opponents:
         self.widen(abs(signed), now)
         if self.watched:
             self.learn(now)
-            self.unseen += signed
-            self.unseen_ns = now + round(self.row["watch_delay_ms"] * 1e6)
+            self.unseen.append((signed, now))
 
     def learn(self, now: int) -> None:
-        """What opponents know of our takes now."""
+        """What opponents know of our takes now, and what they want; with the first unseen take they hear of all."""
         keep = math.exp(-(now - self.ours_ns) / (self.row["watch_s"] * 1e9))
         self.ours_net *= keep
         self.ours_all *= keep
+        self.front_left *= keep
+        self.copy_left *= keep
         self.ours_ns = now
-        if self.unseen and now >= self.unseen_ns:
-            self.ours_net += self.unseen
-            self.ours_all += abs(self.unseen)
-            self.front_left += self.row["front_share"] * self.unseen
-            self.copy_left += self.row["copy_share"] * self.unseen
-            self.unseen = 0
+        if self.unseen and now >= self.unseen[0][1] + round(self.row["watch_delay_ms"] * 1e6):
+            net = sum(signed for signed, _ in self.unseen)
+            self.ours_net += net
+            self.ours_all += sum(abs(signed) for signed, _ in self.unseen)
+            self.front_left += self.row["front_share"] * net
+            self.copy_left += self.row["copy_share"] * net
+            self.market.seen["flow: both sides unseen"] += abs(net) < sum(abs(signed) for signed, _ in self.unseen)
+            self.unseen = []
 
     def opponent_takes(self, allowance: float, now: int) -> int:
         """Up to so many lots at the makers' own quote. Returns what was taken, + bought."""

@@ -135,8 +135,50 @@ def test_opponents_take_our_side_after_their_delay_and_less_than_we_did(who):
     engine.advance(0.4)
     assert (engine.state.market["n_prints"] == 0).all()
     engine.advance(3.0)
-    assert (engine.state.market["sold_qty"] == 4000).all()  # 0.4 of 100 contracts, in lots
+    sold = engine.state.market["sold_qty"]
+    assert ((sold >= 3750) & (sold <= 4000)).all()  # 0.4 of 100 contracts, in lots, less what is forgotten until a look
     assert (engine.state.market["bought_qty"] == 0).all()
+
+
+def traded(**fields):
+    """Four quiet markets that watch us, with what a second without our takes has told."""
+    return started(
+        make_rows(1, **{"watch_delay_ms": 500.0, "fade_spread": 0.02, "widen_max": 0.3, **QUIET, **fields}), 4
+    )
+
+
+def test_who_takes_without_a_pause_is_seen_after_the_first_delay():
+    """A contract every 0.2 s for 2 s, heard of after 0.5 s: each learning takes in what has come until then."""
+    engine = traded(copy_rate=50.0, copy_share=0.5, watch_s=3600.0)
+    for _ in range(10):
+        took(engine, BID, 10)
+        engine.advance(0.2)
+    # 10 takes of 10 contracts; those of the last half second at most are unseen, and half of the rest is copied
+    bought = engine.state.market["bought_qty"]
+    assert ((bought >= 3000) & (bought <= 5000)).all(), bought
+
+
+def test_buying_and_selling_at_once_hides_nothing_from_the_fader():
+    """100 bought and 100 sold: net 0 for the copier, 200 for the fader: 2 x 2 cents on either side of 0.6."""
+    engine = traded(copy_rate=50.0, front_rate=50.0, front_min=1.0, watch_s=3600.0)
+    took(engine, BID, 100)
+    engine.advance(0.1)
+    took(engine, ASK, 100)
+    engine.advance(1.4)
+    assert spread(engine) == 1000  # 50 less and plus 4.6, rounded out to cents
+    assert (engine.state.market["n_prints"] == 0).all()
+
+
+def test_opponents_forget_what_they_wanted_of_an_old_take():
+    """Seen after half a second, looked at every 20 s only: of 40 contracts e^-(t / 2) are left, t some seconds."""
+    engine = traded(copy_rate=0.05, copy_share=0.4, watch_s=2.0, life_s=1000.0)
+    took(engine, BID, 100)
+    engine.advance(300.0)
+    market = engine.state.market
+    assert (market["draws"] > 1000).all()
+    assert (abs(market["copy_qty"]) < 1.0).all()
+    assert (market["bought_qty"] < 4000).all()
+    assert market["bought_qty"].sum() < 8000
 
 
 def test_nobody_follows_an_opponent():
@@ -144,7 +186,8 @@ def test_nobody_follows_an_opponent():
     engine = started(make_rows(1, watch_delay_ms=0.0, copy_rate=20.0, copy_share=0.4, **{**QUIET, **followed}), 4)
     took(engine, ASK, 100)
     engine.advance(10.0)
-    assert (engine.state.market["sold_qty"] == 4000).all()  # the copier's own 0.4 of 100 contracts, and no more
+    sold = engine.state.market["sold_qty"]  # the copier's own 0.4 of 100 contracts, and no more
+    assert ((sold >= 3750) & (sold <= 4000)).all()
     assert (engine.state.market["bursts"] == 0).all()
     assert (engine.state.market["cascade_until_ns"] == 0).all()
 
