@@ -19,6 +19,7 @@ from sim.latency import NEVER_NS
 from sim.loop import advance_slice, finish_slice, submit_slice
 from sim.rng import FORK, fold, philox
 from sim.scenarios import Scenario
+from sim.scenarios.flow import draw_anew
 from sim.state import FILL_SLOTS, State
 from sim.types import FILL_MODELS, INTENT, PX_ONE, SECOND_NS, UUSD
 
@@ -176,7 +177,8 @@ class Engine:
         """An engine with ``copies`` of every environment side by side: those of environment i start at i x copies.
 
         A copy goes on bit for bit as the original would. With ``split`` each copy but the first draws its own random
-        numbers from here on. Raises ValueError for fewer than one copy.
+        numbers from here on; common stays what has been decided before: when the next arrival, follower and shock
+        come and messages under way arrive, and what is known of events. Raises ValueError for fewer than one copy.
         """
         if copies < 1:
             raise ValueError(f"engine: expected to fork into at least one copy, got {copies}")
@@ -191,6 +193,7 @@ class Engine:
             seeds = twin.state.account["seed"]
             for env in np.flatnonzero(branch):
                 seeds[env] = philox(int(seeds[env]), 0, int(branch[env]), FORK, 0, 0)[0]
+            draw_anew(twin.state.account, twin.state.market)
         return twin
 
     def digest(self, first: int = 0, count: int | None = None) -> str:

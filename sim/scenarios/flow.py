@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from sim.book import clear_book
-from sim.kernel import hot, inner
+from sim.kernel import hot, inner, kernel
 from sim.latency import NEVER_NS
 from sim.mathematics import normal
 from sim.queue import on_level
@@ -127,6 +127,20 @@ def _forecast(desk, row, draw_number, now):
     desk.market["signal_ppm"] = min(PPM - 1000, max(1000, value))
     desk.market["signal_err_ppm"] = error
     desk.market["signal_ns"] = now
+
+
+@kernel
+def draw_anew(accounts, markets):
+    """Compute again, after the seeds have changed, the words that synthetic markets keep of their coming arrivals."""
+    count = len(markets) // len(accounts)
+    for slot in range(len(markets)):
+        market, account = markets[slot], accounts[slot // count]
+        coming = market["draws"]
+        if market["tape"] < 0 and coming % BLOCKS > 0:
+            market["draws"] = coming - coming % BLOCKS
+            stream = market["index"] << MARKET_BITS
+            refill(market, account["seed"], account["episode"], account["number"], stream, BLOCKS)
+            market["draws"] = coming
 
 
 @hot

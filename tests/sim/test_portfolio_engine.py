@@ -85,6 +85,22 @@ def test_copies_go_on_bit_for_bit_and_split_copies_go_their_own_way():
         assert len({split.digest(3 * env + copy, 1) for copy in range(3)}) == 3
 
 
+def test_split_copies_share_no_coming_arrival_but_the_time_of_the_next():
+    """Words of eight arrivals are computed at once: those still to come are the copy's own."""
+    engine = play(Engine(scenario(), 8, seed=4, window_s=50), 5)
+    split = engine.fork(2, split=True)
+    before, after = engine.state.market.reshape(8, 3), split.state.market.reshape(8, 2, 3)
+    coming = before["draws"] % 8
+    assert (coming > 0).sum() > 10
+    for env, market in np.argwhere(coming > 0):
+        there, same, own = before[env, market], after[env, 0, market], after[env, 1, market]
+        assert (same["words"] == there["words"]).all()
+        assert (same["expo"] == there["expo"]).all()
+        assert (own["draws"], own["flow_ns"]) == (there["draws"], there["flow_ns"])
+        assert (own["words"] != there["words"])[:, coming[env, market] :].all()
+        assert (own["expo"] != there["expo"]).reshape(2, 8)[:, coming[env, market] :].all()
+
+
 def test_a_restored_engine_goes_on_bit_for_bit():
     engine = play(Engine(scenario(), 3, seed=4, window_s=50), 5)
     saved = engine.snapshot()
