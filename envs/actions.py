@@ -5,7 +5,8 @@ A row says a wanted state: ``[verb, leg, contracts, style]``. In YES space
 * ``buy YES`` and ``sell NO`` are orders on the bid side, ``buy NO`` and ``sell YES`` on the ask side;
 * ``cross`` is an immediate-or-cancel order with a limit of the best opposite quote plus ``cross_ticks`` ticks, or as
   many as the tick table has; ``passive`` joins the touch of its own side, post-only, and rests;
-* an order replaces whatever we have on its side; the engine keeps one of the same price and size in its queue;
+* an order replaces what of ours rests on its side or is under way to rest there; the engine keeps one of the same
+  price and size in its queue. An immediate order under way is not taken back: one a step is as many orders;
 * ``sell`` only reduces: its size is the smaller of the row's and of what is held and not promised elsewhere;
 * ``cancel`` takes back the order that gains from a leg: YES the one on the bid side, NO on the ask side, BOTH both.
 """

@@ -73,7 +73,7 @@ def mark(account, pools, markets, returned):
 @inner
 def _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent_mid2, now):
     """Add to the step's fills; one row per order, price and role."""
-    on_own_trade(desk.market, now)
+    on_own_trade(desk.market, desk.px_of, now)
     signed = qty if side == BID else -qty
     count = desk.account["n_fills"]
     for row in range(min(count, FILL_SLOTS)):

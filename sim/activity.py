@@ -9,11 +9,11 @@ Four half-lives of 4, 16, 64 and 512 buckets: 2.1, 8.6, 34 and 275 s. In steady 
 the logarithm of 2.
 
 Means (mid, spread, depth, time near an anchor) are means over time: each bucket counts with what stood at its end.
-The move of the mid over a bucket is booked at the bucket's end. A market in which nothing happens for 1,023 buckets
-(9 minutes) is forgotten and starts afresh.
+The move of the mid over a bucket is booked at the bucket's end. Looks change nothing but the last bits, however long
+nobody looked; only the size at an anchor is what those who look have seen.
 
-The factors are looked up; the fourth and sixteenth power of the slow one give the shorter half-lives: no exponential
-at run time.
+The factors are looked up, and beyond the tables halved; the fourth and sixteenth power of the slow one give the shorter
+half-lives: no exponential at run time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ MEMORIES = ("fast", "middle", "slow", "long")
 SLOW_BUCKETS = HALF_BUCKETS[SLOW]
 NEAR_PX = 200  # at most this far from 25, 50 or 75 cents counts as near
 ANSWER_NS = 1 << 33  # how long after a trade of ours the book is watched for an answer: 8.6 s
-_LAST = 1023
+_TABLE = 1024
+_GONE = 1100 * HALF_BUCKETS[LONG]  # no float is so small: 2**-1100
 _NEVER = -(1 << 40)
 _NEWEST = 0.25  # weight of the newest answer in the mean response
 
@@ -68,11 +69,11 @@ ACTIVITY = np.dtype(
 
 
 def _fading(half_buckets: int) -> np.ndarray:
-    """2**(-k / half) for k = 0 to 1022, each the nearest float, then 0. ``decimal`` rounds alike on every machine."""
-    table = np.zeros(_LAST + 1)
+    """2**(-k / half) for k = 0 to 1023, each the nearest float. ``decimal`` rounds alike on every machine."""
+    table = np.zeros(_TABLE)
     with localcontext(Context(prec=40)):
         step, value = Decimal(2) ** (Decimal(-1) / half_buckets), Decimal(1)
-        for k in range(_LAST):
+        for k in range(_TABLE):
             table[k] = float(value)
             value *= step
     return table
@@ -121,6 +122,24 @@ def forget(activity):
     activity["response_ns"] = -1.0
 
 
+@inner
+def _halved(factor, times):
+    for _ in range(times):
+        factor *= 0.5
+    return factor
+
+
+@hot
+def _factors(gap):
+    """What is left after ``gap`` buckets by the slow and the long half-life."""
+    if gap < _TABLE:
+        return _FADING[gap], _FADING_LONG[gap]
+    if gap >= _GONE:
+        return 0.0, 0.0
+    slow, long = HALF_BUCKETS[SLOW], HALF_BUCKETS[LONG]
+    return _halved(_FADING[gap % slow], gap // slow), _halved(_FADING_LONG[gap % long], gap // long)
+
+
 @hot
 def _fade_takers(activity, life, factor):
     activity["bought"][life] *= factor
@@ -132,12 +151,12 @@ def _fade_takers(activity, life, factor):
 @hot
 def _book_move(activity, move, ago):
     """The mid's move over the last bucket with news, whose end is ``ago`` buckets before the present one."""
-    slow = _FADING[ago]
+    slow, long = _factors(ago)
     middle = slow * slow * (slow * slow)
     activity["rise"] += max(move, 0) * middle
     activity["fall"] += max(-move, 0) * middle
     activity["squares"][0] += move * move * slow
-    activity["squares"][1] += move * move * _FADING_LONG[ago]
+    activity["squares"][1] += move * move * long
 
 
 @hot
@@ -146,9 +165,9 @@ def fade(activity, bucket, mid2):
 
     Returns the slow factor.
     """
-    gap = min(bucket - activity["bucket"], _LAST)
+    gap = bucket - activity["bucket"]
     activity["bucket"] = bucket
-    slow, long = _FADING[gap], _FADING_LONG[gap]
+    slow, long = _factors(gap)
     middle = slow * slow * (slow * slow)
     fast = middle * middle * (middle * middle)
     for side in range(2):
@@ -165,7 +184,7 @@ def fade(activity, bucket, mid2):
     activity["squares"][0] *= slow
     activity["squares"][1] *= long
     last = activity["mid2_px"]
-    if last > 0 and mid2 != last and gap < _LAST:
+    if last > 0 and mid2 != last:
         _book_move(activity, mid2 - last, gap - 1)
     activity["mid2_px"] = mid2
     return slow
@@ -175,6 +194,7 @@ def fade(activity, bucket, mid2):
 def _roll(market, px_of, bucket):
     """Let everything fade up to ``bucket``, which is later than the last, and take in what stood until then."""
     activity = market["activity"]
+    since = activity["bucket"]
     mid2 = market["mid2_px"]
     quoted = market["best_bid"] >= 0 and market["best_ask"] < len(px_of)
     known = quoted or activity["mid2_px"] > 0 or mid2 != PX_ONE  # a fresh market says one half before it is quoted
@@ -189,7 +209,11 @@ def _roll(market, px_of, bucket):
     if quoted:
         spread = px_of[market["best_ask"]] - px_of[market["best_bid"]]
         activity["spread"] += (1.0 - slow) * (spread - activity["spread"])
-        if activity["own_ns"] > 0 and (bucket << BUCKET_BITS) - activity["own_ns"] < ANSWER_NS:
+        # buckets that ended within ANSWER_NS of our trade, which itself let everything fade
+        watched = min(bucket, (activity["own_ns"] + ANSWER_NS - 1) >> BUCKET_BITS) - since
+        if activity["own_ns"] > 0 and watched > 0:
+            slow, _ = _factors(watched)
+            middle = slow * slow * (slow * slow)
             activity["after_spread"] += (1.0 - middle) * (spread - activity["after_spread"])
             activity["after_depth"] += (1.0 - middle) * (depth - activity["after_depth"])
 
@@ -204,7 +228,7 @@ def fade_until(market, px_of, now):
 @hot
 def look_at_anchor(activity, share):
     """``share`` stands since the last look: books are wide, so only who looks reads this part of them."""
-    slow = _FADING[min(activity["bucket"] - activity["anchor_bucket"], _LAST)]
+    slow, _ = _factors(activity["bucket"] - activity["anchor_bucket"])
     activity["anchor_bucket"] = activity["bucket"]
     activity["anchor_size"] += (1.0 - slow) * (share - activity["anchor_size"])
 
@@ -237,7 +261,7 @@ def on_print_seen(market, px_of, taker_side, px, qty, now):
 def print_rate(market, now):
     """Prints a second, by the memory of 8.6 s; nothing is changed."""
     activity = market["activity"]
-    slow = _FADING[max(0, min((now >> BUCKET_BITS) - activity["bucket"], _LAST))]
+    slow, _ = _factors(max(0, (now >> BUCKET_BITS) - activity["bucket"]))
     return (activity["buys"][MIDDLE] + activity["sells"][MIDDLE]) * (slow * slow * (slow * slow)) * _PER_SECOND
 
 
@@ -265,8 +289,9 @@ def _answer(activity, now):
 
 
 @inner
-def on_own_trade(market, now):
+def on_own_trade(market, px_of, now):
     """We traded: from here on the market's answer is watched."""
+    fade_until(market, px_of, now)
     activity = market["activity"]
     if activity["own_ns"] == 0:
         activity["after_spread"] = activity["spread"]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 BUCKET_NS = 2**29
 HALF_BUCKETS = (4, 16, 64, 512)
-SILENCE = 1023  # buckets without news after which a market is forgotten
 
 
 class Memory:
@@ -31,9 +30,7 @@ class Memory:
         bucket = now // BUCKET_NS
         if self.bucket is not None and bucket <= self.bucket:
             return
-        if self.bucket is not None and bucket - self.bucket >= SILENCE:
-            self.trades, self.moves = [], []
-        elif self.mid2 is not None:
+        if self.mid2 is not None:
             self.moves.append((self.bucket, book.mid2 - self.mid2))
         quoted = bool(book.shown[BID]) and bool(book.shown[ASK])
         if quoted or self.mid2 is not None or book.mid2 != PX_ONE:
@@ -43,8 +40,6 @@ class Memory:
     def takers(self, now: int, half: int) -> tuple[list[float], list[float]]:
         """Prints and lots against bids and against asks, each half as much ``half`` buckets later."""
         prints, lots = [0.0, 0.0], [0.0, 0.0]
-        if self.bucket is None or now // BUCKET_NS - self.bucket >= SILENCE:
-            return prints, lots
         for then, taker, qty in self.trades:
             weight = 0.5 ** ((now // BUCKET_NS - then // BUCKET_NS) / half)
             for hit in (BID, ASK):

@@ -53,8 +53,8 @@ def anchor(px):
 
 
 @kernel
-def trade(markets, now):
-    on_own_trade(markets[0], now)
+def trade(markets, px_of, now):
+    on_own_trade(markets[0], px_of, now)
 
 
 def market(bid=49, ask=51):
@@ -99,7 +99,7 @@ def test_the_rate_of_prints():
     # the sum is 1 / (1 - 2^(-1/16)) = 23.59 prints, x log 2 / 16 buckets = 1.0218 a bucket
     assert found == pytest.approx(1.0218 / (BUCKET * 1e-9), rel=1e-4)
     assert rate(made, 12_015 * BUCKET) == pytest.approx(found / 2)
-    assert rate(made, 13_022 * BUCKET) == 0.0  # forgotten
+    assert rate(made, 13_199 * BUCKET) == pytest.approx(found / 2**75)  # 1,200 buckets later: 75 half-lives
     assert tuple(LIVES.values()) == HALF_BUCKETS
 
 
@@ -186,29 +186,53 @@ def test_the_answer_to_our_trades():
     made = market()
     start = 10_000 * BUCKET
     fade(made, CENTS, start)
-    trade(made, start)
+    trade(made, CENTS, start)
     changes(made, CENTS, BID, -100, start)  # the same nanosecond: our trade itself
     assert made["activity"]["waiting"][0] == 1
     changes(made, CENTS, BID, 100, start + 40)
     changes(made, CENTS, BID, 100, start + 90)  # only the first counts
     assert made["activity"]["response_ns"][0] == 40
-    trade(made, start + 100)
+    trade(made, CENTS, start + 100)
     changes(made, CENTS, BID, 100, start + 180)
     assert made["activity"]["response_ns"][0] == 40 + 0.25 * (80 - 40)
     quote(made, 47, 51)  # 4 cents instead of 2, within the time that is watched
     fade(made, CENTS, start + 8 * BUCKET)
     after = made["activity"]["after_spread"][0]
     assert after == pytest.approx(400 - 200 * 0.5**0.5)
-    fade(made, CENTS, start + 40 * BUCKET)  # 21 s later it is no answer any more
+    fade(made, CENTS, start + 40 * BUCKET)  # 16 buckets are 8.6 s; 21 s later it is no answer any more
+    after = made["activity"]["after_spread"][0]
+    assert after == pytest.approx(400 - 200 * 0.5)
+    fade(made, CENTS, start + 50 * BUCKET)
     assert made["activity"]["after_spread"][0] == after
 
 
-def test_a_long_silence_is_forgotten():
+@pytest.mark.parametrize("looks", [(), (512,), (1, 16, 17, 600, 1200), range(1, 3000, 7)])
+def test_a_long_silence_fades_alike_however_often_one_looks(looks):
+    """A sale and a move in bucket 10,000, a trade of ours in 10,010, and nothing for 3,000 buckets (27 minutes)."""
+    made, start = market(), 10_000 * BUCKET
+    fade(made, CENTS, start)
+    prints(made, CENTS, ASK, 5000, 100, start)
+    quote(made, 48, 51)
+    trade(made, CENTS, start + 10 * BUCKET + 5)
+    for bucket in (*looks, 3000):
+        fade(made, CENTS, start + (10 + bucket) * BUCKET)
+    activity = made["activity"][0]
+    gone = [3010 / half for half in LIVES.values()]
+    assert activity["sold"].tolist() == pytest.approx([100 * 0.5**lives for lives in gone], rel=1e-9, abs=0.0)
+    assert activity["volume"] == pytest.approx(100 * 0.5 ** (3010 / 64), rel=1e-9)
+    # the move from 49 + 51 to 48 + 51 ended with the first bucket; the spread went from 2 to 3 cents
+    assert activity["squares"].tolist() == pytest.approx(
+        [100**2 * 0.5 ** (3009 / 64), 100**2 * 0.5 ** (3009 / 512)], rel=1e-9
+    )
+    assert activity["fall"] == pytest.approx(100 * 0.5 ** (3009 / 16), rel=1e-9)
+    # 10 buckets stood at 3 cents before our trade, and the 16 after it are watched
+    before = 300 - 100 * 0.5 ** (10 / 64)
+    assert activity["after_spread"] == pytest.approx(300 - (300 - before) * 0.5 ** (16 / 16), rel=1e-9)
+    assert activity["spread"] == pytest.approx(300)
+
+
+def test_nothing_is_left_after_half_an_aeon():
     made = market()
     prints(made, CENTS, BID, 5000, 100, 10_000 * BUCKET)
-    quote(made, 20, 30)
-    fade(made, CENTS, 11_023 * BUCKET)
-    activity = made["activity"][0]
-    assert activity["bought"].sum() == activity["volume"] == activity["fall"] == 0.0
-    assert activity["spread"] == 1000
-    assert activity["mid2_mean"] == 5000
+    fade(made, CENTS, (10_000 + 1100 * 512) * BUCKET)
+    assert made["activity"]["bought"].sum() == 0.0

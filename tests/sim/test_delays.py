@@ -108,6 +108,19 @@ def test_a_later_message_overtakes_only_where_it_may(fifo, resting):
     assert engine.state.market["live_orders"][0] == resting
 
 
+def test_immediate_orders_under_way_are_not_replaced():
+    """The same one at each of three steps, all under way at once: 3 x 10. A resting one asked for thrice is one."""
+    engine = engine_with(order_delay_ms=300.0)
+    for _ in range(3):
+        send(engine, bid=buy(5200, 10, tif=IOC), seconds=0.05)
+    wait(engine, seconds=1.0)
+    assert position(engine, "yes_qty") == lots(30)
+    for _ in range(3):
+        send(engine, bid=buy(4800, 10), seconds=0.05)
+    wait(engine, seconds=1.0)
+    assert engine.state.orders["qty"][0].sum() == lots(10)
+
+
 @pytest.mark.parametrize(("print_s", "got"), [(2.499, 10), (2.501, 0)])
 def test_a_cancel_races_a_fill(print_s, got):
     """The cancel leaves at 2 s and takes 500 ms; a print through our price comes a millisecond before or after it."""
