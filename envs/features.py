@@ -279,6 +279,9 @@ def feature_page() -> str:
         f"than {FAIR_OUTLIER:g} from their median is left out; the fair value is the mean of the others. `link_*`",
         "are 0 in a market without links; a gain is judged at the touch: what lies behind it is not counted.",
         "",
+        "While a market's feed stands still (docs/market.md) all this is of the market as it was then, but for our own",
+        "orders, position and account; ages grow and sums fade.",
+        "",
         "A policy is tied to the digest of its schema: names, order, formulas, ranges. A runner refuses another one.",
     ]
     for group in GROUPS:

@@ -298,7 +298,7 @@ def _portfolio(account, pool, market, rate_ppm, num, den, at):
     _soft(num, den, at + 4, value - cost, money)
     _soft(num, den, at + 5, position["realised_uusd"], money)
     _soft(num, den, at + 6, equity - account["start_uusd"], money)
-    _part(num, den, at + 7, account["peak_uusd"] - equity, money)
+    _part(num, den, at + 7, max(account["peak_uusd"] - equity, 0), money)  # a feed that stands still may show more
     _part(num, den, at + 8, cash - pool["reserved_uusd"], start)
     _put(num, den, at + 9, value, value + cash if value > 0.0 else 1.0)
     _part(num, den, at + 10, rate_ppm * 1e-6 * (mid * (1.0 - mid)), FEE_HALF)

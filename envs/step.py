@@ -16,6 +16,7 @@ from envs.observe import observe
 from envs.rewards import write_rewards
 from envs.terminations import write_ends
 from envs.transition import measure
+from sim.feed import hide_feeds, show_feeds
 from sim.kernel import kernel
 from sim.loop import advance_slice, finish_slice, submit_slice
 
@@ -55,7 +56,9 @@ def play(
     overflow = -1
     while first < last:
         end = min(first + tile, last)
+        show_feeds(state, first, end)
         decode(rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject)
+        hide_feeds(state, first, end)
         submit_slice(world, state, first, end, work.intents)
         advance_slice(world, state, first, end, step_ns, events)
         overflow = max(overflow, finish_slice(state, first, end, work.over, work.cut))
@@ -75,8 +78,10 @@ def play(
             now.reason,
         )
         _report(state.account, work.changes, first, end, now)
+        show_feeds(state, first, end)
         observe(rules, state, memory, links, columns, scratch, work.awake, first, end, now.obs)
         write_masks(rules, state.pool, state.market, rows, work.awake, first, end, now.action_mask)
+        hide_feeds(state, first, end)
         first = end
     return overflow
 
@@ -93,5 +98,7 @@ def _report(accounts, changes, first, last, now):
 @kernel
 def look(rules, state, rows, memory, links, columns, scratch, wanted, now, first, last):
     """Observe the environments in ``wanted`` bool ``(N,)`` and say what they can do, where an episode has begun."""
+    show_feeds(state, first, last)
     observe(rules, state, memory, links, columns, scratch, wanted, first, last, now.obs)
     write_masks(rules, state.pool, state.market, rows, wanted, first, last, now.action_mask)
+    hide_feeds(state, first, last)

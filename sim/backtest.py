@@ -24,6 +24,7 @@ import numpy as np
 
 from sim.desk import desk_at
 from sim.engine import Engine
+from sim.feed import hide_feeds, show_feeds
 from sim.kernel import callback, calls_back, hot, inner
 from sim.links import LEG, PACKAGE, Links
 from sim.loop import advance_one, clear_step, finish_one, submit_all
@@ -152,11 +153,13 @@ def _decide(act, world, state, env, params, memory, seen, orders):
     """Look at every market, ask the strategy, put its orders on the wire."""
     markets = state.clock.shape[1] - 1
     first = env * markets
+    show_feeds(state, env, env + 1)
     for index in range(markets):
         look(desk_at(world, state, env, first + index), seen[index])
         orders[index, BID]["do"] = DO_NOTHING
         orders[index, ASK]["do"] = DO_NOTHING
     act(Screen(seen, state.book[first : first + markets], world.px_of, params, memory, world.links), orders)
+    hide_feeds(state, env, env + 1)
     clear_step(state.account[env])
     submit_all(world, state, env, orders)
 

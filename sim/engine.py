@@ -77,6 +77,7 @@ class Engine:
         self.state: State = arrays.allocate(
             num_envs, len(self.grid.px_of), num_markets=self.num_markets, num_venues=len(venues),
             num_states=int(self.world.first_state[-1]), num_sets=len(self.world.sets.sets), replay=bool(scenario.tapes),
+            stale=bool((scenario.rows["stale_rate"] > 0).any()),
         )  # fmt: skip
         account = self.state.account
         account["number"] += first_env
@@ -105,6 +106,8 @@ class Engine:
         self.state.market["index"] = index
         self.state.account["fills"] = 0
         self.state.book[:] = 0
+        self.state.frozen[:] = np.zeros(1, self.state.market.dtype)
+        self.state.frozen_book[:] = 0
         self.state.account["seed"] = fold(seed)
         self.state.account["episode"] = -1
         self.state.account["done"] = 1

@@ -205,7 +205,7 @@ MARKET = np.dtype(
         ("owed_qty", "<f8"),  # lots of drops that still have to count as traded, see `drop_split`
         ("group", ORDER_GROUP),  # fills of the last seconds
         ("resume_ns", "<i8"),  # when a halt ends
-        ("stale_until_ns", "<i8"),  # the feed stands still until then: whoever observes sees the market as it was
+        ("stale_until_ns", "<i8"),  # the feed stands still until then, see sim.feed
         ("burst_ns", "<i8"),  # when the next follower comes
         ("burst_side", "<i8"),  # the side that followers take
         ("bursts", "<i8"),  # random blocks that followers have used this episode
@@ -250,6 +250,8 @@ class State(NamedTuple):
     # environment's own: news, halts and whatever else comes from outside
     belief: np.ndarray  # (N, S) int64 ppm: probabilities of the outcome states of the synthetic markets' groups
     returned: np.ndarray  # (N, S) int64: micro-dollars of collateral that each set has been returned
+    frozen: np.ndarray  # (2 K,) MARKET: of each slot what its feed showed when it stood still, and a place for a look;
+    frozen_book: np.ndarray  # (2 K, 2, L) int64, the same; both empty where no feed ever does
 
     @property
     def messages(self) -> np.ndarray:
@@ -274,11 +276,12 @@ class State(NamedTuple):
 
 def allocate(
     num_envs: int, num_levels: int, *, num_markets: int = 1, num_venues: int = 1, num_states: int = 2,
-    num_sets: int = 0, replay: bool = False,
+    num_sets: int = 0, replay: bool = False, stale: bool = False,
 ) -> State:  # fmt: skip
     """Zeroed state of ``num_envs`` environments on a ladder of ``num_levels`` levels.
 
-    ``replay`` adds the rows that remember liquidity taken from a recorded book.
+    ``replay`` adds the rows that remember liquidity taken from a recorded book, ``stale`` room for feeds that stand
+    still.
     """
     slots = num_envs * num_markets
     account = np.zeros(num_envs, ACCOUNT)
@@ -288,7 +291,9 @@ def allocate(
     account["number"] = np.arange(num_envs)
     market["index"] = np.arange(slots) % num_markets
     clock, belief = np.zeros((num_envs, num_markets + 1), np.int64), np.zeros((num_envs, num_states), np.int64)
-    return State(account, pool, market, book, clock, belief, np.zeros((num_envs, num_sets), np.int64))
+    returned, rows = np.zeros((num_envs, num_sets), np.int64), 2 * slots if stale else 0
+    frozen, frozen_book = np.zeros(rows, MARKET), np.zeros((rows, 2, num_levels), np.int64)
+    return State(account, pool, market, book, clock, belief, returned, frozen, frozen_book)
 
 
 def snapshot(state: State) -> State:

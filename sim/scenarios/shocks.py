@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sim.account import settle
 from sim.desk import desk_at
+from sim.feed import freeze
 from sim.kernel import hot, inner
 from sim.latency import NEVER_NS
 from sim.resting import change_fees, change_status
@@ -167,6 +168,8 @@ def _strike_group(world, state, env, group, kind, expo, now):
     for index in range(world.first_market[group], world.first_market[group + 1]):
         slot = env * last + index
         if state.market[slot]["status"] == OPEN:
+            if row["shock"][OUTAGE] <= kind < row["shock"][STALE] and state.market[slot]["stale_until_ns"] <= now:
+                freeze(state, slot)
             _strike(world, desk_at(world, state, env, slot), row["shock"], kind, expo, now)
             state.clock[env, index] = min(state.market[slot]["event_ns"], state.market[slot]["due_ns"])
 
@@ -184,7 +187,7 @@ def _strike(world, desk, threshold, kind, expo, now):
         if market["burst_ns"] < NEVER_NS:
             market["burst_ns"] += length
     elif kind < threshold[STALE]:
-        market["stale_until_ns"] = now + wait_ns(expo, desk.row["stale_ns"])
+        market["stale_until_ns"] = max(market["stale_until_ns"], now + wait_ns(expo, desk.row["stale_ns"]))
     elif kind < threshold[EARLY]:
         market["close_ns"] = now
     elif kind < threshold[NEW_FEES]:

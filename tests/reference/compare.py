@@ -151,8 +151,12 @@ def _truths(ref: ReferenceEngine) -> dict:
 
 def differences(engine: object, env: int, ref: ReferenceEngine) -> list[str]:
     """Where the two part; empty where they agree."""
-    fast, slow = engine_view(engine, env), reference_view(ref)
-    return [f"{name}: engine {fast[name]}, reference {slow[name]}" for name in slow if fast[name] != slow[name]]
+    return unlike(engine_view(engine, env), reference_view(ref))
+
+
+def unlike(fast: dict, slow: dict, where: str = "") -> list[str]:
+    """Fields of ``slow`` that have another value in ``fast``."""
+    return [f"{where}{name}: engine {fast[name]}, reference {slow[name]}" for name in slow if fast[name] != slow[name]]
 
 
 def broken_laws(engine: object, env: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+from reference.feed import Feed
 from reference.market import Market
 from reference.opponents import Opponents
 from reference.philox import FLOW, OUTCOME, RESET, SHOCK, SIGNAL, below, exponential, uniform
@@ -60,6 +61,7 @@ class Flow(Opponents):
         self.shock_rates = [row[f"{name}_rate"] for name in SHOCKS]
         self.levels = round(row["levels"])
         self.resume_ns, self.stale_until_ns = NEVER, 0
+        self.feed: Feed | None = None  # what was shown when it last stood still
         self.belief = self.first_belief()
         self.start_reactions()
         _, second, third, _ = self.draw(RESET, 1, 0)
@@ -160,7 +162,10 @@ class Flow(Opponents):
             self.flow_ns += length
             self.burst_ns += length
         elif name == "stale":
-            self.stale_until_ns = now + self.waiting(word, self.row["stale_s"] * SECOND_NS)
+            if self.stale_until_ns <= now:
+                self.feed = Feed(market)
+            end = now + self.waiting(word, self.row["stale_s"] * SECOND_NS)
+            self.stale_until_ns = max(self.stale_until_ns, end)
         elif name == "close":
             market.close_ns = now
         elif name == "fee":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reference.compare import as_intents, broken_laws, differences
+from reference.compare import as_intents, broken_laws, differences, engine_view, unlike
 from reference.dice import Dice
 from reference.engine import ReferenceEngine, Setting
 from reference.fees import Schedule
@@ -16,6 +16,7 @@ from reference.random_orders import Trader
 from reference.random_tapes import random_tape
 from reference.recording import Recording, record
 from sim.engine import Engine
+from sim.feed import hide_feeds, show_feeds
 from sim.scenarios import Place, Scenario
 from sim.scenarios.row import ROW, make_rows
 from sim.tape import Tape
@@ -149,16 +150,23 @@ class Batch:
 
     def observe(self) -> None:
         """Counters since the last observation begin anew, as an environment does it."""
+        show_feeds(self.engine.state, 0, len(self.references))
         for name in ("bought_qty", "sold_qty", "bid_added_qty", "ask_added_qty", "bid_removed_qty", "ask_removed_qty",
                      "n_events", "n_prints"):  # fmt: skip
             self.engine.state.market[name] = 0
+        hide_feeds(self.engine.state, 0, len(self.references))
         for ref in self.references:
-            ref.market.observed()
+            ref.observed()
 
     def check(self, when: str, wishes: list | None = None) -> None:
         """Both agree in everything, and the engine keeps the laws."""
         for env, ref in enumerate(self.references):
             wrong = broken_laws(self.engine, env) + differences(self.engine, env, ref)
+            if ref.feed:
+                show_feeds(self.engine.state, env, env + 1)
+                shown = {**ref.feed.shown, "equity_uusd": ref.account.worth(ref.feed.shown["mid2_px"])}
+                wrong += unlike(engine_view(self.engine, env), shown, "stale feed: ")
+                hide_feeds(self.engine.state, env, env + 1)
             if wrong:
                 text = when.format(wishes=wishes[env] if wishes else None)
                 raise AssertionError(f"{self.name}, environment {env}, {text}:\n" + "\n".join(wrong))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from reference.compare import OF_POOL, engine_view, reference_view
+from reference.compare import OF_POOL, engine_view, reference_view, unlike
 from reference.dice import Dice
 from reference.engine import Setting
 from reference.lockstep import VENUES, random_rows, recording_of
@@ -15,6 +15,7 @@ from reference.portfolio import Portfolio, PortfolioSetting, Side
 from reference.random_orders import NOTHING, Trader
 from reference.random_tapes import START_NS, TICK_TABLES, TapeMaker, header
 from sim.engine import Engine
+from sim.feed import hide_feeds, show_feeds
 from sim.links import Exclusive
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import Portfolio as Places
@@ -151,12 +152,14 @@ class PortfolioBatch:
                 raise AssertionError(f"{self.name}, environment {env}, {when}:\n" + "\n".join(wrong))
 
     def _differences(self, env: int, side: Side) -> list[str]:
-        fast, slow = engine_view(_one_market(self.engine, side.index), env), reference_view(side)
-        return [
-            f"market {side.index}, {name}: engine {fast[name]}, reference {slow[name]}"
-            for name in slow
-            if fast[name] != slow[name] and name not in ("events", "gap")
-        ]
+        one, where = _one_market(self.engine, side.index), f"market {side.index}, "
+        slow = {name: value for name, value in reference_view(side).items() if name not in ("events", "gap")}
+        wrong = unlike(engine_view(one, env), slow, where)
+        if side.feed:
+            show_feeds(self.engine.state, env, env + 1)
+            wrong += unlike(engine_view(one, env), side.feed.shown, where + "stale feed: ")
+            hide_feeds(self.engine.state, env, env + 1)
+        return wrong
 
     def _whole(self, env: int, ref: Portfolio) -> list[str]:
         account, pools = self.engine.state.account[env], self.engine.state.pool[env]

@@ -66,6 +66,7 @@ BRANCHES = {
     "flow: momentum", "flow: front", "flow: copy", "flow: cascade", "flow: cascade begins", "flow: follower",
     "flow: anchored", "flow: opponent took", "flow: both sides unseen", "shock: outage",
     "shock: stale", "shock: close", "shock: fee", "shock: tick",
+    "observed while the feed stood still",
     "terminated", "truncated", "window over", "tape over", "gap",
 }  # fmt: skip
 
