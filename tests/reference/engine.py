@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from reference.account import Account, Order
-from reference.feed import Feed
 from reference.fees import Schedule
 from reference.flow import Flow
 from reference.market import Market, Venue
@@ -146,15 +145,6 @@ class ReferenceEngine:
         market = self._fresh_market(row, recording.schedules[0], recording.tick_sets[0], recording)
         market.status, market.open_ns, market.close_ns = OPEN, recording.open_ns, recording.close_ns
         return market
-
-    @property
-    def feed(self) -> Feed | None:
-        """What is seen of the market where its feed stands still."""
-        return self.flow.feed if self.recording is None and self.now < self.flow.stale_until_ns else None
-
-    def observed(self) -> None:
-        """Somebody has looked at the market."""
-        (self.feed or self.market).observed()
 
     def _clear_step(self) -> None:
         self.account.fills.clear()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.types import ASK, BID
 
 if TYPE_CHECKING:
+    from reference.engine import ReferenceEngine
     from reference.market import Market
 
 COUNTS = (
@@ -49,3 +50,8 @@ class Feed:
             market.removed[side] -= told[f"{name}_removed_qty"]
         told.update(dict.fromkeys(COUNTS, 0))
         market.seen["observed while the feed stood still"] += 1
+
+
+def feed_of(ref: ReferenceEngine) -> Feed | None:
+    """What is seen of a market where its feed stands still; None where it does not."""
+    return ref.flow.feed if ref.recording is None and ref.now < ref.flow.stale_until_ns else None

@@ -10,6 +10,7 @@ import numpy as np
 from reference.compare import as_intents, broken_laws, differences, engine_view, unlike
 from reference.dice import Dice
 from reference.engine import ReferenceEngine, Setting
+from reference.feed import feed_of
 from reference.fees import Schedule
 from reference.market import Venue
 from reference.random_orders import Trader
@@ -156,15 +157,15 @@ class Batch:
             self.engine.state.market[name] = 0
         hide_feeds(self.engine.state, 0, len(self.references))
         for ref in self.references:
-            ref.observed()
+            (feed_of(ref) or ref.market).observed()
 
     def check(self, when: str, wishes: list | None = None) -> None:
         """Both agree in everything, and the engine keeps the laws."""
         for env, ref in enumerate(self.references):
             wrong = broken_laws(self.engine, env) + differences(self.engine, env, ref)
-            if ref.feed:
+            if feed := feed_of(ref):
                 show_feeds(self.engine.state, env, env + 1)
-                shown = {**ref.feed.shown, "equity_uusd": ref.account.worth(ref.feed.shown["mid2_px"])}
+                shown = {**feed.shown, "equity_uusd": ref.account.worth(feed.shown["mid2_px"])}
                 wrong += unlike(engine_view(self.engine, env), shown, "stale feed: ")
                 hide_feeds(self.engine.state, env, env + 1)
             if wrong:

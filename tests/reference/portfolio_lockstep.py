@@ -10,6 +10,7 @@ import numpy as np
 from reference.compare import OF_POOL, engine_view, reference_view, unlike
 from reference.dice import Dice
 from reference.engine import Setting
+from reference.feed import feed_of
 from reference.lockstep import VENUES, random_rows, recording_of
 from reference.portfolio import Portfolio, PortfolioSetting, Side
 from reference.random_orders import NOTHING, Trader
@@ -155,9 +156,9 @@ class PortfolioBatch:
         one, where = _one_market(self.engine, side.index), f"market {side.index}, "
         slow = {name: value for name, value in reference_view(side).items() if name not in ("events", "gap")}
         wrong = unlike(engine_view(one, env), slow, where)
-        if side.feed:
+        if feed := feed_of(side):
             show_feeds(self.engine.state, env, env + 1)
-            wrong += unlike(engine_view(one, env), side.feed.shown, where + "stale feed: ")
+            wrong += unlike(engine_view(one, env), feed.shown, where + "stale feed: ")
             hide_feeds(self.engine.state, env, env + 1)
         return wrong
 
