@@ -16,10 +16,9 @@ from envs.rules import make_rules
 from envs.step import Terms, Work, look, play
 from envs.transition import CHANGE
 from sim.engine import Engine
+from sim.loop import ANY_NUMBER
 from sim.state import State
 from sim.types import INTENT, SECOND_NS
-
-_ANY_NUMBER = np.iinfo(np.int64).max // 2
 
 
 class Snapshot(NamedTuple):
@@ -67,7 +66,7 @@ class Core:
         )
         sizes = (len(schema.features), len(self.links.low))
         self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
-        self._pace = (round(dt_s * SECOND_NS), _ANY_NUMBER) if events is None else (0, events)
+        self._pace = (round(dt_s * SECOND_NS), ANY_NUMBER) if events is None else (0, events)
 
     def play(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take the step of ``actions`` int64 ``(N x M,)``, checked; see ``envs.step.play``.

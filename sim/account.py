@@ -72,30 +72,41 @@ def mark(account, pools, markets, returned):
 
 @inner
 def _journal(desk, order_id, side, leg, px, qty, fee, maker, mid2, sent_mid2, now):
-    """Add to the step's fills; one row per order, price and role."""
+    """Add to the step's fills: one row per order, price and role, in the order of time, of equal stamps by market."""
     on_own_trade(desk.market, desk.px_of, now)
     signed = qty if side == BID else -qty
+    fills = desk.account["fills"]
     count = desk.account["n_fills"]
     for row in range(min(count, FILL_SLOTS)):
-        fill = desk.account["fills"][row]
+        fill = fills[row]
         if fill["order_id"] == order_id and fill["px"] == px and fill["maker"] == maker:
-            desk.account["fills"][row]["qty"] += signed
-            desk.account["fills"][row]["fee_uusd"] += fee
+            fills[row]["qty"] += signed
+            fills[row]["fee_uusd"] += fee
             return
     desk.account["n_fills"] = count + 1
     if count >= FILL_SLOTS:
         return  # the engine raises: the account is right, the journal is not whole
-    desk.account["fills"][count]["ns"] = now
-    desk.account["fills"][count]["qty"] = signed
-    desk.account["fills"][count]["fee_uusd"] = fee
-    desk.account["fills"][count]["order_id"] = order_id
-    desk.account["fills"][count]["latent_ppm"] = desk.market["latent_ppm"]
-    desk.account["fills"][count]["px"] = px
-    desk.account["fills"][count]["mid2_px"] = mid2
-    desk.account["fills"][count]["sent_mid2_px"] = sent_mid2
-    desk.account["fills"][count]["market"] = desk.market["index"]
-    desk.account["fills"][count]["maker"] = maker
-    desk.account["fills"][count]["leg"] = leg
+    row = count
+    while row > 0 and _is_later(fills[row - 1], now, desk.market["index"]):
+        fills[row] = fills[row - 1]
+        row -= 1
+    fills[row]["ns"] = now
+    fills[row]["qty"] = signed
+    fills[row]["fee_uusd"] = fee
+    fills[row]["order_id"] = order_id
+    fills[row]["latent_ppm"] = desk.market["latent_ppm"]
+    fills[row]["px"] = px
+    fills[row]["mid2_px"] = mid2
+    fills[row]["sent_mid2_px"] = sent_mid2
+    fills[row]["market"] = desk.market["index"]
+    fills[row]["maker"] = maker
+    fills[row]["leg"] = leg
+
+
+@hot
+def _is_later(fill, now, market):
+    """Whether a fill belongs behind one of ``market`` at ``now``: markets may be run one after another."""
+    return fill["ns"] > now or (fill["ns"] == now and fill["market"] > market)
 
 
 @inner

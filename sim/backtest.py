@@ -27,7 +27,7 @@ from sim.engine import Engine
 from sim.feed import hide_feeds, show_feeds
 from sim.kernel import callback, calls_back, hot, inner
 from sim.links import LEG, PACKAGE, Links
-from sim.loop import advance_one, clear_step, finish_one, submit_all
+from sim.loop import ANY_NUMBER, advance_one, clear_step, finish_one, submit_all
 from sim.sight import SIGHT, look
 from sim.state import FILL_SLOTS
 from sim.strategies import Parameter
@@ -207,7 +207,7 @@ def backtest(
     params = chosen.params(values)
     engine.reset()
     step_ns = 0 if dt_s is None else round(dt_s * SECOND_NS)
-    max_events = every_events if dt_s is None else np.iinfo(np.int64).max // 2
+    max_events = every_events if dt_s is None else ANY_NUMBER
     stop_ns = np.iinfo(np.int64).max if np.isinf(seconds) else round(seconds * SECOND_NS)
     memory = np.zeros((engine.num_envs, engine.num_markets, MEMORY))
     seen, orders = np.zeros(engine.num_markets, SIGHT), np.zeros((engine.num_markets, 2), INTENT)

@@ -16,7 +16,7 @@ import numpy as np
 from sim import state as arrays
 from sim.episodes import reset_slice
 from sim.latency import NEVER_NS
-from sim.loop import advance_slice, finish_slice, submit_slice
+from sim.loop import ANY_NUMBER, advance_slice, finish_slice, submit_slice
 from sim.rng import FORK, fold, philox
 from sim.scenarios import Scenario
 from sim.scenarios.flow import draw_anew
@@ -143,7 +143,7 @@ class Engine:
         """
         if not round(seconds * SECOND_NS) > 0:
             raise ValueError(f"engine: expected to advance by at least a nanosecond, got {seconds} s")
-        self._move(round(seconds * SECOND_NS), np.iinfo(np.int64).max // 2)
+        self._move(round(seconds * SECOND_NS), ANY_NUMBER)
 
     def advance_events(self, count: int) -> None:
         """Let ``count`` market events pass, then mark the accounts. Raises ValueError for a count below 1."""

@@ -20,6 +20,8 @@ from sim.state import FILL_SLOTS
 from sim.types import ASK, BID, DO_MERGE, DO_NOTHING, SETTLED
 from sim.wishes import want
 
+ANY_NUMBER = 2**62  # of events: an advance that only time ends
+
 
 @hot
 def next_event_ns(world, desk):
@@ -76,6 +78,23 @@ def _others_next(clock, env, index):
     return soonest
 
 
+@hot
+def _meeting(clock, env, markets):
+    """The next moment at which something in one of the ``markets`` may touch another.
+
+    A message of ours arrives and spends cash, a market closes and its group learns of it, a recording moves and may
+    break off, or the environment's own clock strikes. Before it, synthetic markets go on without each other.
+    """
+    soonest = clock[env, clock.shape[1] - 1]
+    for index in range(len(markets)):
+        market = markets[index]
+        if market["tape"] >= 0:
+            soonest = min(soonest, clock[env, index])
+        elif market["status"] != SETTLED:
+            soonest = min(soonest, min(market["due_ns"], market["close_ns"]))
+    return soonest
+
+
 @inner
 def _look_at_set(returned, pools, markets, sets, index):
     """A position of market ``index`` changed, or it settled: the collateral of its set is looked at again."""
@@ -85,33 +104,46 @@ def _look_at_set(returned, pools, markets, sets, index):
 
 @hot
 def advance_env(world, state, env, until, max_events):
-    """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first."""
+    """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first.
+
+    Events are counted in the order of time. Where they are not, ANY_NUMBER, each market runs by itself up to the next
+    :func:`_meeting`: going from one to the other at every event would cost more than the events.
+    """
     account = state.account[env]
     clock = state.clock
+    first = env * (clock.shape[1] - 1)
+    markets = state.market[first : first + clock.shape[1] - 1]
     until = min(until, account["end_ns"])
     last_event = account["events"] + max_events
+    reached = latest = account["now_ns"]  # nobody is before the one, nobody after the other
+    meeting = _meeting(clock, env, markets)
     while account["events"] < last_event and account["gap"] == 0:
         index = _soonest(clock, env)
-        now = max(account["now_ns"], clock[env, index])
+        now = max(reached, clock[env, index])
         if now > until or now == NEVER_NS:
             break
         account["now_ns"] = now
         if index == clock.shape[1] - 1:
             shock(world, state, env)
-            continue
-        desk = desk_at(world, state, env, env * (clock.shape[1] - 1) + index)
-        if next_event_ns(world, desk) <= desk.market["due_ns"]:
-            undisturbed = min(_others_next(clock, env, index) - 1, desk.market["due_ns"])
-            _market_events(world, state, env, desk, now, min(until, undisturbed), last_event)
         else:
-            _deliver(world, desk, now)
-        if desk.market["moved"] == 1:
-            first = env * (clock.shape[1] - 1)
-            markets = state.market[first : first + clock.shape[1] - 1]
-            _look_at_set(state.returned[env], state.pool[env], markets, world.sets, index)
-        clock[env, index] = min(next_event_ns(world, desk), desk.market["due_ns"])
+            desk = desk_at(world, state, env, first + index)
+            if next_event_ns(world, desk) <= desk.market["due_ns"]:
+                apart = meeting if max_events == ANY_NUMBER else _others_next(clock, env, index)
+                _market_events(
+                    world, state, env, desk, now, min(until, min(apart - 1, desk.market["due_ns"])), last_event
+                )
+            else:
+                _deliver(world, desk, now)
+            if desk.market["moved"] == 1:
+                _look_at_set(state.returned[env], state.pool[env], markets, world.sets, index)
+            clock[env, index] = min(next_event_ns(world, desk), desk.market["due_ns"])
+        latest = max(latest, account["now_ns"])
+        if now >= meeting:
+            reached = now
+            meeting = _meeting(clock, env, markets)
+    account["now_ns"] = latest
     if account["events"] < last_event and until != NEVER_NS:
-        account["now_ns"] = max(account["now_ns"], until)
+        account["now_ns"] = max(latest, until)
 
 
 @hot

@@ -4,11 +4,10 @@ A compiler may call another ``exp`` than Python does, and the last bit then diff
 only + - * / sqrt and exact operations on the bits of a float, each of which IEEE 754 fixes to the bit. Nothing here is
 contracted or reordered: ``sim.kernel`` keeps fastmath off.
 
-Sources: ``log`` is a table of logarithms and a short series, after P. T. P. Tang, "Table-driven implementation of the
-logarithm function in IEEE floating-point arithmetic", ACM TOMS 16, 1990; ``exp`` is the formula of fdlibm 5.3
-(``e_exp.c``, Copyright (C) 1993 by Sun Microsystems, Inc.; permission to use, copy, modify, and distribute it is
-freely granted, provided that this notice is preserved); ``normal`` is M. J. Wichura, "Algorithm AS 241: the percentage
-points of the normal distribution", Applied Statistics 37, 1988 (PPND16).
+Sources: ``log`` and ``exp`` are a table and a short series, after P. T. P. Tang, "Table-driven implementation of the
+logarithm function in IEEE floating-point arithmetic", ACM TOMS 16, 1990, and of the exponential function, ACM TOMS 15,
+1989; ``normal`` is M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
+Statistics 37, 1988 (PPND16).
 """
 
 from __future__ import annotations
@@ -22,15 +21,13 @@ from sim.kernel import kernel
 
 _LN2_HIGH = 6.93147180369123816490e-01  # its last 32 bits are 0: k * _LN2_HIGH is exact
 _LN2_LOW = 1.90821492927058770002e-10
-_INV_LN2 = 1.44269504088896338700e00
 
+_STEPS = 64  # the table of exp: 2**(j / 64)
+_STEPS_BY_LN2 = 64 / 0.6931471805599453
+_STEP_HIGH = _LN2_HIGH / _STEPS  # exact
+_STEP_LOW = _LN2_LOW / _STEPS
 _EXP_OVERFLOW = 7.09782712893383973096e02
 _EXP_UNDERFLOW = -7.45133219101941108420e02
-_P1 = 1.66666666666666019037e-01
-_P2 = -2.77777777770155933842e-03
-_P3 = 6.61375632143793436117e-05
-_P4 = -1.65339022054652515390e-06
-_P5 = 4.13813679705723846039e-08
 
 _SMALLEST_NORMAL = 2.2250738585072014e-308
 _LARGEST = 1.7976931348623157e308
@@ -42,6 +39,9 @@ _FROM_SQRT = 128 - 54  # (j + this) >> 7 is 1 from j = 54 on: 1 + 54/128 is the 
 _THIRD = 1.0 / 3.0
 _SIXTH = 1.0 / 6.0
 _SEVENTH = 1.0 / 7.0
+_24TH = 1.0 / 24.0
+_120TH = 1.0 / 120.0
+_720TH = 1.0 / 720.0
 
 
 def _log_table() -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +59,19 @@ def _log_table() -> tuple[np.ndarray, np.ndarray]:
     return inverse, logarithm
 
 
+def _exp_table() -> tuple[np.ndarray, np.ndarray]:
+    """2**(j / 64), j = 0 to 63: the nearest float, and what it leaves of the true value."""
+    head, tail = np.empty(_STEPS), np.empty(_STEPS)
+    with localcontext(Context(prec=50)):
+        for j in range(_STEPS):
+            power = Decimal(2) ** (Decimal(j) / _STEPS)
+            head[j] = float(power)
+            tail[j] = float(power - Decimal(float(power)))
+    return head, tail
+
+
 _INVERSE, _LOG = _log_table()
+_POWER, _POWER_TAIL = _exp_table()
 
 
 @kernel
@@ -110,8 +122,8 @@ def _log_normal(x: float, k: int) -> float:
 def exp(x: float) -> float:
     """e**x, error below 1 ulp. Above 709.782... inf, below -745.133... 0, exp(NaN) = NaN.
 
-    x = k log(2) + r with abs(r) <= log(2) / 2; exp(r) = 1 + r + r c / (2 - c), c = r - r**2 P(r**2), P minimax with
-    error below 2**-59.
+    x = (64 m + j) log(2) / 64 + r with abs(r) <= log(2) / 128, so e**x = 2**m x 2**(j / 64) x e**r. The table holds
+    2**(j / 64) in two floats; e**r - 1 is its series to r**6, and what is left out is below 2**-64.
     """
     x = np.float64(x)
     if x > _EXP_OVERFLOW:
@@ -120,16 +132,18 @@ def exp(x: float) -> float:
         return 0.0
     if x != x:
         return math.nan
-    k = math.floor(x * _INV_LN2 + 0.5)
-    high = x - k * _LN2_HIGH
-    low = k * _LN2_LOW
-    r = high - low
-    t = r * r
-    c = r - t * (_P1 + t * (_P2 + t * (_P3 + t * (_P4 + t * _P5))))
-    y = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
-    # y * 2**k in two exact factors: 2**k alone does not exist for k = 1024 or k < -1022
-    half = k >> 1
-    return y * _power_of_two(half) * _power_of_two(k - half)
+    k = math.floor(x * _STEPS_BY_LN2 + 0.5)
+    r = (x - k * _STEP_HIGH) - k * _STEP_LOW
+    square = r * r
+    series = r + square * ((0.5 + r * _SIXTH) + square * ((_24TH + r * _120TH) + square * _720TH))
+    j = k & (_STEPS - 1)
+    m = k >> 6
+    y = _POWER[j] + (_POWER[j] * series + _POWER_TAIL[j])
+    if m > -1022 and m < 1023:
+        return np.int64(np.float64(y).view(np.int64) + (m << 52)).view(np.float64)
+    # in two exact factors: 2**m alone does not exist for m = 1024 or m < -1022
+    half = m >> 1
+    return y * _power_of_two(half) * _power_of_two(m - half)
 
 
 @kernel

@@ -208,11 +208,21 @@ def reprice(desk, word, now):
     market["fair_ppm"] = _estimate(desk.market, desk.row)
     quote(desk, _half_spread(desk.market, desk.row, now))
     _pull(desk, now)
+    levels = desk.ticks[market["tick_grid"], 1]
     for side in range(2):
-        for steps in range(desk.row["levels"]):
-            level = level_behind(desk, side, steps)
-            if level < 0 or desk.book[side, level] != 0:
-                continue
-            mixed = mix(word, 2 * steps + side)
-            if (mixed & 0xFFFF) < desk.row["presence_word"]:
-                on_level(desk, side, level, _depth(mixed, _mean_depth(desk, steps, level, now)), now)
+        shown = desk.book[side]
+        rank = market["bid_rank"] if side == BID else market["ask_rank"]
+        way = -1 if side == BID else 1
+        prices = rank if side == BID else market["last_rank"] + 1 - rank  # how many there are from the quote on
+        for steps in range(min(desk.row["levels"], prices)):
+            level = np.int64(levels[rank + way * steps])
+            if shown[level] == 0:
+                _refill(desk, side, steps, level, word, now)
+
+
+@inner
+def _refill(desk, side, steps, level, word, now):
+    """Makers quote an empty level again, or leave it empty."""
+    mixed = mix(word, 2 * steps + side)
+    if (mixed & 0xFFFF) < desk.row["presence_word"]:
+        on_level(desk, side, level, _depth(mixed, _mean_depth(desk, steps, level, now)), now)
