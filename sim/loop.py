@@ -116,7 +116,7 @@ def advance_env(world, state, env, until, max_events):
     until = min(until, account["end_ns"])
     last_event = account["events"] + max_events
     reached = latest = account["now_ns"]  # nobody is before the one, nobody after the other
-    meeting = _meeting(clock, env, markets)
+    meeting = _meeting(clock, env, markets) if max_events == ANY_NUMBER else 0
     while account["events"] < last_event and account["gap"] == 0:
         index = _soonest(clock, env)
         now = max(reached, clock[env, index])
@@ -128,7 +128,7 @@ def advance_env(world, state, env, until, max_events):
         else:
             desk = desk_at(world, state, env, first + index)
             if next_event_ns(world, desk) <= desk.market["due_ns"]:
-                apart = meeting if max_events == ANY_NUMBER else _others_next(clock, env, index)
+                apart = meeting if meeting > 0 else _others_next(clock, env, index)
                 _market_events(
                     world, state, env, desk, now, min(until, min(apart - 1, desk.market["due_ns"])), last_event
                 )
@@ -140,7 +140,7 @@ def advance_env(world, state, env, until, max_events):
         latest = max(latest, account["now_ns"])
         if now >= meeting:
             reached = now
-            meeting = _meeting(clock, env, markets)
+            meeting = _meeting(clock, env, markets) if max_events == ANY_NUMBER else 0
     account["now_ns"] = latest
     if account["events"] < last_event and until != NEVER_NS:
         account["now_ns"] = max(latest, until)
