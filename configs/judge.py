@@ -13,7 +13,7 @@ from configs.build import Trial, trial_env
 from configs.schema import DirectionalConfig, EvaluationConfig
 from evaluation.compare import evaluate
 from evaluation.fills import fill_set_of
-from evaluation.report import write_report
+from evaluation.report import refuse_existing, write_report
 from evaluation.scorecard import scorecard, write_scorecard
 
 
@@ -26,7 +26,8 @@ def judge(
     manifest: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Play the run's policy and the baselines on ``what``; write ``folder/scorecard.json``, ``report.html`` and
-    ``plots/``; return the scorecard."""
+    ``plots/``; return the scorecard. Raises FileExistsError, before anything is played, where one of them is there."""
+    refuse_existing(folder)
     policies = {"agent": str(run), **{name: f"{BASELINE}{name}" for name in evaluation.baselines}}
     outcome = evaluate(
         policies,

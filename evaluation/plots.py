@@ -18,7 +18,6 @@ from evaluation.canvas import (
     GAIN,
     INK,
     LOSS,
-    WIDTH,
     blank,
     colours,
     label,
@@ -107,7 +106,7 @@ def inventory(runs: Mapping[str, Episodes]) -> Figure:
 
 def fills_on_price(runs: Mapping[str, Episodes], shown: Sequence[tuple[str, int]]) -> Figure:
     """Mid, own fills and net position; ``shown`` lists (title, episode) columns, a row per policy."""
-    figure = Figure(figsize=(WIDTH, 2.5 * len(runs) + 0.35), layout="constrained")
+    figure = blank(2.7 * len(runs) + 0.35)
     rows = figure.subplots(2 * len(runs), len(shown), sharex="col", squeeze=False, height_ratios=(3, 1) * len(runs))
     for index, (name, episodes) in enumerate(runs.items()):
         for column, (title, episode) in enumerate(shown):
@@ -115,7 +114,8 @@ def fills_on_price(runs: Mapping[str, Episodes], shown: Sequence[tuple[str, int]
             _price_chart(price, episodes, episode)
             _position_strip(position, episodes, episode)
             result = number(episodes.result_uusd[episode] / UUSD, METRICS["result_usd"], sign=True)
-            label(price, f"{name}: {title}, {result} dollars", "", "" if column else "cents")
+            # two lines: a market's name may be long
+            label(price, f"{name}, {result} dollars\n{title}", "", "" if column else "cents")
             last = index == len(runs) - 1
             label(position, "", "seconds" if last else "", "" if column else "contracts")
     return figure

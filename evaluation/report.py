@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes
 from evaluation.scorecard import scorecard
 
+FILES = ("scorecard.json", "report.html", "plots")  # what an evaluation leaves in its folder
 SHOWN_BESIDE = 1  # baselines on the price charts
 _LONGEST_NAME = 26  # of a market in a title, in characters
 
@@ -41,8 +42,7 @@ def write_report(
     """
     folder = Path(folder)
     page = folder / "report.html"
-    if page.exists():
-        raise FileExistsError(f"{page} exists: a report is never overwritten; name another folder")
+    refuse_existing(folder, FILES[1:])
     card = scorecard(evaluation) if card is None else card
     (folder / "plots").mkdir(parents=True)
     with style():
@@ -50,6 +50,13 @@ def write_report(
     sections = [section._replace(tables=_tables(section.key, card)) for section in sections]
     page.write_text(_render(card, sections, manifest), encoding="utf-8")
     return page
+
+
+def refuse_existing(folder: Path, names: Sequence[str] = FILES) -> None:
+    """Raise FileExistsError where ``folder`` holds one of ``names``; ask before the work, not after it."""
+    for name in names:
+        if (Path(folder) / name).exists():
+            raise FileExistsError(f"{Path(folder) / name} exists: a report is never overwritten; name another folder")
 
 
 def _section(folder: Path, key: str, title: str, caption: str, figure: Figure) -> Section:

@@ -9,9 +9,11 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from configs.build import training_scenario
-from configs.schema import read_run_config, register, to_config, whole_steps
+from configs.build import Trial, training_scenario
+from configs.judge import judge
+from configs.schema import DirectionalConfig, EvaluationConfig, read_run_config, register, to_config, whole_steps
 from curricula.phase import draw, ranges_of
+from sim.scenarios import synthetic
 from sim.scenarios.tables import load_table, rows_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -195,3 +197,10 @@ def test_a_scenario_table():
         training_scenario(config("scenario=table", "scenario.table=kalshi_weather", "scenario.venue=nyse"))
     with pytest.raises(ValueError, match="no scenario table 'nowhere'"):
         training_scenario(config("scenario=table", "scenario.table=nowhere"))
+
+
+def test_a_report_that_is_there_stops_the_judging_before_it_begins(tmp_path):
+    (tmp_path / "scorecard.json").write_text("{}")
+    what = Trial("nothing", synthetic(), 1, 1)
+    with pytest.raises(FileExistsError, match=r"scorecard\.json exists: a report is never overwritten"):
+        judge(tmp_path / "no run", DirectionalConfig(), what, EvaluationConfig(), tmp_path, {})
