@@ -130,3 +130,16 @@ def test_a_linked_market_that_is_not_healthy_is_no_source(broken):
     if broken == "paused":
         state.market[1]["status"] = PAUSED
     assert Watcher(state, bounds=SAME).look()["fair_available"] == 0.0
+
+
+def test_the_deviation_of_a_second_has_the_fill_models_rate():
+    # squared moves of bid + ask add up to S; rate = S log 2 / half-life, the mid moves half as far as bid + ask:
+    # S = 4e6 px^2, half-life 64 x 2^29 ns = 34.36 s: sqrt(4e6 x .693147 / 34.36) / 2 = 142.0 px = 0.0142 dollars
+    state = empty_state()
+    quote(state, 0, {49: 10}, {51: 10})
+    activity = state.market[0]["activity"]
+    activity["bucket"] = state.account[0]["now_ns"] >> 29
+    activity["squares"][0] = 4e6
+    deviation = np.sqrt(4e6 * np.log(2) / (64 * 2**29 * 1e-9)) / 2 / 10_000
+    assert deviation == pytest.approx(0.0142, abs=1e-5)
+    assert Watcher(state).look()["fair_volatility"] == approx(deviation / (deviation + 0.01))
