@@ -28,6 +28,7 @@ from sim.types import (
     REJECT_NO_QUOTE,
     REJECT_NONE,
     REJECT_NOTHING_TO_REDUCE,
+    REJECT_NOTIONAL,
     REJECT_SIZE,
     YES,
 )
@@ -40,6 +41,7 @@ class Offer(NamedTuple):
     open: int
     fee: int  # fee schedule in force
     min_qty: int  # smallest order, lots
+    min_take: int  # micro-dollars a buy that trades at once must be worth, price x size
     returns: int  # 1: a sale may cost its set returned collateral, so it takes cash (sim.sets)
     cross_bid: int  # limit prices of orders on that side; -1 = none
     cross_ask: int
@@ -169,6 +171,8 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
     px = _limit_px(offer, order_side(verb, leg), cross)
     cash = offer.cash_bid if leg == YES else offer.cash_ask
     price = px if leg == YES else PX_ONE - px
+    if cross and price * qty < offer.min_take:
+        return REJECT_NOTIONAL
     return REJECT_NONE if _affordable(fees, offer.fee, price, qty, cross, cash) else REJECT_CASH
 
 
@@ -176,17 +180,18 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
 def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels):
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
-    return Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], market["returns"], *prices, *means)
+    is_open = int(market["status"] == OPEN)
+    return Offer(is_open, market["fee"], pool["min_qty"], pool["min_take_uusd"], market["returns"], *prices, *means)
 
 
 @kernel
 def write_masks(rules, pools, markets, rows, wanted, first, last, out):
     """``out`` bool ``(N x M, A)``: which rows can be done now, where ``wanted`` bool ``(N,)``; others stay.
 
-    Rows of one kind differ in size only. Where the smallest and the largest get
-    the same answer, so do all between: cost grows with size, and every other reason but a size below the venue's
-    smallest does not look at it. Each market is judged as if nothing were done in the others: legs that only together
-    cost too much are refused by the venue, in the order they arrive there.
+    Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between: cost
+    grows with size, and every other reason but a size or a value below the venue's smallest does not look at it. Each
+    market is judged as if nothing were done in the others: legs that only together cost too much are refused by the
+    venue, in the order they arrive there.
     """
     join_bid, join_ask, cross_bid, cross_ask = rules.join_bid, rules.join_ask, rules.cross_bid, rules.cross_ask
     fees, cancels_first, levels = rules.fees, rules.cancels_first, len(rules.px_of)
