@@ -49,6 +49,8 @@ class Offer(NamedTuple):
     min_qty: int  # smallest order, lots
     min_take: int  # micro-dollars a buy that trades at once must be worth, price x size
     returns: int  # 1: a sale may cost its set returned collateral, so it takes cash (sim.sets)
+    pairs: int  # lots of YES and NO together that no order has promised
+    converts: int  # lots of NO that may be converted
     cross_bid: int  # limit prices of orders on that side; -1 = none
     cross_ask: int
     join_bid: int
@@ -59,8 +61,6 @@ class Offer(NamedTuple):
     no: int
     quoted_bid: int  # 1 where an order of ours rests and is not being cancelled
     quoted_ask: int
-    pairs: int  # lots of YES and NO together that no order has promised
-    converts: int  # lots of NO that may be converted
 
 
 @hot
@@ -216,8 +216,8 @@ def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
     is_open = int(market["status"] == OPEN)
-    least = pool["min_qty"], pool["min_take_uusd"]
-    return Offer(is_open, market["fee"], *least, market["returns"], *prices, *means, pairs, converts)
+    least, take = pool["min_qty"], pool["min_take_uusd"]
+    return Offer(is_open, market["fee"], least, take, market["returns"], pairs, converts, *prices, *means)
 
 
 @kernel

@@ -18,6 +18,8 @@ from evaluation.scorecard import scorecard
 
 FILES = ("scorecard.json", "report.html", "plots")  # what an evaluation leaves in its folder
 SHOWN_BESIDE = 1  # baselines on the price charts
+_POSITION = ("Net position, YES less NO,", "Net positions, YES less NO, added up over the markets without their signs,")
+_CHART = ("Mid price, own fills and net position", "Mid prices, own fills and all positions together")
 _LONGEST_NAME = 26  # of a market in a title, in characters
 
 
@@ -69,6 +71,7 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     runs, agent = evaluation.shown, evaluation.agent
     model, level = card["fill_names"][evaluation.headline], f"{100 * card['interval']['level']:g} %"
     beside, columns = _chosen(runs)
+    several = runs[agent].num_markets > 1
     yield (
         "fill-models", "What the fills are worth",
         f"Mean result an episode under each fill model, with {level} intervals. The pessimistic model fills a resting "
@@ -91,13 +94,13 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     )  # fmt: skip
     yield (
         "inventory", "Inventory",
-        "Net position, YES less NO, over the time of an episode: median, middle half (dark) and 5 % to 95 % (light) of "
+        f"{_POSITION[several]} over the time of an episode: median, middle half (dark) and 5 % to 95 % (light) of "
         "the episodes that are still running, while at least a tenth of them are.",
         plots.inventory(runs),
     )  # fmt: skip
     yield (
         "fills", "Fills on the price chart",
-        f"Mid price, own fills and net position in {agent}'s middle and worst episode that traded"
+        f"{_CHART[several]} in {agent}'s middle and worst episode that traded"
         f"{', and in the same episodes those of ' + beside[-1] if len(beside) > 1 else ''}. Upward marks bought YES "
         "(or sold NO), downward marks the opposite; filled marks took liquidity, hollow ones rested; a larger mark is "
         "a larger fill.",
@@ -105,7 +108,8 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     )  # fmt: skip
     yield (
         "actions", "Action mix",
-        "Share of decisions that chose each kind of action, all sizes together.",
+        "Share of decisions that chose each kind of action, all sizes together. A strategy that writes its own orders "
+        "chooses none.",
         plots.action_mix(runs),
     )  # fmt: skip
     yield (

@@ -112,7 +112,7 @@ def _result(episodes: Episodes, options: dict[str, Any]) -> dict[str, Any]:
         "attribution_uusd": {name: int(part.sum()) for name, part in zip(PARTS, parts, strict=True)},
         "worst_drawdown_usd": float(max_drawdown(episodes.equity_uusd).max() / UUSD),
         "episodes": len(episodes),
-        "settled": int(episodes.settled.sum()),
+        "settled": int(episodes.all_settled.sum()),
         "days": int(np.max(market_days(episodes))) + 1,
         "fills": len(episodes.fill),
         "env_steps": episodes.env_steps,
