@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evaluation.linked import Linked
 from sim.types import SECOND_NS
 
 DAY_NS = 86_400 * SECOND_NS
@@ -81,6 +82,7 @@ class Episodes:
     # several markets
     num_markets: int = 1  # M
     places: tuple[str, ...] = ()  # what each market is called in tables; () = by its number
+    linked: Linked | None = None  # the orders that took, where the markets' links make packages
     converted_qty: np.ndarray = field(
         default_factory=_nothing
     )  # (L,) int64 lots that conversions added to YES less NO; () = none

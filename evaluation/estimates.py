@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluation.arbitrage import arbitrage_parts
 from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap
 from evaluation.episodes import Episodes, clusters, column_at, market_days, value2_at
 from evaluation.metrics import (
@@ -63,6 +64,20 @@ METRICS: dict[str, Metric] = {
 }
 
 
+ARBITRAGE: dict[str, Metric] = {  # where the scenario has links
+    "arb_attempts": Metric("Arbitrage attempts per episode", "", 2, 0),
+    "arb_complete": Metric("Attempts that got every leg", "%", 1, 1),
+    "arb_orphaned": Metric("Attempts with orphaned legs", "%", 1, -1),
+    "arb_empty": Metric("Attempts that got nothing", "%", 1, -1),
+    "arb_unwind_rate": Metric("Orphans unwound", "%", 1, 1),
+    "arb_unwind_cost_usd": Metric("Unwinding cost per episode", "$", 3, -1),
+    "arb_gap_s": Metric("Gap between the legs' fills", "s", 3, -1),
+    "arb_slippage_usd": Metric("Slippage of legs per episode", "$", 3, -1),
+    "arb_quoted_usd": Metric("Arbitrage quoted per episode", "$", 3, 0),
+    "arb_realised_usd": Metric("Arbitrage realised per episode", "$", 3, 1),
+}
+
+
 def estimate(
     episodes: Episodes, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> dict[str, Interval]:
@@ -114,6 +129,7 @@ def ratio_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     parts["slippage_cents"] = _slippage(episodes)
     parts |= _edges(episodes)
     parts |= _briers(episodes)
+    parts |= arbitrage_parts(episodes)
     parts |= {f"markout_{s}s_cents": _markout(episodes, s * SECOND_NS) for s in MARKOUT_S}
     parts |= {f"cost_{name}": (episodes.costs[:, k], one) for k, name in enumerate(episodes.cost_names)}
     return parts

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation import plots, tables
+from evaluation import link_plots, plots, tables
 from evaluation.canvas import style, svg, write_png
 from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes
@@ -126,6 +126,15 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
         "mid. Settlement: from the last mid to the payout.",
         plots.attribution(card),
     )  # fmt: skip
+    if "arb_attempts" in card["legend"]:
+        yield (
+            "arbitrage", "Arbitrage",
+            "An attempt orders every leg of a package of linked markets in one step, the same lots each, none to rest. "
+            "Legs that the others did not follow are orphans. Quoted: the package's floor less what was ordered, fees "
+            "paid. Realised: the same of what became whole, at the prices paid. Policies without an attempt are left "
+            "out of the plot.",
+            link_plots.arbitrage(card),
+        )  # fmt: skip
 
 
 def _chosen(runs: Mapping[str, Episodes]) -> tuple[list[str], list[tuple[str, int]]]:
@@ -156,7 +165,12 @@ def _tables(key: str, card: Mapping[str, Any]) -> list[tables.Grid]:
     """Tables that belong under a plot."""
     if key == "fill-models":
         return [tables.results_table(card), *([tables.advantage_table(card)] if card["policies"][1:] else [])]
-    return [tables.attribution_table(card)] if key == "attribution" else []
+    if key == "arbitrage":
+        return [tables.arbitrage_table(card)]
+    if key != "attribution":
+        return []
+    several = card["results"][card["headline"]][card["agent"]]["markets"]
+    return [tables.attribution_table(card), *([tables.markets_table(card)] if several else [])]
 
 
 def _flat(manifest: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+from rich.console import Console
 from worlds import make_env
 
+from evaluation.arbitrage import arbitrage_parts, arbitrage_report
 from evaluation.attribution import attribute, attribute_lanes
 from evaluation.compare import evaluate
 from evaluation.compiled import COMPILED, check_names, trader
 from evaluation.estimates import estimate
+from evaluation.report import write_report
 from evaluation.rollout import rollout
+from evaluation.scorecard import legend, scorecard
+from evaluation.terminal import print_scorecard
 from sim.backtest import backtest
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import cross_venue, exclusive, single
@@ -118,3 +123,42 @@ def test_orders_of_another_shape_are_refused():
     env.reset()
     with pytest.raises(ValueError, match=r"expected INTENT orders \(2, 2, 2\)"):
         env.step_orders(env.sent[:1])
+
+
+def test_every_fill_of_the_arbitrageur_is_a_leg_or_an_orphan_given_up():
+    env = make_env(6, scenario=TWO, window_s=np.inf)
+    episodes = rollout(env, trader("baseline:arbitrageur?margin=0.0&least=1", env), 12)
+    linked = episodes.linked
+    made = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.charged)
+    attempts = made.attempts
+    assert len(attempts) > 5 and set(linked.links.packages["count"]) == {2}
+    bought = 2 * attempts["whole_qty"] + attempts["orphan_qty"]
+    assert int((bought + attempts["unwound_qty"]).sum()) == int(np.abs(episodes.fill["qty"]).sum())
+    parts = arbitrage_parts(episodes)
+    assert parts["arb_attempts"][0].sum() == len(attempts)
+    assert parts["arb_realised_usd"][0].sum() == pytest.approx(made.realised_uusd / 1e6)
+
+
+def test_the_report_shows_arbitrage_and_markets_where_there_are_links(tmp_path, capsys):
+    def make(fill_model):
+        return make_env(6, scenario=TWO, fill_model=fill_model, flatten=True, window_s=np.inf)
+
+    policies = {"arbitrageur": "baseline:arbitrageur?margin=0.0&least=1", "noop": "baseline:noop"}
+    judged = evaluate(policies, make, 6, fill_models=["queue"], progress=False)
+    card = scorecard(judged, resamples=50)
+    ours, nobody = (card["results"]["queue"][name] for name in ("arbitrageur", "noop"))
+    assert ours["metrics"]["arb_attempts"]["value"] > 0 and nobody["metrics"]["arb_attempts"]["value"] == 0
+    assert nobody["metrics"]["arb_orphaned"]["value"] is None
+    assert [one["market"] for one in ours["markets"]] == ["0 kalshi", "1 polymarket"]
+    assert sum(one["result_uusd"] for one in ours["markets"]) == ours["total_uusd"]
+    page = write_report(tmp_path / "report", judged, {}, card).read_text()
+    assert 'id="arbitrage"' in page and "Attempts with orphaned legs" in page and "Market 1 polymarket" in page
+    assert (tmp_path / "report" / "plots" / "arbitrage.png").is_file()
+    print_scorecard(card, Console(width=100))
+    assert "Attempts with orphaned legs" in capsys.readouterr().out
+
+
+def test_without_links_there_is_no_such_section():
+    env = make_env(2, flatten=True, window_s=5.0)
+    episodes = rollout(env, Dice(env.table.listed), 2)
+    assert episodes.linked is None and "arb_attempts" not in legend(episodes) and not arbitrage_parts(episodes)
