@@ -44,7 +44,7 @@ def arbitrage(card: Mapping[str, Any]) -> Figure:
         axes.grid(axis="y", visible=False)
     left.set_xlim(0, 100)
     label(left, "What attempts got", "% of attempts", "")
-    label(right, "Quoted, realised, lost by unwinding", "dollars an episode", "")
+    label(right, "Quoted (grey), realised (green), lost by unwinding (red)", "dollars an episode", "")
     if names:
         legend(figure, left)
     return figure

@@ -35,7 +35,7 @@ from sim.types import LOTS_PER_CONTRACT, SECOND_NS, UUSD
 GRID_POINTS = 120  # points in time of a path
 KIND_SHADES = (
     "#e3e7ec", "#2a7f62", "#b5443c", "#8cc3ae", "#dda29d", "#1f4fa3", "#d08c2f", "#8fb0dd", "#ecc78f", "#5f4f8c",
-    "#9486b8", "#c9c1dd",
+    "#9486b8", "#c9c1dd", "#7d5a3c", "#c23b8f",
 )  # fmt: skip
 MARKET_SHADES = (INK, "#d08c2f", "#7b5ea7", "#3a9188", "#b65a7d", "#6d7f3a", "#4d86b8", "#a0522d")
 LEAST_RUNNING = 0.1  # share of the episodes below which a path over them is not drawn
@@ -119,6 +119,8 @@ def fills_on_price(runs: Mapping[str, Episodes], shown: Sequence[tuple[str, int]
             label(price, f"{name}, {result} dollars\n{title}", "", "" if column else "cents")
             last = index == len(runs) - 1
             label(position, "", "seconds" if last else "", "" if column else "contracts")
+    if next(iter(runs.values())).num_markets > 1:
+        legend(figure, rows[0][0])
     return figure
 
 
@@ -228,8 +230,6 @@ def _price_chart(axes: Axes, episodes: Episodes, episode: int) -> None:
         mid2 = episodes.mid2_px[episode * episodes.num_markets + market, columns]
         shade = MARKET_SHADES[market % len(MARKET_SHADES)]
         axes.plot(seconds, mid2 / 200, color=shade, lw=1.0, drawstyle="steps-post", label=episodes.place(market))
-    if episodes.num_markets > 1:
-        axes.legend(loc="best", fontsize=6.5, handlelength=1.2)
     fill = episodes.fill[episodes.fill_episode == episode]
     at = (fill["ns"] - episodes.start_ns[episode]) / SECOND_NS
     crowd = min(1.0, math.sqrt(20 / max(1, len(fill))))  # many fills are drawn smaller

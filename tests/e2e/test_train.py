@@ -80,8 +80,8 @@ def test_sb3_accepts_the_single_environment():
 def test_a_portfolio_is_trained_and_judged(tmp_path):
     small = [one for one in SMALL if not one.startswith(("scenario=", "evaluation.baselines"))]
     done = call(
-        "train.py", "scenario=negrisk4", "env=portfolio", *small, "run_name=four", "evaluation.baselines=[noop,arbitrageur]",
-        cwd=tmp_path,
+        "train.py", "scenario=negrisk4", "env=portfolio", *small, "run_name=four",
+        "evaluation.baselines=[noop,arbitrageur]", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     manifest = read_manifest(tmp_path / "checkpoints" / "four")
