@@ -103,4 +103,4 @@ def test_baselines_are_judged_without_a_run(tmp_path):
     assert "Attempts with orphaned legs" in done.stdout and parse_summary(done.stdout.splitlines()[-1])
     again = call(*command, cwd=tmp_path)
     assert again.returncode != 0 and "exists: a report is never overwritten; name another folder" in again.stderr
-    assert "episode" not in again.stderr  # nothing was played
+    assert "queue fills:" not in again.stderr  # nothing was played: no progress bar
