@@ -94,7 +94,7 @@ def test_a_compiled_strategy_plays_as_in_its_own_backtest():
 def test_it_forgets_between_two_episodes():
     env = make_env(2, scenario=TWO, window_s=10.0)
     strategy = trader("baseline:arbitrageur?margin=0.0&least=1", env)
-    strategy.memory[:] = 1.0  # an attempt that nobody made
+    strategy.memory[:] = 1e18  # an attempt sent in the far future: it would wait for ever
     again = rollout(env, strategy, 6)
     env = make_env(2, scenario=TWO, window_s=10.0)
     np.testing.assert_array_equal(
