@@ -1,18 +1,31 @@
-"""Judge a trained run beside the baselines: ``python evaluate.py checkpoint=checkpoints/<run> [key=value ...]``."""
+"""Judge a trained run beside baselines, or baselines alone.
+
+``python evaluate.py checkpoint=checkpoints/<run> [key=value ...]``
+``python evaluate.py scenario=negrisk4 policies=[arbitrageur,noop] [key=value ...]``
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from agents.checkpoint import read_manifest
 from configs.build import recorded_trial, trial
-from configs.judge import judge, print_places
-from configs.schema import EvaluateConfig, read_run_config, register, to_config
+from configs.judge import baselines_of, judge, policies_of, print_places
+from configs.schema import (
+    DirectionalConfig,
+    EvaluateConfig,
+    ReplayConfig,
+    read_run_config,
+    register,
+    to_config,
+)
+from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
 
 register()
@@ -22,15 +35,24 @@ register()
 def main(composed: DictConfig) -> None:
     """Compose, build, run, report."""
     config: EvaluateConfig = to_config(composed)
-    run = Path(config.checkpoint)
-    manifest = read_manifest(run)
-    trained = read_run_config(run)
-    what = (
-        recorded_trial(config.tapes, trained, config.evaluation) if config.tapes else trial(trained, config.evaluation)
-    )
     now = datetime.now(UTC)
-    folder = Path(config.out or f"outputs/{manifest['run']}-{now:%Y%m%d-%H%M%S}")
-    card = judge(run, trained.env, what, config.evaluation, folder, manifest)
+    if config.checkpoint is None:
+        manifest: dict[str, Any] = {"config": OmegaConf.to_yaml(composed), "date": now.isoformat(timespec="seconds")}
+        policies, name = baselines_of(config.policies), "baselines"
+        env, scenario, seed = config.env or DirectionalConfig(), config.scenario or ReplayConfig(), None
+    else:
+        run = Path(config.checkpoint)
+        manifest = read_manifest(run)
+        trained = read_run_config(run)
+        policies, name = policies_of(run, config.evaluation.baselines), manifest["run"]
+        env, scenario, seed = trained.env, config.scenario or trained.scenario, trained.seed
+    folder = Path(config.out or f"outputs/{name}-{now:%Y%m%d-%H%M%S}")
+    refuse_existing(folder)  # before tapes are read
+    if config.tapes:
+        what = recorded_trial(config.tapes, scenario, config.evaluation)
+    else:
+        what = trial(scenario, config.evaluation, seed)
+    card = judge(policies, env, what, config.evaluation, folder, manifest)
     console = Console()
     places = {"scorecard": folder / "scorecard.json", "report": folder / "report.html", "plots": folder / "plots"}
     print_places(f"judged on {what.title}", places, console)

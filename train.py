@@ -16,7 +16,7 @@ from agents.checkpoint import RunFolder, make_manifest
 from agents.run import train
 from agents.sb3_vec import SB3VecEnv
 from configs.build import data_digests, training_env, trial
-from configs.judge import judge, print_places
+from configs.judge import judge, policies_of, print_places
 from configs.schema import Config, register, to_config, whole_steps
 from evaluation.terminal import print_scorecard
 
@@ -30,7 +30,7 @@ def main(composed: DictConfig) -> None:
     started = datetime.now(UTC)
     torch.set_num_threads(config.threads)
     env = training_env(config)
-    unseen = trial(config, config.evaluation)
+    unseen = trial(config.scenario, config.evaluation, config.seed)
     model = ppo.build(
         SB3VecEnv(env),
         config.agent,
@@ -45,7 +45,7 @@ def main(composed: DictConfig) -> None:
         manifest=make_manifest(
             date=started.isoformat(timespec="seconds"),
             sheet=env.spec_sheet,
-            network={"activation": config.agent.activation},
+            network={"activation": config.agent.activation, "masks": config.agent.masks},
             data={"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)},
             seed=config.seed,
             total_steps=whole_steps(config),
@@ -59,7 +59,9 @@ def main(composed: DictConfig) -> None:
     env.close()
 
     folder = run.path / "evaluation"
-    card = judge(run.path, config.env, unseen, config.evaluation, folder, run.manifest)
+    card = judge(
+        policies_of(run.path, config.evaluation.baselines), config.env, unseen, config.evaluation, folder, run.manifest
+    )
     console = Console()
     print_scorecard(card, console)
     places = {

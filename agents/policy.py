@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from agents.checkpoint import load_parameters, read_manifest
-from agents.network import find_activation, normalise
+from agents.network import MASKED, find_activation, normalise
 from sim.strategies import (
     STRATEGIES,
     UNIFORMS,
@@ -35,10 +35,20 @@ class Policy(Protocol):
     """Something that acts on a batch of observations."""
 
     name: str
+    masked: bool  # it can be told which rows cannot be done, and chooses among the others
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Rows of the action table, ``(N,)`` int64, for observations ``(N, F)`` float32."""
+    def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """Rows of the action table, ``(N,)`` int64, for observations ``(N, F)`` float32.
+
+        With M markets ``(N, M)``, for ``(N, M x F)``. ``masks`` bool ``(N, [M], A)``: rows that can be done; where
+        ``masked`` is False nobody need give them.
+        """
         ...
+
+
+def choose(policy: Policy, observations: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """What ``policy`` does, told the ``masks`` if it can be told: the one place where inference masks."""
+    return policy.act(observations, masks) if getattr(policy, "masked", False) else policy.act(observations)
 
 
 def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = True, seed: int = 0) -> Policy:
@@ -55,7 +65,7 @@ def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = Tr
     """
     text = str(spec)
     if text.startswith(BASELINE):
-        name, values = _parse_baseline(text.removeprefix(BASELINE))
+        name, values = parse_baseline(text.removeprefix(BASELINE))
         return BaselinePolicy(name, values, sheet, seed)
     manifest = read_manifest(text)
     check_sheet(text, manifest["sheet"], sheet)
@@ -93,7 +103,7 @@ def _label(entry: object) -> str:
     return entry if isinstance(entry, str) else " ".join(map(str, entry))  # type: ignore[call-overload]
 
 
-def _parse_baseline(text: str) -> tuple[str, dict[str, float]]:
+def parse_baseline(text: str) -> tuple[str, dict[str, float]]:
     """``NAME``, ``NAME?a=1&b=2`` or ``NAME@FILE.json`` to a name and parameters."""
     if "@" in text:
         name, file = text.split("@", 1)
@@ -118,7 +128,13 @@ def _parse_baseline(text: str) -> tuple[str, dict[str, float]]:
 
 
 class BaselinePolicy:
-    """A strategy of ``sim.strategies``, acting through the nearest rows of the environment's action table."""
+    """A strategy of ``sim.strategies``, acting through the nearest rows of the environment's action table.
+
+    Of several markets it plays each as if it were alone. What it wants and cannot be done is a refused order, as it
+    would be at a venue: it does not look for another row.
+    """
+
+    masked = False
 
     def __init__(self, name: str, values: Mapping[str, float], sheet: Mapping[str, Any], seed: int = 0) -> None:
         if name not in STRATEGIES:
@@ -126,22 +142,30 @@ class BaselinePolicy:
         self.name = name
         self.strategy = find_strategy(name)
         self.params = strategy_params(name, values)
-        self.features = list(sheet["observation"])
+        self.markets = sheet.get("markets", 1)
+        self.features = _of_one_market(sheet["observation"], self.markets)
         self.table = table_from_rows(sheet["actions"])
         self.seed = seed
         self.calls = 0
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Rows of the action table, ``(N,)`` int64."""
+    def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """Rows of the action table, ``(N,)`` int64, or ``(N, M)``; ``masks`` are not looked at."""
+        count = len(observations)
+        if self.markets > 1 and observations.size == count * self.markets * len(self.features):
+            observations = observations.reshape(-1, len(self.features))
         _check_observations(self.name, observations, self.features)
         views = view_from_observation(self.features, observations)
         uniforms = _uniforms(self.seed, self.calls, (len(views), UNIFORMS))
         self.calls += 1
-        return nearest_actions(self.table, decide(self.name, views, self.params, uniforms))
+        rows = nearest_actions(self.table, decide(self.name, views, self.params, uniforms))
+        return rows if self.markets == 1 else rows.reshape(count, self.markets)
 
 
 class TrainedPolicy:
-    """The actor of a run: normaliser, hidden layers, one logit per row of the action table."""
+    """The actor of a run: normaliser, hidden layers, one logit per row of the action table, and market.
+
+    A run that was trained with masks (``network.masks`` of its manifest) never chooses a row that ``masks`` rule out.
+    """
 
     def __init__(
         self,
@@ -156,18 +180,23 @@ class TrainedPolicy:
         self.deterministic = deterministic
         self.seed = seed
         self.calls = 0
+        self.masked = bool(manifest["network"].get("masks", True))
+        self.markets = manifest["sheet"].get("markets", 1)
         self._activation = find_activation(manifest["network"]["activation"])()
         self._layers = _actor_layers(parameters)
         self._mean = parameters.get("features_extractor.mean")
         self._scale = parameters.get("features_extractor.scale")
-        expected = (len(self.features), len(manifest["sheet"]["actions"]))
+        expected = (len(self.features), self.markets * len(manifest["sheet"]["actions"]))
         found = (self._layers[0][0].shape[0], self._layers[-1][0].shape[1])
         if found != expected:
             raise ValueError(f"{self.name}: a network of {found} features and actions, its manifest says {expected}")
 
     @torch.no_grad()
     def logits(self, observations: np.ndarray) -> np.ndarray:
-        """Logits of the action table's rows, ``(N, A)`` float32. Raises FloatingPointError where one is not finite."""
+        """Logits of the action table's rows, ``(N, A)`` float32, or ``(N, M x A)``.
+
+        Raises FloatingPointError where one is not finite.
+        """
         _check_observations(self.name, observations, self.features)
         count = len(observations)
         padded = np.zeros((-(-count // _BLOCK) * _BLOCK, len(self.features)), np.float32)
@@ -183,14 +212,24 @@ class TrainedPolicy:
             self._refuse(result)
         return result
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Rows of the action table, ``(N,)`` int64."""
+    def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """Rows of the action table, ``(N,)`` int64, or ``(N, M)``; none that ``masks`` bool ``(N, [M], A)`` rule out.
+
+        Without masks, or where every row is ruled out, it may choose any row. Raises ValueError for masks of another
+        shape.
+        """
         logits = self.logits(observations)
+        if self.markets > 1:
+            logits = logits.reshape(len(logits), self.markets, -1)
+        if masks is not None and self.masked:
+            if masks.shape != logits.shape:
+                raise ValueError(f"policy {self.name}: expected masks {logits.shape}, got {masks.shape}")
+            logits = np.where(masks, logits, np.float32(MASKED))
         if not self.deterministic:
             # argmax of logit + Gumbel noise is a sample of the softmax
             logits = logits - np.log(-np.log(_uniforms(self.seed, self.calls, logits.shape)))
         self.calls += 1
-        return logits.argmax(1)
+        return logits.argmax(-1)
 
     def _refuse(self, logits: np.ndarray) -> None:
         row = int(np.argmin(np.isfinite(logits).all(1)))
@@ -198,6 +237,14 @@ class TrainedPolicy:
             f"policy {self.name}: the logits of row {row} are not finite ({logits[row].tolist()}) though its "
             f"observation is; the checkpoint is broken"
         )
+
+
+def _of_one_market(features: Sequence[str], markets: int) -> list[str]:
+    """Names of one market's features, of an observation with an axis of markets, or with them side by side."""
+    own = list(features[: len(features) // markets])
+    if markets == 1 or not own[0].startswith("market_0."):
+        return list(features)
+    return [name.removeprefix("market_0.") for name in own]
 
 
 def _actor_layers(parameters: Mapping[str, torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:

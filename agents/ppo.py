@@ -19,7 +19,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from stable_baselines3 import PPO
@@ -29,7 +28,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.utils import LinearSchedule, explained_variance, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.buffer import MaskedRolloutBuffer, MaskedSamples
+from agents.buffer import MaskedRolloutBuffer, MaskedSamples, choices
 from agents.network import MASKED, find_activation
 from agents.normaliser import RunningNorm
 
@@ -81,8 +80,7 @@ def build(env: VecEnv, config: PPOConfig, *, gamma: float, seed: int, cost_names
             f"agent.minibatches = {config.minibatches} does not divide a rollout of {env.num_envs} environments x "
             f"{config.n_steps} steps = {rollout} transitions"
         )
-    if not isinstance(env.action_space, gym.spaces.Discrete):
-        raise ValueError(f"PPO picks rows of an action table: expected a Discrete action space, got {env.action_space}")
+    choices(env.action_space)  # refuses what it cannot act in
     env.observation_space.seed(seed)  # it is saved with the policy, and so is its generator
     extractor = RunningNorm if config.normalise_observations else FlattenExtractor
     return BatchPPO(
@@ -113,7 +111,11 @@ def build(env: VecEnv, config: PPOConfig, *, gamma: float, seed: int, cost_names
 
 
 class BatchPPO(PPO):
-    """SB3's PPO with the changes listed at the top of this file. Discrete actions, vector observations."""
+    """SB3's PPO with the changes listed at the top of this file. Vector observations.
+
+    An action is a row of A, or M of them, one for each market: the network gives M x A logits, the choices are
+    independent of each other given the observation, and the probability of an action is the product over the markets.
+    """
 
     _last_obs: np.ndarray  # (N, F)
     _last_episode_starts: np.ndarray  # (N,) bool
@@ -163,27 +165,27 @@ class BatchPPO(PPO):
         return True
 
     def _masks(self, env: VecEnv) -> np.ndarray:
-        """Which actions can be taken now, ``(N, A)`` bool; all of them where the environment is not asked."""
+        """Which actions can be taken now, ``(N, A)`` or ``(N, M, A)`` bool; all of them where nobody is asked."""
         if self.masked:
             return env.action_masks()  # type: ignore[attr-defined]
         return np.ones(self.rollout_buffer.masks.shape[1:], np.bool_)
 
     def _forward(self, obs: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities of the actions ``(N, A)`` and values ``(N,)``; SB3's networks without its distributions,
-        which check their arguments at every call."""
+        """Log-probabilities of the rows, of the shape of ``masks``, and values ``(N,)``; SB3's networks without its
+        distributions, which check their arguments at every call."""
         latent_pi, latent_vf = self.policy.mlp_extractor(self.policy.extract_features(obs))
-        logits = self.policy.action_net(latent_pi).masked_fill(~masks, MASKED)
-        log_probs = torch.log_softmax(logits, 1)
+        logits = self.policy.action_net(latent_pi).view(masks.shape).masked_fill(~masks, MASKED)
+        log_probs = torch.log_softmax(logits, -1)
         return log_probs, self.policy.value_net(latent_vf).flatten()
 
     @torch.no_grad()
     def _sample(self, obs: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
-        """Actions ``(N,)`` int64, values ``(N,)`` and log-probabilities ``(N,)`` of the policy at ``obs``."""
+        """Actions ``(N,)`` or ``(N, M)`` int64, values ``(N,)`` and log-probabilities ``(N,)`` at ``obs``."""
         log_probs, values = self._forward(torch.from_numpy(obs), torch.from_numpy(masks))
         if not torch.isfinite(log_probs.sum() + values.sum()):
             self._refuse_policy_output(obs, values, log_probs)
-        actions = torch.multinomial(log_probs.exp(), 1)
-        return actions.flatten().numpy(), values, log_probs.gather(1, actions).flatten()
+        actions = torch.multinomial(log_probs.exp().view(-1, log_probs.shape[-1]), 1).view(log_probs.shape[:-1])
+        return actions.numpy(), values, _log_prob(log_probs, actions)
 
     def _step_env(self, env: VecEnv, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict]]:
         """One timed step; adds its costs to the update's sums and refuses a reward that is not finite."""
@@ -229,13 +231,13 @@ class BatchPPO(PPO):
     def _loss(self, batch: MaskedSamples, clip: float) -> tuple[torch.Tensor, dict[str, float]]:
         """The clipped surrogate, value and entropy loss of a minibatch, and its parts by name."""
         log_probs, values = self._forward(batch.observations, batch.masks)
-        log_prob = log_probs.gather(1, batch.actions.long()).flatten()
+        log_prob = _log_prob(log_probs, batch.actions.long().view(log_probs.shape[:-1]))
         advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
         log_ratio = log_prob - batch.old_log_prob
         ratio = log_ratio.exp()
         surrogate = torch.min(advantages * ratio, advantages * ratio.clamp(1.0 - clip, 1.0 + clip)).mean()
         value_loss = torch.nn.functional.mse_loss(values, batch.returns)
-        entropy = -(log_probs.exp() * log_probs).sum(1).mean()
+        entropy = -(log_probs.exp() * log_probs).flatten(1).sum(1).mean()
         loss = -surrogate - self.ent_coef * entropy + self.vf_coef * value_loss
         with torch.no_grad():
             parts = {
@@ -262,7 +264,7 @@ class BatchPPO(PPO):
 
     def _refuse_policy_output(self, obs: np.ndarray, values: torch.Tensor, log_probs: torch.Tensor) -> None:
         """Raise NonFiniteError naming the update and the first bad row, and whether its observation is to blame."""
-        good = torch.isfinite(values) & torch.isfinite(log_probs).all(1)
+        good = torch.isfinite(values) & torch.isfinite(log_probs).flatten(1).all(1)
         row = int(good.int().argmin())
         bad = np.flatnonzero(~np.isfinite(obs[row])).tolist()
         cause = f"features {bad} of its observation are not finite" if bad else "its observation is finite"
@@ -314,6 +316,11 @@ class BatchPPO(PPO):
             "_last_original_obs", "_last_episode_starts", "_episodes", "_cost_sums", "_env_seconds", "_update_started",
             "_transitions",
         ]  # fmt: skip
+
+
+def _log_prob(log_probs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    """``(N,)``: of ``actions`` (N,) or (N, M), given ``log_probs`` (N, A) or (N, M, A); summed over the markets."""
+    return log_probs.gather(-1, actions.unsqueeze(-1)).flatten(1).sum(1)
 
 
 def _mean(values: list[float]) -> float | None:

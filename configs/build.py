@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from configs.portfolio import portfolio_of
 from configs.schema import (
     Config,
     DirectionalConfig,
     EvaluationConfig,
     MixConfig,
+    PortfolioConfig,
     ReplayConfig,
     ScenarioConfig,
     SyntheticConfig,
@@ -36,10 +38,10 @@ class Trial(NamedTuple):
 def training_scenario(config: Config) -> Scenario:
     """Where training episodes come from: rows drawn with the run's seed, and of recorded markets the earlier ones."""
     wanted = config.scenario
-    if isinstance(wanted, SyntheticConfig):
+    if isinstance(wanted, SyntheticConfig | PortfolioConfig):
         return _generated(wanted, config.curriculum, config.seed)
     rows = _drawn(wanted, config.curriculum, config.seed)
-    assert isinstance(wanted, ReplayConfig)  # the schema knows no fourth kind
+    assert isinstance(wanted, ReplayConfig)  # the schema knows no fifth kind
     train = split_tapes(wanted.tapes, wanted.held_out).train
     share = wanted.replay_share if isinstance(wanted, MixConfig) else 1.0
     return mix(train, rows, replay_share=share)
@@ -50,8 +52,11 @@ def _drawn(wanted: ScenarioConfig, curriculum: Phase | None, seed: int, base: np
     return draw(wanted.rows, curriculum, wanted.row_count, seed, base, fill_set=wanted.fill_set)
 
 
-def _generated(wanted: SyntheticConfig, curriculum: Phase | None, seed: int) -> Scenario:
+def _generated(wanted: SyntheticConfig | PortfolioConfig, curriculum: Phase | None, seed: int) -> Scenario:
     """Synthetic markets from a scenario table, or from ranges alone."""
+    if isinstance(wanted, PortfolioConfig):
+        portfolio, links = portfolio_of(wanted)
+        return Scenario(_drawn(wanted, curriculum, seed), portfolio=portfolio, links=links)
     if wanted.table is None:
         return synthetic(_drawn(wanted, curriculum, seed), venue=wanted.venue)
     table = load_table(wanted.table)
@@ -63,15 +68,15 @@ def _generated(wanted: SyntheticConfig, curriculum: Phase | None, seed: int) -> 
     return Scenario(_drawn(wanted, curriculum, seed, rows_of(table)), places=(table.place,))
 
 
-def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
+def trial(wanted: ScenarioConfig, evaluation: EvaluationConfig, trained_with: int | None) -> Trial:
     """What training did not see: later recorded markets, each played once, or synthetic episodes of other rows.
 
-    A curriculum changes training only: the rows are drawn from the scenario's own ranges, with the evaluation's seed.
+    ``trained_with`` is the seed of the training, None where there was none. A curriculum changes training only: the
+    rows are drawn from the scenario's own ranges, with the evaluation's seed.
     """
-    if evaluation.seed == config.seed:
+    if evaluation.seed == trained_with:
         raise ValueError(f"evaluation.seed = {evaluation.seed} is the seed the run was trained with: use another one")
-    wanted = config.scenario
-    if isinstance(wanted, SyntheticConfig):
+    if isinstance(wanted, SyntheticConfig | PortfolioConfig):
         count = evaluation.synthetic_episodes
         return Trial("unseen synthetic episodes", _generated(wanted, None, evaluation.seed), count, min(count, 64))
     rows = _drawn(wanted, None, evaluation.seed)
@@ -81,16 +86,18 @@ def trial(config: Config, evaluation: EvaluationConfig) -> Trial:
     return Trial(title, replay(tapes, rows, sequential=True), len(tapes), len(tapes))
 
 
-def recorded_trial(tapes: str, config: Config, evaluation: EvaluationConfig) -> Trial:
+def recorded_trial(tapes: str, wanted: ScenarioConfig, evaluation: EvaluationConfig) -> Trial:
     """Every market in a folder of tapes, each played once."""
-    wanted = config.scenario
     rows = _drawn(wanted, None, evaluation.seed)
     files = split_tapes(tapes, 0.0).train
     return Trial(f"markets of {tapes}", replay(files, rows, sequential=True), len(files), len(files))
 
 
 def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> TradingVectorEnv:
-    """The environment a config describes; ``settings`` are the other arguments of `TradingVectorEnv`."""
+    """The environment a config describes; ``settings`` are the other arguments of `TradingVectorEnv`.
+
+    Several markets' features lie side by side: SB3's networks, and policies made of them, take vectors.
+    """
     clock: dict[str, Any] = (
         {"dt_s": env.dt_s} if env.events_per_step is None else {"events_per_step": env.events_per_step}
     )
@@ -104,6 +111,7 @@ def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> Tra
         cash=env.cash,
         kill_drawdown=env.kill_drawdown,
         cross_ticks=env.cross_ticks,
+        flatten=True,
         **clock,
         **{"fill_model": env.fill_model, **settings},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,34 @@ from configs.build import Trial, trial_env
 from configs.schema import DirectionalConfig, EvaluationConfig
 from evaluation.compare import evaluate
 from evaluation.fills import fill_set_of
-from evaluation.report import write_report
+from evaluation.report import refuse_existing, write_report
 from evaluation.scorecard import scorecard, write_scorecard
 
 
+def policies_of(run: Path, baselines: Sequence[str]) -> dict[str, str]:
+    """A run as the agent, and baselines beside it."""
+    return {"agent": str(run), **baselines_of(baselines)}
+
+
+def baselines_of(baselines: Sequence[str]) -> dict[str, str]:
+    """Baselines by name; ``NAME?key=value`` gives parameters."""
+    return {name: f"{BASELINE}{name}" for name in baselines}
+
+
 def judge(
-    run: Path,
+    policies: Mapping[str, str],
     env: DirectionalConfig,
     what: Trial,
     evaluation: EvaluationConfig,
     folder: Path,
     manifest: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Play the run's policy and the baselines on ``what``; write ``folder/scorecard.json``, ``report.html`` and
-    ``plots/``; return the scorecard."""
-    policies = {"agent": str(run), **{name: f"{BASELINE}{name}" for name in evaluation.baselines}}
+    """Play ``policies``, the first of them as the agent, on ``what``; write scorecard and report; return the scorecard.
+
+    ``folder`` gets ``scorecard.json``, ``report.html`` and ``plots/``. Raises FileExistsError, before anything is
+    played, where one of them is there.
+    """
+    refuse_existing(folder)
     outcome = evaluate(
         policies,
         trial_env(env, what, evaluation),

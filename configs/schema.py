@@ -74,7 +74,39 @@ class MixConfig(ReplayConfig):
     replay_share: float = 0.5
 
 
-_SCENARIOS = {node.kind: node for node in (SyntheticConfig, ReplayConfig, MixConfig)}
+@dataclass
+class GroupConfig:
+    """Markets that share a belief, and are linked: see `sim.scenarios.portfolio`, docs/portfolios.md."""
+
+    kind: str = MISSING  # exclusive, same, nested, complement, single
+    markets: int = 2  # of an exclusive set and of nested strikes
+    venues: list[str] = field(
+        default_factory=lambda: ["kalshi"]
+    )  # one; of same: two or more; of complement: one or two
+    exhaustive: bool = True  # of an exclusive set: exactly one market pays; else at most one
+    nets: bool = False  # of an exclusive set: its venue nets it (Kalshi returns collateral, Polymarket: negRisk)
+
+
+@dataclass
+class LinkConfig:
+    """What is known of the payouts of some markets, by their number: see `sim.links`."""
+
+    kind: str = MISSING  # exclusive, same, nested
+    markets: list[int] = MISSING  # of nested: the hardest first
+    exhaustive: bool = True
+    nets: bool = False
+
+
+@dataclass
+class PortfolioConfig(ScenarioConfig):
+    """Several generated markets an environment, on one venue or two."""
+
+    kind: str = "portfolio"
+    groups: list[GroupConfig] = MISSING
+    links: list[LinkConfig] | None = None  # None = what the groups say
+
+
+_SCENARIOS = {node.kind: node for node in (SyntheticConfig, ReplayConfig, MixConfig, PortfolioConfig)}
 
 
 @dataclass
@@ -108,9 +140,12 @@ class Config:
 
 @dataclass
 class EvaluateConfig:
-    """Of evaluate.py."""
+    """Of evaluate.py: a run beside baselines, or baselines alone, ``scenario=negrisk4 policies=[arbitrageur,noop]``."""
 
-    checkpoint: str = MISSING  # a run folder
+    checkpoint: str | None = None  # a run folder; its policy comes first, evaluation.baselines after it
+    policies: list[str] = field(default_factory=list)  # baselines to judge instead of a run and its baselines
+    scenario: ScenarioConfig | None = None  # instead of the run's own
+    env: DirectionalConfig | None = None  # without a run: the environment that the policies play in
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tapes: str | None = None  # judge on these tapes instead of the run's own evaluation scenario
     out: str | None = None  # folder of the report; default outputs/<run>-<time>
@@ -135,6 +170,8 @@ def to_config(composed: DictConfig) -> Any:
     _check_keys("", config)
     if isinstance(config, Config):
         _check(config)
+    if isinstance(config, EvaluateConfig):
+        _check_evaluate(config)
     return config
 
 
@@ -168,6 +205,20 @@ def _check_keys(path: str, value: object) -> None:
         if key not in known:
             raise ValueError(f"no key {path}{key}; {path.rstrip('.') or 'the config'} has {', '.join(known)}")
         _check_keys(f"{path}{key}.", entry)
+
+
+def _check_evaluate(config: EvaluateConfig) -> None:
+    if (config.checkpoint is None) == (not config.policies):
+        raise ValueError(
+            f"checkpoint = {config.checkpoint}, policies = {config.policies}: expected one of them: a run folder, or "
+            f"baselines such as [arbitrageur,noop]"
+        )
+    if config.checkpoint is None and config.scenario is None and config.tapes is None:
+        raise ValueError("policies without a run need to know where to play: add scenario=NAME, or tapes=DIR")
+    if config.checkpoint is not None and config.env is not None:
+        raise ValueError("env is the run's own: leave it out, or give policies instead of a checkpoint")
+    if config.scenario is not None and config.tapes is not None:
+        raise ValueError(f"tapes = {config.tapes}: the scenario says where to play; leave one of them out")
 
 
 def _check(config: Config) -> None:

@@ -8,7 +8,10 @@ A row says a wanted state: ``[verb, leg, contracts, style]``. In YES space
 * an order replaces what of ours rests on its side or is under way to rest there; the engine keeps one of the same
   price and size in its queue. An immediate order under way is not taken back: one a step is as many orders;
 * ``sell`` only reduces: its size is the smaller of the row's and of what is held and not promised elsewhere;
-* ``cancel`` takes back the order that gains from a leg: YES the one on the bid side, NO on the ask side, BOTH both.
+* ``cancel`` takes back the order that gains from a leg: YES the one on the bid side, NO on the ask side, BOTH both;
+* ``merge`` turns all pairs of YES and NO of the market that no order has promised into a dollar each;
+* ``convert`` turns NO into dollars and YES of the others (docs/portfolios.md): all markets of a set that choose it in a
+  step are converted together, each as many lots as the one of them has that has fewest.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ TABLES: dict[str, list[tuple]] = {
         *(("cancel", leg, 0, "passive") for leg in ("YES", "NO", "BOTH")),
     ],
 }
+TABLES["portfolio"] = [*TABLES["full"], ("merge", "BOTH", 0, "cross"), ("convert", "NO", 0, "cross")]
 
 
 class Rows(NamedTuple):

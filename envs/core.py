@@ -20,6 +20,8 @@ from sim.loop import ANY_NUMBER
 from sim.state import State
 from sim.types import INTENT, SECOND_NS
 
+_NO_ACTIONS = np.zeros(0, np.int64)
+
 
 class Snapshot(NamedTuple):
     """All that decides how the simulator and the environment's memory of it go on."""
@@ -53,6 +55,7 @@ class Core:
             world.fees,
             cross_ticks=table.cross_ticks,
             cancels_first=world.rows["cancel_delay_ns"] <= world.rows["order_delay_ns"],
+            sets=world.sets,
         )
         count, markets = engine.num_envs, engine.num_markets
         self._memory = memories.allocate(count, markets)
@@ -84,6 +87,17 @@ class Core:
             engine.check_journal(full)
 
         engine.spread(run)
+
+    def play_orders(self, wanted: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
+        """Take a step with orders instead of rows of the table: ``wanted`` (N, M, 2) INTENT, checked."""
+        self._work.intents[:] = wanted
+        now.reject[:] = 0
+        self.play(_NO_ACTIONS, resting, now)
+
+    @property
+    def sent(self) -> np.ndarray:
+        """``(N, M, 2)`` INTENT: what was submitted in the last step."""
+        return self._work.intents
 
     def begin(self, mask: np.ndarray) -> None:
         """Begin the next episode of the environments in ``mask`` bool ``(N,)``."""

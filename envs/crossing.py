@@ -10,13 +10,21 @@ import math
 from envs.features import FAIR_OUTLIER, FAIR_STALE_S
 from sim.kernel import hot, inner
 from sim.scales import EDGE_HALF, SIZE_HALF
-from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPEN, PX_ONE, SECOND_NS
+from sim.types import ASK, BID, LOTS_PER_CONTRACT, OPEN, PX_ONE, SECOND_NS, SETTLED
 
 MID_SUM, BROKEN, GAIN, SETS = 0, 1, 2, 3
-VERDICTS = 4  # of a bound: weighted mids, dollars it is broken by, best gain of a set, how many of them
+VERDICTS = 4  # of a bound: weighted mids and payouts, dollars it is broken by, best gain of a set, how many of them
 NO_QUOTE = -1e9  # dollars: the gain where a leg has no quote
 _DOLLAR = 1.0 / PX_ONE
 _STALE_NS = FAIR_STALE_S * SECOND_NS
+
+
+@hot
+def worth(market):
+    """Dollars a YES contract is worth: the mid of the last two-sided book, the payout once the market has settled."""
+    if market["status"] == SETTLED:
+        return market["payout_px"] * _DOLLAR
+    return market["mid2_px"] * (0.5 * _DOLLAR)
 
 
 @inner
@@ -53,8 +61,7 @@ def judge_bounds(px_of, fees, book, markets, slot0, links, out):
         low, high = links.low[bound], links.high[bound]
         total = 0.0
         for leg in range(links.first[bound], links.first[bound + 1]):
-            market = markets[slot0 + links.market[leg]]
-            total += links.weight[leg] * market["mid2_px"] * (0.5 * _DOLLAR)
+            total += links.weight[leg] * worth(markets[slot0 + links.market[leg]])
         out[bound, MID_SUM] = total
         out[bound, BROKEN] = max(0.0, total - high, low - total)
         gain, sets = NO_QUOTE, 0.0
@@ -77,27 +84,28 @@ def healthy(market, levels, now):
 
 @inner
 def _others_healthy(markets, slot0, links, leg, levels, now):
-    """Whether all legs of a bound but one are healthy."""
+    """Whether all legs of a bound but one are healthy, or have settled: a payout is as good as a price can be."""
     bound = links.bound_of[leg]
     for other in range(links.first[bound], links.first[bound + 1]):
-        if other != leg and not healthy(markets[slot0 + links.market[other]], levels, now):
+        market = markets[slot0 + links.market[other]]
+        if other != leg and market["status"] != SETTLED and not healthy(market, levels, now):
             return False
     return True
 
 
 @inner
 def implied(markets, slot0, links, leg, verdicts):
-    """Dollars a leg's mid should be by the mids of the others, where its bound is an equality."""
+    """Dollars a leg should be worth by what the others are, where its bound is an equality."""
     bound = links.bound_of[leg]
     weight = links.weight[leg]
-    mid = markets[slot0 + links.market[leg]]["mid2_px"] * (0.5 * _DOLLAR)
-    return (links.low[bound] - verdicts[bound, MID_SUM] + weight * mid) / weight
+    own = worth(markets[slot0 + links.market[leg]])
+    return (links.low[bound] - verdicts[bound, MID_SUM] + weight * own) / weight
 
 
 @inner
 def write_links(markets, slot0, index, links, track, verdicts, num, den, at):
     """The five features of group ``links`` of market ``index``."""
-    mid = markets[slot0 + index]["mid2_px"] * (0.5 * _DOLLAR)
+    own = worth(markets[slot0 + index])
     broken = sets = basis = 0.0
     gain = NO_QUOTE
     for member in range(links.member_first[index], links.member_first[index + 1]):
@@ -107,7 +115,7 @@ def write_links(markets, slot0, index, links, track, verdicts, num, den, at):
         if verdicts[bound, GAIN] > gain:
             gain, sets = verdicts[bound, GAIN], verdicts[bound, SETS]
         if links.low[bound] == links.high[bound] and basis == 0.0:
-            basis = mid - implied(markets, slot0, links, leg, verdicts)
+            basis = own - implied(markets, slot0, links, leg, verdicts)
     partner = links.partner[index]
     spread = 0.0 if partner < 0 else math.sqrt(track[index]["variance"] * track[partner]["variance"])
     together = min(1.0, max(-1.0, track[index]["covariance"] / spread)) if spread > 0.0 else 0.0

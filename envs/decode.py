@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sim.kernel import hot, inner, kernel
+from sim.sets import requested_qty
 from sim.state import ORDER_SLOTS
-from sim.strategies.decision import BUY, CANCEL, HOLD, SELL
+from sim.strategies.decision import BUY, CANCEL, CONVERT, HOLD, MERGE, SELL
 from sim.types import (
     ASK,
     BID,
     DO_CANCEL,
+    DO_CONVERT,
+    DO_MERGE,
     DO_NOTHING,
     DO_PLACE,
     GTC,
@@ -23,12 +26,16 @@ from sim.types import (
     NO,
     OPEN,
     PX_ONE,
+    REJECT_CANNOT_CONVERT,
     REJECT_CASH,
     REJECT_MARKET_CLOSED,
     REJECT_NO_QUOTE,
     REJECT_NONE,
+    REJECT_NOTHING_TO_MERGE,
     REJECT_NOTHING_TO_REDUCE,
+    REJECT_NOTIONAL,
     REJECT_SIZE,
+    SETTLED,
     YES,
 )
 from sim.venues.fees import fee_bound
@@ -40,7 +47,10 @@ class Offer(NamedTuple):
     open: int
     fee: int  # fee schedule in force
     min_qty: int  # smallest order, lots
+    min_take: int  # micro-dollars a buy that trades at once must be worth, price x size
     returns: int  # 1: a sale may cost its set returned collateral, so it takes cash (sim.sets)
+    pairs: int  # lots of YES and NO together that no order has promised
+    converts: int  # lots of NO that may be converted
     cross_bid: int  # limit prices of orders on that side; -1 = none
     cross_ask: int
     join_bid: int
@@ -143,6 +153,10 @@ def _reason_at_any_size(offer, verb, leg, cross):
     """Why no size of a kind of row can be done; 0 where the size decides."""
     if verb == HOLD:
         return REJECT_NONE
+    if verb == MERGE:
+        return REJECT_NONE if offer.pairs > 0 else REJECT_NOTHING_TO_MERGE
+    if verb == CONVERT:
+        return REJECT_NONE if offer.converts > 0 else REJECT_CANNOT_CONVERT
     if verb == CANCEL:
         bid = leg != NO and offer.quoted_bid == 1
         ask = leg != YES and offer.quoted_ask == 1
@@ -169,24 +183,51 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
     px = _limit_px(offer, order_side(verb, leg), cross)
     cash = offer.cash_bid if leg == YES else offer.cash_ask
     price = px if leg == YES else PX_ONE - px
+    if cross and price * qty < offer.min_take:
+        return REJECT_NOTIONAL
     return REJECT_NONE if _affordable(fees, offer.fee, price, qty, cross, cash) else REJECT_CASH
 
 
+@inner
+def _unsettled(sets, markets, slot, width):
+    """Whether no market has settled of the set that the market in ``slot`` belongs to."""
+    index = sets.set_of[slot % width]
+    first = sets.sets[index]["first"]
+    for place in range(first, first + sets.sets[index]["count"]):
+        if markets[slot - slot % width + sets.members[place]]["status"] == SETTLED:
+            return False
+    return True
+
+
 @hot
-def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels):
+def _requests(sets, pool, markets, slot, width):
+    """Lots of a market that can be merged, and converted, now."""
+    position = markets[slot]["position"]
+    yes = position["yes_qty"] - position["yes_held_qty"]
+    no = position["no_qty"] - position["no_held_qty"]
+    converts = 0
+    if no > 0 and pool["netting"] == 0 and sets.set_of[slot % width] >= 0 and _unsettled(sets, markets, slot, width):
+        converts = no
+    return max(0, min(yes, no)), converts
+
+
+@hot
+def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, pairs, converts):
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
-    return Offer(int(market["status"] == OPEN), market["fee"], pool["min_qty"], market["returns"], *prices, *means)
+    is_open = int(market["status"] == OPEN)
+    least, take = pool["min_qty"], pool["min_take_uusd"]
+    return Offer(is_open, market["fee"], least, take, market["returns"], pairs, converts, *prices, *means)
 
 
 @kernel
 def write_masks(rules, pools, markets, rows, wanted, first, last, out):
     """``out`` bool ``(N x M, A)``: which rows can be done now, where ``wanted`` bool ``(N,)``; others stay.
 
-    Rows of one kind differ in size only. Where the smallest and the largest get
-    the same answer, so do all between: cost grows with size, and every other reason but a size below the venue's
-    smallest does not look at it. Each market is judged as if nothing were done in the others: legs that only together
-    cost too much are refused by the venue, in the order they arrive there.
+    Rows of one kind differ in size only. Where the smallest and the largest get the same answer, so do all between:
+    cost grows with size, and every other reason but a size or a value below the venue's smallest does not look at it.
+    Each market is judged as if nothing were done in the others: legs that only together cost too much are refused by
+    the venue, in the order they arrive there.
     """
     join_bid, join_ask, cross_bid, cross_ask = rules.join_bid, rules.join_ask, rules.cross_bid, rules.cross_ask
     fees, cancels_first, levels = rules.fees, rules.cancels_first, len(rules.px_of)
@@ -199,7 +240,8 @@ def write_masks(rules, pools, markets, rows, wanted, first, last, out):
             continue
         market = markets[slot]
         pool = pools[env, market["venue"]]
-        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels)
+        pairs, converts = _requests(rules.sets, pool, markets, slot, width)
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, pairs, converts)
         allowed = mixed = 0  # bits, one a kind
         for k in range(len(smallest)):
             row = smallest[k]
@@ -246,21 +288,50 @@ def decode(rules, accounts, pools, markets, rows, first, last, actions, intents,
         if account["done"] == 1 or verb == HOLD:
             continue
         pool = pools[env, market["venue"]]
-        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels)
+        pairs, converts = _requests(rules.sets, pool, markets, slot, width)
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, pairs, converts)
         reason = _reason_at_any_size(offer, verb, leg, cross)
         if reason == REJECT_NONE:
             reason = _reason_of_size(offer, fees, verb, leg, qty, cross)
         rejects[slot] = reason
         if reason != REJECT_NONE:
             continue
-        if verb == CANCEL:
-            if leg != NO:
-                intents[env, index, BID]["do"] = DO_CANCEL
-            if leg != YES:
-                intents[env, index, ASK]["do"] = DO_CANCEL
-        else:
-            side = order_side(verb, leg)
-            _place(intents[env, index, side], offer, side, verb, leg, qty, cross)
+        _write(intents[env, index], offer, verb, leg, qty, cross)
+    for env in range(first, last):
+        for index in range(len(rules.sets.sets)):
+            _level_conversion(rules.sets, index, intents[env])
+
+
+@inner
+def _level_conversion(sets, index, wanted):
+    """Let all markets of a set that convert do so with the lots of the one that has fewest."""
+    first = sets.sets[index]["first"]
+    fewest = 9_223_372_036_854_775_807
+    for place in range(first, first + sets.sets[index]["count"]):
+        asked = requested_qty(wanted[sets.members[place]], DO_CONVERT)
+        fewest = min(fewest, asked) if asked >= 0 else fewest
+    for place in range(first, first + sets.sets[index]["count"]):
+        if wanted[sets.members[place], BID]["do"] == DO_CONVERT:
+            wanted[sets.members[place], BID]["qty"] = fewest
+
+
+@inner
+def _write(wanted, offer, verb, leg, qty, cross):
+    """Write a row that can be done into a market's columns, ``wanted`` (2,) INTENT."""
+    if verb == CANCEL:
+        if leg != NO:
+            wanted[BID]["do"] = DO_CANCEL
+        if leg != YES:
+            wanted[ASK]["do"] = DO_CANCEL
+    elif verb == MERGE:
+        wanted[BID]["do"] = DO_MERGE
+        wanted[BID]["qty"] = offer.pairs
+    elif verb == CONVERT:
+        wanted[BID]["do"] = DO_CONVERT
+        wanted[BID]["qty"] = offer.converts
+    else:
+        side = order_side(verb, leg)
+        _place(wanted[side], offer, side, verb, leg, qty, cross)
 
 
 @inner

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from envs.features import ANCHOR_REACH_PX, FAIR_FLOOR
-from sim.activity import BUCKET_S, FAST, SLOW, SLOW_BUCKETS, anchor_px, look_at_anchor
+from sim.activity import FAST, HALF_S, SLOW, anchor_px, look_at_anchor, per_life
 from sim.kernel import hot
 from sim.scales import (
     ANCHOR_HALF,
@@ -30,8 +30,6 @@ _MOVE_PX2 = 2.0 * MOVE_HALF * PX_ONE
 _SPREAD_PX = SPREAD_HALF * PX_ONE
 _HALF_DOLLAR = 0.5 / PX_ONE
 _LIVES = 16.0  # of the slow half-life to the fast one
-# the mean square a bucket is the sum times 1 - 2**(-1/64); a second has 1 / BUCKET_S of them
-_PER_SECOND = (1.0 - 0.5 ** (1.0 / SLOW_BUCKETS)) / BUCKET_S
 _CENT_PX = PX_ONE // 100
 _REACH_PX2 = 2 * ANCHOR_REACH_PX
 
@@ -148,7 +146,7 @@ def write_fair(market, value, count, num, den, at):
     num[at] = known
     den[at] = 1.0
     _soft(num, den, at + 1, known * (value - market["mid2_px"] * _HALF_DOLLAR), EDGE_HALF)
-    deviation = math.sqrt(market["activity"]["squares"][0] * _PER_SECOND) * _HALF_DOLLAR
+    deviation = math.sqrt(per_life(market["activity"]["squares"][0], 1.0, HALF_S[SLOW])) * _HALF_DOLLAR
     num[at + 2] = max(deviation, FAIR_FLOOR)
     den[at + 2] = max(deviation, FAIR_FLOOR) + MOVE_HALF
     num[at + 3] = count

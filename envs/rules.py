@@ -9,7 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.sets import SET, Sets
 from sim.types import PX_ONE
+
+MAX_MARKETS = 64
+_NONE = np.zeros(0, np.int64)
+NO_SETS = Sets(np.zeros(0, SET), _NONE, np.full(MAX_MARKETS, -1), np.zeros(MAX_MARKETS, np.int64))
 
 
 class Rules(NamedTuple):
@@ -24,6 +29,7 @@ class Rules(NamedTuple):
     cross_ask: np.ndarray  # (G, L) int16: the same for a seller at the best bid
     fees: np.ndarray  # (F,) FEE
     cancels_first: np.ndarray  # (R,) bool: a cancel reaches the venue no later than an order sent with it
+    sets: Sets  # that their venue nets
 
 
 def make_rules(
@@ -33,6 +39,7 @@ def make_rules(
     *,
     cross_ticks: int,
     cancels_first: np.ndarray,
+    sets: Sets = NO_SETS,
 ) -> Rules:
     """Rules from a grid's ``px_of`` and ``tick_ok`` bool ``(G, 10001)``; takers reach ``cross_ticks`` past a quote."""
     legal = tick_ok.copy()
@@ -50,6 +57,7 @@ def make_rules(
         cross_ask=_by_level(_reach(down, -1, cross_ticks), px_of),
         fees=fees,
         cancels_first=cancels_first,
+        sets=sets,
     )
 
 

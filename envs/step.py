@@ -48,6 +48,7 @@ def play(
 ):
     """Decode ``actions`` int64 ``(N x M,)``, submit, advance, measure, reward, cost, terminate, observe, mask.
 
+    Without any actions the orders that lie in ``work.intents`` are submitted as they are.
     Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
     rows of ``now``. Episodes that end here are observed as they ended. Returns an environment that had more fills than
     its journal holds, or -1.
@@ -56,9 +57,10 @@ def play(
     overflow = -1
     while first < last:
         end = min(first + tile, last)
-        show_feeds(state, first, end)
-        decode(rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject)
-        hide_feeds(state, first, end)
+        if len(actions) > 0:
+            show_feeds(state, first, end)
+            decode(rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject)
+            hide_feeds(state, first, end)
         submit_slice(world, state, first, end, work.intents)
         advance_slice(world, state, first, end, step_ns, events)
         overflow = max(overflow, finish_slice(state, first, end, work.over, work.cut))

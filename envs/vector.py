@@ -23,7 +23,7 @@ from envs.step import Terms
 from envs.text import draw_environment
 from sim.engine import Engine
 from sim.scenarios import Scenario, synthetic
-from sim.types import SECOND_NS, UUSD
+from sim.types import INTENT, SECOND_NS, UUSD
 
 
 class Snapshot(NamedTuple):
@@ -175,6 +175,29 @@ class TradingVectorEnv(VectorEnv):
         chosen = check_actions(actions, self._shapes.reject, len(self.table.listed))
         now = self._turn()
         self._core.play(chosen, self._autoreset.resting, now)
+        return self._stepped(now)
+
+    def step_orders(self, orders: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Take a step with ``orders``, ``(N, M, 2)`` INTENT as `Engine.submit` takes them, and no rows of the table.
+
+        For those who write their own orders, such as compiled strategies (`sim.backtest.Trader`). Raises ValueError for
+        another shape or dtype, and before the first reset.
+        """
+        shape = (self.num_envs, self.engine.num_markets, 2)
+        if not self._begun:
+            raise ValueError("step_orders: call reset first")
+        if orders.shape != shape or orders.dtype != INTENT:
+            raise ValueError(f"step_orders: expected INTENT orders {shape}, got {orders.dtype} {orders.shape}")
+        now = self._turn()
+        self._core.play_orders(orders, self._autoreset.resting, now)
+        return self._stepped(now)
+
+    @property
+    def sent(self) -> np.ndarray:
+        """``(N, M, 2)`` INTENT, columns BID and ASK: the orders of the last step. Finished episodes sent none."""
+        return self._core.sent
+
+    def _stepped(self, now: Buffers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         final_obs = self._autoreset.finish(now.ended, now)
         return now.obs.reshape(self._shapes.obs), now.reward, now.terminated, now.truncated, self._info(now, final_obs)
 

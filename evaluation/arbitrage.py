@@ -1,13 +1,13 @@
 """Arbitrage as a deed: which legs were wanted, which were filled, what was left alone and what it cost.
 
 An *attempt* is a step in which an environment orders every leg of a package (sim.links) at once, the same lots each,
-none of it to rest. It *ends* with the next attempt in the same environment. Of an attempt with q lots a leg:
+none of it to rest. Of an attempt with q lots a leg:
 
 =================  =========================================================================================
 filled             lots of a leg bought by its order
 whole              min over the legs of filled; ``complete`` where that is q
 orphans            sum over the legs of filled - whole; an attempt with any is ``orphaned``
-unwound            lots of its legs sold again before the attempt ends, at most the orphans
+unwound            lots of its legs given up again by orders sent before the next attempt, at most the orphans
 gap in time        last less first of the legs' first fills, nanoseconds; -1 where fewer than two legs got any
 slippage           sum over the legs of (price paid - price ordered at) x filled: negative, or zero, for a limit order
 quoted edge        (floor - prices ordered at) x q - taker fees on them
@@ -15,9 +15,10 @@ realised edge      floor x whole - what the whole lots cost, fees included, each
 unwind cost        what the unwound lots had cost, fees included, less what they brought after fees
 =================  =========================================================================================
 
-Worked from arrays alone: the orders of each step and the journal of fills. A fill belongs to the latest order of its
-environment, market and side that was sent before it. Orphans that were not unwound are no part of either result: they
-are an open position.
+Worked from arrays alone: the immediate orders and the journal of fills. A fill is known by its order's number: messages
+are numbered as they are sent, so the numbers of a step, a market, a side and a leg are one order, however late it is
+filled. A leg is given up by selling it, or by buying the market's other leg, which is worth the same. Orphans that were
+not unwound are no part of either result: they are an open position.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluation.episodes import Episodes
+from evaluation.linked import SENT, Charged
 from sim.links import Links
-from sim.types import ASK, BID, DO_PLACE, FILL, GTC, INTENT, PX_ONE, YES
+from sim.types import ASK, BID, FILL, PX_ONE, SECOND_NS, UUSD, YES
 from sim.venues.fees import charge
 
 ATTEMPT = np.dtype(
@@ -49,20 +52,6 @@ ATTEMPT = np.dtype(
 )
 
 
-class Orders(NamedTuple):
-    """What was sent: T steps of N environments with M markets."""
-
-    intents: np.ndarray  # (T, N, M, 2) INTENT
-    sent_ns: np.ndarray  # (T, N) int64: when each step's orders went out
-
-
-class Charged(NamedTuple):
-    """What takers pay: schedules, and that of each market."""
-
-    fees: np.ndarray  # (F,) FEE
-    fee_of: np.ndarray  # (M,) int64
-
-
 @dataclass(frozen=True)
 class ArbitrageReport:
     """All attempts, and what they come to. Shares are NaN where there is nothing to share."""
@@ -78,38 +67,66 @@ class ArbitrageReport:
     realised_uusd: int  # edge of what became whole
 
 
-def arbitrage_report(orders: Orders, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged) -> (
-    ArbitrageReport
-):  # fmt: skip
-    """Find the attempts in ``orders`` and what became of them in ``fills``, (n,) FILL of environments ``fill_env``.
+def arbitrage_report(
+    sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged
+) -> ArbitrageReport:
+    """Find the attempts among the orders ``sent`` and what became of them in ``fills``.
 
-    Raises ValueError where shapes or dtypes do not fit.
+    Args:
+        sent: ``(S,)`` SENT: immediate orders, those of an environment in the order of its steps.
+        fills: ``(n,)`` FILL of the environments ``fill_env`` int64.
+        links: the packages.
+        charged: what takers pay.
+
+    Raises ValueError where dtypes, shapes or markets do not fit.
     """
-    _check(orders, fills, fill_env, links, charged)
-    attempts = [
-        _attempt(orders, fills[fill_env == env], links, charged, env, steps, place)
-        for env, steps in enumerate(_attempts(orders, links))
-        for place in range(len(steps))
-    ]
+    _check(sent, fills, fill_env, links, charged)
+    attempts = []
+    for env in np.unique(sent["env"]).tolist():
+        ours, here = sent[sent["env"] == env], fills[fill_env == env]
+        found = _attempts(ours, links)
+        for place, (package, legs) in enumerate(found):
+            until = found[place + 1][1][0]["first_id"] if place + 1 < len(found) else np.iinfo(np.int64).max
+            attempts.append(_attempt(here, links, charged, package, legs, int(until)))
     return _summary(np.array(attempts, ATTEMPT))
 
 
-def _check(orders: Orders, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged) -> None:
-    intents, sent = orders
-    if intents.dtype != INTENT or intents.ndim != 4 or intents.shape[3] != 2:
-        raise ValueError(
-            f"arbitrage: expected INTENT orders of shape (T, N, M, 2), got {intents.dtype} {intents.shape}"
-        )
-    if sent.shape != intents.shape[:2]:
-        raise ValueError(f"arbitrage: expected stamps of shape {intents.shape[:2]}, got {sent.shape}")
+def arbitrage_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Numerator and denominator ``(E,)`` float64 of the metrics of arbitrage; episodes without links have none."""
+    linked = episodes.linked
+    if linked is None:
+        return {}
+    report = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.charged)
+    attempts = report.attempts
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(attempts["env"], values, len(episodes))
+
+    one, count = np.ones(len(episodes)), total(np.ones(len(attempts)))
+    whole, orphans, gap = attempts["whole_qty"], attempts["orphan_qty"], attempts["gap_ns"]
+    return {
+        "arb_attempts": (count, one),
+        "arb_complete": (total(whole == attempts["qty"]), count),
+        "arb_orphaned": (total(orphans > 0), count),
+        "arb_empty": (total(whole + orphans == 0), count),
+        "arb_unwind_rate": (total(attempts["unwound_qty"]), total(orphans)),
+        "arb_unwind_cost_usd": (total(attempts["unwind_cost_uusd"]) / UUSD, one),
+        "arb_gap_s": (total(np.maximum(gap, 0) / SECOND_NS), total(gap >= 0)),
+        "arb_slippage_usd": (total(attempts["slippage_uusd"]) / UUSD, one),
+        "arb_quoted_usd": (total(attempts["quoted_uusd"]) / UUSD, one),
+        "arb_realised_usd": (total(attempts["realised_uusd"]) / UUSD, one),
+    }
+
+
+def _check(sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged) -> None:
+    if sent.dtype != SENT or sent.ndim != 1:
+        raise ValueError(f"arbitrage: expected SENT orders of shape (S,), got {sent.dtype} {sent.shape}")
     if fills.dtype != FILL or fill_env.shape != fills.shape:
         raise ValueError(f"arbitrage: expected FILL rows and their environments, got {fills.dtype} {fills.shape}, "
                          f"{fill_env.shape}")  # fmt: skip
-    if len(links.legs) and links.legs["market"].max() >= intents.shape[2]:
-        raise ValueError(f"arbitrage: the links name market {links.legs['market'].max()} of {intents.shape[2]}")
-    if charged.fee_of.shape != (intents.shape[2],):
-        raise ValueError(f"arbitrage: expected a schedule for each of {intents.shape[2]} markets, "
-                         f"got {charged.fee_of.shape}")  # fmt: skip
+    last = max(links.legs["market"].max(initial=-1), sent["market"].max(initial=-1))
+    if last >= len(charged.fee_of):
+        raise ValueError(f"arbitrage: market {last} has no fee schedule; there are {len(charged.fee_of)}")
 
 
 def _legs(links: Links, package: int) -> np.ndarray:
@@ -122,25 +139,20 @@ def _column(leg: int) -> int:
     return BID if leg == YES else ASK
 
 
-def _attempts(orders: Orders, links: Links) -> list[list[tuple[int, int]]]:
-    """(step, package) of every attempt, for each environment; of two packages ordered in one step the larger counts."""
-    envs = orders.sent_ns.shape[1]
+def _attempts(sent: np.ndarray, links: Links) -> list[tuple[int, np.ndarray]]:
+    """Package and orders, in the order of its legs, of every attempt; of two packages in one step the larger counts."""
     order = sorted(range(len(links.packages)), key=lambda package: -links.packages[package]["count"])
-    found: list[list[tuple[int, int]]] = [[] for _ in range(envs)]
-    taking = (orders.intents["do"] == DO_PLACE) & (orders.intents["tif"] != GTC)
-    for step, env in np.argwhere(taking.any(axis=(2, 3))).tolist():
+    cuts = np.flatnonzero(np.diff(sent["step"])) + 1
+    found = []
+    for step in np.split(sent, cuts):
+        by_leg = {(int(one["market"]), int(one["side"]), int(one["leg"])): one for one in step}
         for package in order:
-            if _is_attempt(orders.intents[step, env], taking[step, env], _legs(links, package)):
-                found[env].append((step, package))
+            keys = [(market, _column(leg), leg) for market, leg in _legs(links, package).tolist()]
+            legs = [by_leg[key] for key in keys if key in by_leg]
+            if len(legs) == len(keys) and len({int(one["qty"]) for one in legs}) == 1:
+                found.append((package, np.array(legs, SENT)))
                 break
     return found
-
-
-def _is_attempt(intents: np.ndarray, taking: np.ndarray, legs: np.ndarray) -> bool:
-    wanted = [(int(leg["market"]), _column(leg["leg"]), int(leg["leg"])) for leg in legs]
-    if not all(taking[market, side] and intents[market, side]["leg"] == leg for market, side, leg in wanted):
-        return False
-    return len({int(intents[market, side]["qty"]) for market, side, _ in wanted}) == 1
 
 
 def _price(leg: int, px: np.ndarray) -> np.ndarray:
@@ -159,40 +171,32 @@ class _Leg(NamedTuple):
     proceeds: int  # of what was sold again, after fees
 
 
-def _leg_of(orders: Orders, fills: np.ndarray, env: int, market: int, leg: int, step: int, until: int) -> _Leg:
-    """Fills of one leg between its order and ``until``: bought by that order, and sold by any later one."""
-    side = _column(leg)
-    sent = orders.sent_ns[:, env]
-    later = np.flatnonzero(orders.intents[step + 1 :, env, market, side]["do"] == DO_PLACE) + step + 1
-    replaced = sent[later[0]] if len(later) else until
-    here = fills[(fills["market"] == market) & (fills["ns"] >= sent[step])]
-    bought = here[(here["qty"] > 0) == (side == BID)]
-    bought = bought[bought["ns"] < replaced] if replaced < until else bought[bought["ns"] < until]
-    gone = here[((here["qty"] > 0) != (side == BID)) & (here["ns"] < until)]
-    ordered = int(_price(leg, orders.intents[step, env, market, side]["px"]))
+def _leg_of(fills: np.ndarray, order: np.void, until: int) -> _Leg:
+    """Fills of one leg: bought by its ``order``, and given up by orders numbered between it and ``until``."""
+    leg, buys = int(order["leg"]), order["side"] == BID
+    here = fills[fills["market"] == order["market"]]
+    same = (here["qty"] > 0) == buys
+    number = here["order_id"]
+    bought = here[same & (here["leg"] == leg) & (number >= order["first_id"]) & (number < order["end_id"])]
+    gone = here[~same & (number >= order["end_id"]) & (number < until)]
     lots, prices = np.abs(bought["qty"]), _price(leg, bought["px"])
     return _Leg(
-        int(lots.sum()), int((lots * prices).sum() + bought["fee_uusd"].sum()), int((lots * (prices - ordered)).sum()),
+        int(lots.sum()), int((lots * prices).sum() + bought["fee_uusd"].sum()),
+        int((lots * (prices - int(_price(leg, order["px"])))).sum()),
         int(bought["ns"].min()) if len(bought) else -1, int(np.abs(gone["qty"]).sum()),
         int((np.abs(gone["qty"]) * _price(leg, gone["px"])).sum() - gone["fee_uusd"].sum()),
     )  # fmt: skip
 
 
-def _attempt(
-    orders: Orders, fills: np.ndarray, links: Links, charged: Charged, env: int, steps: list[tuple[int, int]],
-    place: int,
-) -> tuple:  # fmt: skip
-    """The row of one attempt."""
-    step, package = steps[place]
-    until = orders.sent_ns[steps[place + 1][0], env] if place + 1 < len(steps) else np.iinfo(np.int64).max
-    legs, floor = _legs(links, package), int(links.packages[package]["floor_px"])
-    parts = [_leg_of(orders, fills, env, int(m), int(leg), step, until) for m, leg in legs.tolist()]
-    asked = [orders.intents[step, env, m, _column(leg)] for m, leg in legs.tolist()]
-    qty, whole = int(asked[0]["qty"]), min(part.filled for part in parts)
+def _attempt(fills: np.ndarray, links: Links, charged: Charged, package: int, legs: np.ndarray, until: int) -> tuple:
+    """The row of one attempt; the next one's numbers begin at ``until``."""
+    floor = int(links.packages[package]["floor_px"])
+    parts = [_leg_of(fills, order, until) for order in legs]
+    qty, whole = int(legs[0]["qty"]), min(part.filled for part in parts)
     quoted = floor * qty
-    for (market, leg), one in zip(legs.tolist(), asked, strict=True):
-        px = int(_price(leg, one["px"]))
-        quoted -= px * qty + charge(charged.fees, charged.fee_of[market], px, qty, True, False, 0)[0]
+    for order in legs:
+        px = int(_price(int(order["leg"]), order["px"]))
+        quoted -= px * qty + charge(charged.fees, charged.fee_of[order["market"]], px, qty, True, False, 0)[0]
     stamps = [part.first_ns for part in parts if part.first_ns >= 0]
     unwound = [min(part.sold, part.filled - whole) for part in parts]
     spent = sum(_share(part.cost, whole, part.filled) for part in parts)
@@ -201,7 +205,7 @@ def _attempt(
         for part, lots in zip(parts, unwound, strict=True)
     )
     return (
-        env, package, orders.sent_ns[step, env], qty, whole, sum(part.filled - whole for part in parts), sum(unwound),
+        legs[0]["env"], package, legs[0]["ns"], qty, whole, sum(part.filled - whole for part in parts), sum(unwound),
         max(stamps) - min(stamps) if len(stamps) > 1 else -1, sum(part.slippage for part in parts), quoted,
         floor * whole - spent, lost,
     )  # fmt: skip

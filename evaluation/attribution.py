@@ -8,7 +8,10 @@ the end. With the mid just before the fill m0, the mid 5 seconds later m5 and th
           + (mT - m5)  inventory: what holding the position then did
           + (V - mT)   settlement: from the last mid to the payout; 0 where the episode ended before
 
-and the five parts, fees among them, add up to final less starting equity exactly. Mids are kept doubled (bid + ask),
+A conversion of a netting set (sim.sets) gives q YES of each of its markets, or takes as many NO, for what q sets pay:
+$1 each. What they are worth by the last mids less that counts as inventory, from there to the payouts as settlement.
+
+The five parts, fees among them, add up to final less starting equity exactly. Mids are kept doubled (bid + ask),
 so the sums are integers in half micro-dollars; the running sum is rounded down after each part, as the account's own
 mark is, which leaves the total exact.
 """
@@ -27,7 +30,7 @@ PARTS = ("spread", "adverse_selection", "inventory", "fees", "settlement")
 
 
 class Attribution(NamedTuple):
-    """``(E,)`` int64 micro-dollars each; their sum is the episode's result."""
+    """``(E,)`` or ``(L,)`` int64 micro-dollars each; their sum is the episode's or the market's result."""
 
     spread_uusd: np.ndarray
     adverse_selection_uusd: np.ndarray
@@ -41,38 +44,54 @@ class Attribution(NamedTuple):
 
 
 def attribute(episodes: Episodes) -> Attribution:
-    """The five parts of every episode's result.
+    """The five parts of every episode's result, all its markets together.
 
     Raises ValueError where they do not add up to the result: then fills are missing or the account is wrong, and no
     figure of the report could be trusted.
     """
-    doubled = _doubled_parts(episodes)
-    running = np.cumsum([_per_episode(episodes, part) for part in doubled], axis=0) // 2
-    spread, adverse, inventory, settlement = np.diff(running, axis=0, prepend=0)
-    fees = -_per_episode(episodes, episodes.fill["fee_uusd"])
-    result = Attribution(spread, adverse, inventory, fees, settlement)
+    lanes = attribute_lanes(episodes)
+    result = Attribution(*(part.reshape(len(episodes), -1).sum(axis=1) for part in lanes))
+    result = result._replace(inventory_uusd=result.inventory_uusd - episodes.conversion_uusd)
     _check(episodes, result)
     return result
 
 
+def attribute_lanes(episodes: Episodes) -> Attribution:
+    """The same of every lane, ``(L,)`` int64 each: the markets' own shares. The dollars of conversions are in none."""
+    doubled = _doubled_parts(episodes)
+    running = np.cumsum([_per_lane(episodes, part) for part in doubled] + _conversions(episodes), axis=0) // 2
+    parts = np.diff(running, axis=0, prepend=0)
+    spread, adverse, inventory, settlement = parts[:4]
+    fees = -_per_lane(episodes, episodes.fill["fee_uusd"])
+    return Attribution(spread, adverse, inventory + parts[4], fees, settlement + parts[5])
+
+
 def _doubled_parts(episodes: Episodes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Spread, adverse selection, inventory and settlement of each fill in half micro-dollars, ``(F,)`` int64."""
-    fill, episode = episodes.fill, episodes.fill_episode
+    fill, episode, lane = episodes.fill, episodes.fill_episode, episodes.fill_lane
     last = episodes.steps[episode]
     since = fill["ns"] - episodes.start_ns[episode]
     soon = np.minimum(column_at(episodes, episode, since + ADVERSE_S * SECOND_NS), last)
     price2 = 2 * fill["px"].astype(np.int64)
     mid2 = fill["mid2_px"].astype(np.int64)
-    soon2 = episodes.mid2_px[episode, soon].astype(np.int64)
-    last2 = episodes.mid2_px[episode, last].astype(np.int64)
-    end2 = np.where(episodes.settled[episode], 2 * episodes.payout_px[episode], last2)
+    soon2 = episodes.mid2_px[lane, soon].astype(np.int64)
+    last2 = episodes.mid2_px[lane, last].astype(np.int64)
+    end2 = np.where(episodes.settled[lane], 2 * episodes.payout_px[lane], last2)
     qty = fill["qty"]
     return qty * (mid2 - price2), qty * (soon2 - mid2), qty * (last2 - soon2), qty * (end2 - last2)
 
 
-def _per_episode(episodes: Episodes, values: np.ndarray) -> np.ndarray:
-    total = np.zeros(len(episodes), np.int64)
-    np.add.at(total, episodes.fill_episode, values)
+def _conversions(episodes: Episodes) -> list[np.ndarray]:
+    """Worth of converted lots at the last mid, and from there to the payout, in half micro-dollars, ``(L,)`` each."""
+    lane = np.arange(len(episodes.settled))
+    last2 = episodes.mid2_px[lane, episodes.steps[episodes.lane_episode]].astype(np.int64)
+    end2 = np.where(episodes.settled, 2 * episodes.payout_px, last2)
+    return [episodes.converted_qty * last2, episodes.converted_qty * (end2 - last2)]
+
+
+def _per_lane(episodes: Episodes, values: np.ndarray) -> np.ndarray:
+    total = np.zeros(len(episodes.settled), np.int64)
+    np.add.at(total, episodes.fill_lane, values)
     return total
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from agents.policy import load
 from evaluation.bootstrap import Interval, difference
+from evaluation.compiled import check_names, trader
 from evaluation.episodes import Episodes, check_pairs, clusters
 from evaluation.rollout import Policy, rollout
+from sim.backtest import Trader
 from sim.types import FILL_MODELS, UUSD
 
 if TYPE_CHECKING:
@@ -71,7 +73,8 @@ def evaluate(
 
     Args:
         policies: name -> where the policy comes from, the agent first, baselines behind it: what `agents.policy.load`
-            takes ("checkpoints/<run>", "baseline:quoter"), or a function of the environment's spec sheet that returns a
+            takes ("checkpoints/<run>", "baseline:quoter"), a strategy of `evaluation.compiled.COMPILED`
+            ("baseline:arbitrageur"), or a function of the environment's spec sheet that returns a
             policy. A fresh policy plays each fill model, so that nothing it keeps depends on the order.
         make_env: ``make_env(fill_model=name)`` builds a fresh environment with ``AutoresetMode.DISABLED`` and always
             the same seed, number of environments and scenario: then every policy meets the same worlds and differences
@@ -90,16 +93,24 @@ def evaluate(
     for model in fill_models:
         if model not in FILL_MODELS:
             raise ValueError(f"evaluate: no fill model {model!r}; the models are {', '.join(FILL_MODELS)}")
+    check_names(policies)
     runs: dict[str, dict[str, Episodes]] = {}
     for model in fill_models:
         runs[model] = {}
         for name, source in policies.items():
             env = make_env(fill_model=model)
-            policy = source(env.spec_sheet) if callable(source) else load(source, env.spec_sheet, seed=seed)
-            runs[model][name] = rollout(env, policy, episodes, label=f"{name}, {model} fills" if progress else None)
+            runs[model][name] = rollout(
+                env, _policy(source, env, seed), episodes, label=f"{name}, {model} fills" if progress else None
+            )
             env.close()
             check_pairs(next(iter(runs[model].values())), runs[model][name])
     return Evaluation(runs, headline if headline in runs else fill_models[0], fill_set)
+
+
+def _policy(source: PolicySource, env: TradingVectorEnv, seed: int) -> Policy | Trader:
+    if callable(source):
+        return source(env.spec_sheet)
+    return trader(source, env) or load(source, env.spec_sheet, seed=seed)
 
 
 def advantage(evaluation: Evaluation, baseline: str, fill_model: str, **options: Any) -> Interval:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluation.arbitrage import arbitrage_parts
 from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap
 from evaluation.episodes import Episodes, clusters, column_at, market_days, value2_at
 from evaluation.metrics import (
@@ -63,6 +64,20 @@ METRICS: dict[str, Metric] = {
 }
 
 
+ARBITRAGE: dict[str, Metric] = {  # where the scenario has links
+    "arb_attempts": Metric("Arbitrage attempts per episode", "", 2, 0),
+    "arb_complete": Metric("Attempts that got every leg", "%", 1, 1),
+    "arb_orphaned": Metric("Attempts with orphaned legs", "%", 1, -1),
+    "arb_empty": Metric("Attempts that got nothing", "%", 1, -1),
+    "arb_unwind_rate": Metric("Orphans unwound", "%", 1, 1),
+    "arb_unwind_cost_usd": Metric("Unwinding cost per episode", "$", 3, -1),
+    "arb_gap_s": Metric("Gap between the legs' fills", "s", 3, -1),
+    "arb_slippage_usd": Metric("Slippage of legs per episode", "$", 3, -1),
+    "arb_quoted_usd": Metric("Arbitrage quoted per episode", "$", 3, 0),
+    "arb_realised_usd": Metric("Arbitrage realised per episode", "$", 3, 1),
+}
+
+
 def estimate(
     episodes: Episodes, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> dict[str, Interval]:
@@ -107,13 +122,14 @@ def ratio_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "turnover_usd": (_sum(episodes, turnover_uusd(episodes.fill)) / UUSD, one),
         "contracts": (episodes.filled_qty / LOTS_PER_CONTRACT, one),
         "fees_usd": (episodes.fees_uusd / UUSD, one),
-        "time_in_market": _shares(*time_in_market(episodes.elapsed_ns, episodes.net_qty)),
+        "time_in_market": _shares(*time_in_market(episodes.elapsed_ns, episodes.held_qty)),
         "messages": (episodes.messages.astype(np.float64), one),
         "rejects": (episodes.rejects.astype(np.float64), one),
     }
     parts["slippage_cents"] = _slippage(episodes)
     parts |= _edges(episodes)
     parts |= _briers(episodes)
+    parts |= arbitrage_parts(episodes)
     parts |= {f"markout_{s}s_cents": _markout(episodes, s * SECOND_NS) for s in MARKOUT_S}
     parts |= {f"cost_{name}": (episodes.costs[:, k], one) for k, name in enumerate(episodes.cost_names)}
     return parts
@@ -138,7 +154,7 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _end_value2(episodes: Episodes) -> np.ndarray:
     """``(F,)`` int64: twice what a YES contract of each fill was worth in the end."""
-    return value2_at(episodes, episodes.fill_episode, episodes.steps[episodes.fill_episode])[0]
+    return value2_at(episodes, episodes.fill_lane, episodes.steps[episodes.fill_episode])[0]
 
 
 def _slippage(episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +166,7 @@ def _slippage(episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
 def _edges(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The edge the decision saw, the edge that came of it, and their ratio; of fills whose value was known."""
     fill = episodes.fill
-    at = (episodes.fill_episode, episodes.fill_step)  # what was observed when the step's action was chosen
+    at = (episodes.fill_lane, episodes.fill_step)  # what was observed when the step's action was chosen
     belief_ppm = np.where(episodes.signal_ppm[at] >= 0, episodes.signal_ppm[at], episodes.latent_ppm[at])
     known = belief_ppm >= 0
     seen = fill["qty"] * (belief_ppm / 100 - fill["sent_mid2_px"] / 2) * known
@@ -162,9 +178,13 @@ def _edges(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def _briers(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Of entries into markets that settled: the price paid as a forecast, and the forecast held then."""
-    lots = entries(episodes.fill, episodes.fill_episode) * episodes.settled[episodes.fill_episode]
-    payout = episodes.payout_px[episodes.fill_episode]
-    forecast_ppm = episodes.signal_ppm[episodes.fill_episode, episodes.fill_step]
+    lane = episodes.fill_lane
+    order = np.argsort(lane, kind="stable")
+    lots = np.zeros(len(lane), np.int64)
+    lots[order] = entries(episodes.fill[order], lane[order])
+    lots *= episodes.settled[lane]
+    payout = episodes.payout_px[lane]
+    forecast_ppm = episodes.signal_ppm[lane, episodes.fill_step]
     known = lots * (forecast_ppm >= 0)
     price = (_sum(episodes, lots * brier(episodes.fill["px"], payout)), _sum(episodes, lots))
     forecast = (_sum(episodes, known * brier(forecast_ppm / 100, payout)), _sum(episodes, known))
@@ -175,6 +195,6 @@ def _markout(episodes: Episodes, after_ns: int) -> tuple[np.ndarray, np.ndarray]
     """What fills were worth ``after_ns`` later less their price, and the lots whose worth is known."""
     fill, episode = episodes.fill, episodes.fill_episode
     column = column_at(episodes, episode, fill["ns"] - episodes.start_ns[episode] + after_ns)
-    value2, known = value2_at(episodes, episode, column)
+    value2, known = value2_at(episodes, episodes.fill_lane, column)
     gain = fill["qty"] * (value2 - 2 * fill["px"].astype(np.int64)) / 2 * CENTS_PER_CONTRACT
     return _sum(episodes, gain * known), _sum(episodes, np.abs(fill["qty"]) * known)

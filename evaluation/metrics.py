@@ -92,6 +92,8 @@ def brier(forecast_px: np.ndarray, payout_px: np.ndarray) -> np.ndarray:
 def entries(fill: np.ndarray, episode: np.ndarray) -> np.ndarray:
     """``(F,)`` int64 lots of each fill that opened or added to a position; fills in order, ``episode`` never falling.
 
+    With several markets ``episode`` is the lane. What merging and converting do to a position is left out.
+
     Of a fill that turns a position round, what lies beyond zero counts.
     """
     qty = fill["qty"]

@@ -18,7 +18,6 @@ from evaluation.canvas import (
     GAIN,
     INK,
     LOSS,
-    WIDTH,
     blank,
     colours,
     label,
@@ -36,8 +35,9 @@ from sim.types import LOTS_PER_CONTRACT, SECOND_NS, UUSD
 GRID_POINTS = 120  # points in time of a path
 KIND_SHADES = (
     "#e3e7ec", "#2a7f62", "#b5443c", "#8cc3ae", "#dda29d", "#1f4fa3", "#d08c2f", "#8fb0dd", "#ecc78f", "#5f4f8c",
-    "#9486b8", "#c9c1dd",
+    "#9486b8", "#c9c1dd", "#7d5a3c", "#c23b8f",
 )  # fmt: skip
+MARKET_SHADES = (INK, "#d08c2f", "#7b5ea7", "#3a9188", "#b65a7d", "#6d7f3a", "#4d86b8", "#a0522d")
 LEAST_RUNNING = 0.1  # share of the episodes below which a path over them is not drawn
 MARKS = ("v", "o", "^", "s")
 
@@ -88,11 +88,11 @@ def drawdown(runs: Mapping[str, Episodes]) -> Figure:
 
 
 def inventory(runs: Mapping[str, Episodes]) -> Figure:
-    """Net position over an episode: median, middle half, and 5 to 95 %."""
+    """Net position over an episode, or the sum over its markets: median, middle half, and 5 to 95 %."""
     figure, boxes = panels(len(runs), 1.75, sharey=True)
     paint = colours(list(runs))
     for axes, (name, episodes) in zip(boxes, runs.items(), strict=True):
-        seconds, paths = on_grid(episodes, episodes.net_qty / LOTS_PER_CONTRACT)
+        seconds, paths = on_grid(episodes, episodes.held_qty / LOTS_PER_CONTRACT)
         running = seconds[None, :] * SECOND_NS <= episodes.elapsed_ns[:, -1:]
         drawn = running.mean(axis=0) >= LEAST_RUNNING
         seconds, paths = seconds[drawn], np.where(running, paths, np.nan)[:, drawn]
@@ -107,7 +107,7 @@ def inventory(runs: Mapping[str, Episodes]) -> Figure:
 
 def fills_on_price(runs: Mapping[str, Episodes], shown: Sequence[tuple[str, int]]) -> Figure:
     """Mid, own fills and net position; ``shown`` lists (title, episode) columns, a row per policy."""
-    figure = Figure(figsize=(WIDTH, 2.5 * len(runs) + 0.35), layout="constrained")
+    figure = blank(2.7 * len(runs) + 0.35)
     rows = figure.subplots(2 * len(runs), len(shown), sharex="col", squeeze=False, height_ratios=(3, 1) * len(runs))
     for index, (name, episodes) in enumerate(runs.items()):
         for column, (title, episode) in enumerate(shown):
@@ -115,9 +115,12 @@ def fills_on_price(runs: Mapping[str, Episodes], shown: Sequence[tuple[str, int]
             _price_chart(price, episodes, episode)
             _position_strip(position, episodes, episode)
             result = number(episodes.result_uusd[episode] / UUSD, METRICS["result_usd"], sign=True)
-            label(price, f"{name}: {title}, {result} dollars", "", "" if column else "cents")
+            # two lines: a market's name may be long
+            label(price, f"{name}, {result} dollars\n{title}", "", "" if column else "cents")
             last = index == len(runs) - 1
             label(position, "", "seconds" if last else "", "" if column else "contracts")
+    if next(iter(runs.values())).num_markets > 1:
+        legend(figure, rows[0][0])
     return figure
 
 
@@ -130,7 +133,7 @@ def action_mix(runs: Mapping[str, Episodes]) -> Figure:
     axes = figure.subplots()
     left = np.zeros(len(runs))
     for rank, (kind, members) in enumerate(kinds.items()):
-        share = np.array([100 * np.isin(run.action, members).sum() / run.env_steps for run in runs.values()])
+        share = np.array([100 * np.isin(run.action, members).sum() / _choices(run) for run in runs.values()])
         shade = KIND_SHADES[rank % len(KIND_SHADES)]
         axes.barh(range(len(runs)), share, left=left, color=shade, label=kind, height=0.62)
         left += share
@@ -220,10 +223,13 @@ def on_grid(episodes: Episodes, path: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _price_chart(axes: Axes, episodes: Episodes, episode: int) -> None:
-    """The mid in cents, bought ▲ and sold ▼, filled marks for takers, hollow ones for resting orders."""
+    """The mids in cents, bought ▲ and sold ▼, filled marks for takers, hollow ones for resting orders."""
     columns = slice(0, episodes.steps[episode] + 1)
     seconds = episodes.elapsed_ns[episode, columns] / SECOND_NS
-    axes.plot(seconds, episodes.mid2_px[episode, columns] / 200, color=INK, lw=1.0, drawstyle="steps-post")
+    for market in range(episodes.num_markets):
+        mid2 = episodes.mid2_px[episode * episodes.num_markets + market, columns]
+        shade = MARKET_SHADES[market % len(MARKET_SHADES)]
+        axes.plot(seconds, mid2 / 200, color=shade, lw=1.0, drawstyle="steps-post", label=episodes.place(market))
     fill = episodes.fill[episodes.fill_episode == episode]
     at = (fill["ns"] - episodes.start_ns[episode]) / SECOND_NS
     crowd = min(1.0, math.sqrt(20 / max(1, len(fill))))  # many fills are drawn smaller
@@ -241,9 +247,14 @@ def _price_chart(axes: Axes, episodes: Episodes, episode: int) -> None:
 def _position_strip(axes: Axes, episodes: Episodes, episode: int) -> None:
     columns = slice(0, episodes.steps[episode] + 1)
     seconds = episodes.elapsed_ns[episode, columns] / SECOND_NS
-    position = episodes.net_qty[episode, columns] / LOTS_PER_CONTRACT
+    position = episodes.held_qty[episode, columns] / LOTS_PER_CONTRACT
     axes.fill_between(seconds, position, step="post", color=AGENT, alpha=0.25, lw=0)
     axes.axhline(0, color=FAINT, lw=0.6)
+
+
+def _choices(episodes: Episodes) -> int:
+    """Decisions taken: one a step and market."""
+    return episodes.env_steps * episodes.num_markets
 
 
 def _in_time(episodes: Episodes) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,13 +10,16 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation import plots, tables
+from evaluation import link_plots, plots, tables
 from evaluation.canvas import style, svg, write_png
 from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes
 from evaluation.scorecard import scorecard
 
+FILES = ("scorecard.json", "report.html", "plots")  # what an evaluation leaves in its folder
 SHOWN_BESIDE = 1  # baselines on the price charts
+_POSITION = ("Net position, YES less NO,", "Net positions, YES less NO, added up over the markets without their signs,")
+_CHART = ("Mid price, own fills and net position", "Mid prices, own fills and all positions together")
 _LONGEST_NAME = 26  # of a market in a title, in characters
 
 
@@ -41,8 +44,7 @@ def write_report(
     """
     folder = Path(folder)
     page = folder / "report.html"
-    if page.exists():
-        raise FileExistsError(f"{page} exists: a report is never overwritten; name another folder")
+    refuse_existing(folder, FILES[1:])
     card = scorecard(evaluation) if card is None else card
     (folder / "plots").mkdir(parents=True)
     with style():
@@ -50,6 +52,13 @@ def write_report(
     sections = [section._replace(tables=_tables(section.key, card)) for section in sections]
     page.write_text(_render(card, sections, manifest), encoding="utf-8")
     return page
+
+
+def refuse_existing(folder: Path, names: Sequence[str] = FILES) -> None:
+    """Raise FileExistsError where ``folder`` holds one of ``names``; ask before the work, not after it."""
+    for name in names:
+        if (Path(folder) / name).exists():
+            raise FileExistsError(f"{Path(folder) / name} exists: a report is never overwritten; name another folder")
 
 
 def _section(folder: Path, key: str, title: str, caption: str, figure: Figure) -> Section:
@@ -62,6 +71,7 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     runs, agent = evaluation.shown, evaluation.agent
     model, level = card["fill_names"][evaluation.headline], f"{100 * card['interval']['level']:g} %"
     beside, columns = _chosen(runs)
+    several = runs[agent].num_markets > 1
     yield (
         "fill-models", "What the fills are worth",
         f"Mean result an episode under each fill model, with {level} intervals. The pessimistic model fills a resting "
@@ -84,13 +94,13 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     )  # fmt: skip
     yield (
         "inventory", "Inventory",
-        "Net position, YES less NO, over the time of an episode: median, middle half (dark) and 5 % to 95 % (light) of "
+        f"{_POSITION[several]} over the time of an episode: median, middle half (dark) and 5 % to 95 % (light) of "
         "the episodes that are still running, while at least a tenth of them are.",
         plots.inventory(runs),
     )  # fmt: skip
     yield (
         "fills", "Fills on the price chart",
-        f"Mid price, own fills and net position in {agent}'s middle and worst episode that traded"
+        f"{_CHART[several]} in {agent}'s middle and worst episode that traded"
         f"{', and in the same episodes those of ' + beside[-1] if len(beside) > 1 else ''}. Upward marks bought YES "
         "(or sold NO), downward marks the opposite; filled marks took liquidity, hollow ones rested; a larger mark is "
         "a larger fill.",
@@ -98,7 +108,8 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
     )  # fmt: skip
     yield (
         "actions", "Action mix",
-        "Share of decisions that chose each kind of action, all sizes together.",
+        "Share of decisions that chose each kind of action, all sizes together. A strategy that writes its own orders "
+        "chooses none.",
         plots.action_mix(runs),
     )  # fmt: skip
     yield (
@@ -115,6 +126,15 @@ def _figures(evaluation: Evaluation, card: Mapping[str, Any]) -> Iterator[tuple[
         "mid. Settlement: from the last mid to the payout.",
         plots.attribution(card),
     )  # fmt: skip
+    if "arb_attempts" in card["legend"]:
+        yield (
+            "arbitrage", "Arbitrage",
+            "An attempt orders every leg of a package of linked markets in one step, the same lots each, none to rest. "
+            "Legs that the others did not follow are orphans. Quoted: the package's floor less what was ordered, fees "
+            "paid. Realised: the same of what became whole, at the prices paid. Policies without an attempt are left "
+            "out of the plot.",
+            link_plots.arbitrage(card),
+        )  # fmt: skip
 
 
 def _chosen(runs: Mapping[str, Episodes]) -> tuple[list[str], list[tuple[str, int]]]:
@@ -145,7 +165,12 @@ def _tables(key: str, card: Mapping[str, Any]) -> list[tables.Grid]:
     """Tables that belong under a plot."""
     if key == "fill-models":
         return [tables.results_table(card), *([tables.advantage_table(card)] if card["policies"][1:] else [])]
-    return [tables.attribution_table(card)] if key == "attribution" else []
+    if key == "arbitrage":
+        return [tables.arbitrage_table(card)]
+    if key != "attribution":
+        return []
+    several = card["results"][card["headline"]][card["agent"]]["markets"]
+    return [tables.attribution_table(card), *([tables.markets_table(card)] if several else [])]
 
 
 def _flat(manifest: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -5,31 +5,33 @@ How many episodes each environment plays is fixed before the first step, so shor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from tqdm import tqdm
 
-from evaluation.episodes import PATHS, PER_EPISODE, Episodes
-from sim.types import FILL, PX_ONE, SETTLED
+from agents.policy import choose
+from evaluation.episodes import Episodes
+from evaluation.recorder import Recorder
+from sim.backtest import Trader
 
 if TYPE_CHECKING:
     from envs.vector import TradingVectorEnv
 
-_FIRST_STEPS = 64  # paths start with room for this many and double
-
 
 class Policy(Protocol):
-    """What is evaluated: observations (N, F) float32 to actions (N,) int64."""
+    """What is evaluated: observations (N, F) float32 to actions (N,) int64, or with M markets to (N, M).
+
+    A policy with a true attribute ``masked`` is also given the masks; see `agents.policy.choose`.
+    """
 
     def act(self, obs: np.ndarray) -> np.ndarray:
         """One action for each observation."""
         ...
 
 
-def rollout(env: TradingVectorEnv, policy: Policy, episodes: int, *, label: str | None = None) -> Episodes:
+def rollout(env: TradingVectorEnv, policy: Policy | Trader, episodes: int, *, label: str | None = None) -> Episodes:
     """Play ``episodes`` whole episodes of ``policy`` and return them in a fixed order.
 
     ``env`` must be fresh and in ``AutoresetMode.DISABLED``: the last step of an episode is read before its reset. With
@@ -37,16 +39,23 @@ def rollout(env: TradingVectorEnv, policy: Policy, episodes: int, *, label: str 
     once through: then ``episodes`` is the number of tapes, and as many environments are the quickest. ``label`` names
     the progress bar; None = no bar. The environment is left open.
 
+    A `sim.backtest.Trader` on the environment's engine writes orders of its own instead of choosing rows.
+
     Raises ValueError for another autoreset mode, no episode, or sequential tapes that would not be played once each.
     """
     _check(env, episodes)
-    keep = _Recorder(env, _plan(env, episodes))
-    obs, _ = env.reset()
-    keep.begin(keep.waiting())
+    keep = Recorder(env, _plan(env, episodes))
+    obs, info = env.reset()
+    _begin(keep, policy, keep.waiting())
     with tqdm(total=episodes, desc=label, unit="episode", disable=label is None, leave=False) as bar:
         while keep.playing.any():
-            actions = policy.act(obs)
-            obs, _, terminated, truncated, info = env.step(actions)
+            keep.before()
+            if isinstance(policy, Trader):
+                actions = None
+                obs, _, terminated, truncated, info = env.step_orders(policy.orders())
+            else:
+                actions = choose(policy, obs, info["action_mask"])  # type: ignore[arg-type]
+                obs, _, terminated, truncated, info = env.step(actions)
             keep.step(actions, info)
             over = (terminated | truncated) & keep.playing
             if over.any():
@@ -54,18 +63,22 @@ def rollout(env: TradingVectorEnv, policy: Policy, episodes: int, *, label: str 
                 bar.update(int(over.sum()))
                 again = over & keep.waiting()
                 if again.any():
-                    obs, _ = env.reset(options={"reset_mask": again})
-                    keep.begin(again)
+                    obs, info = env.reset(options={"reset_mask": again})
+                    _begin(keep, policy, again)
     return keep.episodes()
+
+
+def _begin(keep: Recorder, policy: Policy | Trader, mask: np.ndarray) -> None:
+    """Episodes of the environments in ``mask`` were reset."""
+    keep.begin(mask)
+    if isinstance(policy, Trader):
+        policy.begin(mask)
 
 
 def _check(env: TradingVectorEnv, episodes: int) -> None:
     mode = env.metadata.get("autoreset_mode")
     if mode is not AutoresetMode.DISABLED:
         raise ValueError(f"rollout: expected an environment with autoreset_mode=AutoresetMode.DISABLED, got {mode}")
-    markets = len(env.engine.state.market)
-    if markets != env.num_envs:
-        raise ValueError(f"rollout: expected one market an environment, got {markets} for {env.num_envs} environments")
     if episodes < 1:
         raise ValueError(f"rollout: expected at least one episode, got {episodes}")
 
@@ -76,7 +89,7 @@ def _plan(env: TradingVectorEnv, episodes: int) -> np.ndarray:
     quota[: episodes % env.num_envs] += 1
     scenario = env.engine.scenario
     if scenario.sequential:
-        quota = _sequential_quota(env.num_envs, episodes, len(scenario.tapes))
+        quota = _sequential_quota(env.num_envs, episodes, len(scenario.tapes) // env.engine.num_markets)
     wanted = np.arange(quota.max())[None, :] < quota[:, None]
     place = np.cumsum(wanted.T.ravel()).reshape(wanted.T.shape).T - 1  # round by round
     return np.where(wanted, place, -1)
@@ -93,154 +106,3 @@ def _sequential_quota(num_envs: int, episodes: int, tapes: int) -> np.ndarray:
     quota = np.ones(num_envs, np.int64)
     quota[-1] = tapes - num_envs + 1
     return quota
-
-
-class _Recorder:
-    """Copies what the engine shows into the place of each environment's running episode."""
-
-    def __init__(self, env: TradingVectorEnv, plan: np.ndarray) -> None:
-        self.env, self.state, self.plan = env, env.engine.state, plan
-        self.round = np.zeros(len(plan), np.int64)  # episodes begun by each environment
-        self.place = np.full(len(plan), -1)  # of the running episode
-        self.t = np.zeros(len(plan), np.int64)
-        count = int(plan.max()) + 1
-        costs = tuple(env.spec_sheet["costs"])
-        self.cost_names, self.action_names = costs, action_names(env.spec_sheet["actions"])
-        markets = [tape.header.markets[0].id for tape in env.engine.scenario.tapes]
-        self.market_names = tuple(dict.fromkeys(markets))
-        # by tape; the last entry is for no tape, -1
-        self.market_of = np.array([*(self.market_names.index(name) for name in markets), -1])
-        self.one: dict[str, np.ndarray] = {name: np.zeros(count, np.int64) for name in PER_EPISODE}
-        self.costs = np.zeros((count, len(costs)))
-        # time first: environments in step then write next to each other
-        self.paths = {
-            name: np.zeros((_FIRST_STEPS + 1, count), np.int32 if name in _SMALL_PATHS else np.int64) for name in PATHS
-        }
-        self.action = np.full((_FIRST_STEPS, count), -1, np.int16)
-        self.fills: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-
-    @property
-    def playing(self) -> np.ndarray:
-        """``(N,)`` bool: environments inside a wanted episode."""
-        return self.place >= 0
-
-    def waiting(self) -> np.ndarray:
-        """``(N,)`` bool: environments with a wanted episode still to begin."""
-        more = self.round < self.plan.shape[1]
-        at = np.minimum(self.round, self.plan.shape[1] - 1)
-        return more & (self.plan[np.arange(len(self.plan)), at] >= 0)
-
-    def begin(self, mask: np.ndarray) -> None:
-        """Environments in ``mask`` were reset: their episode starts."""
-        env = np.flatnonzero(mask)
-        self.place[env] = place = self.plan[env, self.round[env]]
-        self.round[env] += 1
-        self.t[env] = 0
-        account, tape = self.state.account, self.state.market["tape"]
-        for name in ("number", "episode", "row", "start_ns"):
-            self.one[name][place] = account[name][env]
-        self.one["tape"][place] = tape[env]
-        self.one["slot"][place] = env
-        self.one["market"][place] = self.market_of[tape[env]]
-        self.one["start_uusd"][place] = account["equity_uusd"][env]
-        self._record_paths(env)
-
-    def step(self, actions: np.ndarray, info: dict[str, Any]) -> None:
-        """One step of the batch is over."""
-        env = np.flatnonzero(self.playing)
-        place = self.place[env]
-        if self.t[env].max() == len(self.action):
-            self._grow()
-        self.action[self.t[env], place] = actions[env]
-        account = self.state.account
-        self.one["messages"][place] += account["n_messages"][env]
-        self.one["rejects"][place] += account["n_rejects"][env]
-        self.one["reward_uusd"][place] += info["reward_uusd"][env]
-        self.costs[place] += info["costs"][env]
-        self._record_fills(env)
-        self.t[env] += 1
-        self._record_paths(env)
-
-    def finish(self, over: np.ndarray) -> None:
-        """Episodes of environments in ``over`` ended with the step just recorded."""
-        env = np.flatnonzero(over)
-        place = self.place[env]
-        account, market, position = self.state.account[env], self.state.market[env], self.state.position[env]
-        settled = market["status"] == SETTLED
-        mid2 = market["mid2_px"].astype(np.int64)
-        value = (position["yes_qty"] * mid2 + position["no_qty"] * (2 * PX_ONE - mid2)) // 2
-        one = self.one
-        one["steps"][place] = self.t[env]
-        one["final_uusd"][place] = account["equity_uusd"]
-        one["cash_uusd"][place] = self.state.pool["cash_uusd"][env].sum(axis=1)
-        one["fees_uusd"][place] = self.state.pool["fees_uusd"][env].sum(axis=1)
-        one["sent_qty"][place] = account["sent_qty"]
-        one["unrealised_uusd"][place] = value - position["yes_cost_uusd"] - position["no_cost_uusd"]
-        one["settled"][place] = settled
-        one["ruined"][place] = account["ruined"]
-        one["payout_px"][place] = np.where(settled, market["payout_px"], -1)
-        self.place[env] = -1
-
-    def episodes(self) -> Episodes:
-        """Everything recorded, cut to the longest episode, last values repeated behind each end."""
-        one = dict(self.one)
-        longest = int(one["steps"].max())
-        column = np.minimum(np.arange(longest + 1)[None, :], one["steps"][:, None])
-        paths = {name: np.take_along_axis(path.T, column, axis=1) for name, path in self.paths.items()}
-        fill, episode, step = (np.concatenate(parts) for parts in zip(_NO_FILLS, *self.fills, strict=True))
-        order = np.argsort(episode, kind="stable")
-        fill, episode = fill[order], episode[order]
-        np.add.at(one["filled_qty"], episode, np.abs(fill["qty"]))
-        return Episodes(
-            **{name: values.astype(np.bool_) if name in _FLAGS else values for name, values in one.items()},
-            **paths,
-            costs=self.costs,
-            action=np.ascontiguousarray(self.action[:longest].T),
-            fill=fill,
-            fill_episode=episode,
-            fill_step=step[order],
-            market_names=self.market_names,
-            cost_names=self.cost_names,
-            action_names=self.action_names,
-        )
-
-    def _record_paths(self, env: np.ndarray) -> None:
-        # a field first, then its rows: rows of a whole record would be copied with all their fields
-        at = (self.t[env], self.place[env])
-        account, market, position = self.state.account, self.state.market, self.state.position
-        self.paths["elapsed_ns"][at] = account["now_ns"][env] - account["start_ns"][env]
-        self.paths["equity_uusd"][at] = account["equity_uusd"][env]
-        self.paths["mid2_px"][at] = market["mid2_px"][env]
-        self.paths["net_qty"][at] = position["yes_qty"][env] - position["no_qty"][env]
-        self.paths["signal_ppm"][at] = market["signal_ppm"][env]
-        self.paths["latent_ppm"][at] = market["latent_ppm"][env]
-
-    def _record_fills(self, env: np.ndarray) -> None:
-        filled = env[self.state.account["n_fills"][env] > 0]
-        if len(filled):
-            count = self.state.account["n_fills"][filled]
-            fill = self.state.fills[filled]
-            written = np.arange(fill.shape[1]) < count[:, None]
-            self.fills.append((fill[written], np.repeat(self.place[filled], count), np.repeat(self.t[filled], count)))
-
-    def _grow(self) -> None:
-        """Room for twice as many steps."""
-        steps = len(self.action)
-        self.action = np.pad(self.action, ((0, steps), (0, 0)), constant_values=-1)
-        self.paths = {name: np.pad(path, ((0, steps), (0, 0))) for name, path in self.paths.items()}
-
-
-def action_names(actions: Sequence[Sequence]) -> tuple[str, ...]:
-    """Readable names of an action table's rows (verb, leg, contracts, style): "buy YES 25", "passive sell NO 5"."""
-    names = []
-    for verb, leg, contracts, style in actions:
-        if verb in ("buy", "sell"):
-            names.append(f"{'passive ' if style == 'passive' else ''}{verb} {leg} {contracts:g}")
-        else:
-            names.append(verb if verb == "hold" else f"{verb} {leg}")
-    return tuple(names)
-
-
-_FLAGS = ("settled", "ruined")
-_SMALL_PATHS = ("mid2_px", "signal_ppm", "latent_ppm")  # fit int32
-_NO_FILLS = (np.zeros(0, FILL), np.zeros(0, np.int64), np.zeros(0, np.int64))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.attribution import PARTS, attribute
+from evaluation.attribution import PARTS, attribute, attribute_lanes
 from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, false_alarms
 from evaluation.compare import Evaluation, advantage
 from evaluation.episodes import Episodes, clusters, market_days
-from evaluation.estimates import METRICS, Metric, estimate
+from evaluation.estimates import ARBITRAGE, METRICS, Metric, estimate
 from evaluation.fills import shown_names
 from evaluation.metrics import max_drawdown
 from evaluation.summary import Summary, format_summary
@@ -95,7 +95,8 @@ def drawn_unit(episodes: Episodes) -> str:
 
 def legend(episodes: Episodes) -> dict[str, dict[str, Any]]:
     """How each metric is labelled and shown."""
-    metrics = METRICS | {f"cost_{name}": Metric(f"Cost: {name}", "", 3, -1) for name in episodes.cost_names}
+    metrics = METRICS | (ARBITRAGE if episodes.linked is not None else {})
+    metrics |= {f"cost_{name}": Metric(f"Cost: {name}", "", 3, -1) for name in episodes.cost_names}
     return {name: metric._asdict() for name, metric in metrics.items()}
 
 
@@ -112,11 +113,32 @@ def _result(episodes: Episodes, options: dict[str, Any]) -> dict[str, Any]:
         "attribution_uusd": {name: int(part.sum()) for name, part in zip(PARTS, parts, strict=True)},
         "worst_drawdown_usd": float(max_drawdown(episodes.equity_uusd).max() / UUSD),
         "episodes": len(episodes),
-        "settled": int(episodes.settled.sum()),
+        "settled": int(episodes.all_settled.sum()),
         "days": int(np.max(market_days(episodes))) + 1,
         "fills": len(episodes.fill),
         "env_steps": episodes.env_steps,
+        "markets": _markets(episodes) if episodes.num_markets > 1 else [],
     }
+
+
+def _markets(episodes: Episodes) -> list[dict[str, Any]]:
+    """What each market contributed, all episodes together; the dollars that conversions brought are in none of them."""
+    lanes = attribute_lanes(episodes).total_uusd().reshape(len(episodes), -1).sum(axis=0)
+    fill = episodes.fill
+    fees, lots, count = (
+        np.bincount(fill["market"], values, episodes.num_markets)
+        for values in (fill["fee_uusd"], np.abs(fill["qty"]), np.ones(len(fill)))
+    )
+    return [
+        {
+            "market": episodes.place(market),
+            "result_uusd": int(lanes[market]),
+            "fees_uusd": int(fees[market]),
+            "filled_qty": int(lots[market]),
+            "fills": int(count[market]),
+        }
+        for market in range(episodes.num_markets)
+    ]
 
 
 def _estimate(interval: Interval) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from evaluation.attribution import PARTS
-from evaluation.estimates import Metric
+from evaluation.estimates import ARBITRAGE, Metric
 from evaluation.text import caption, interval, metric_of, number
 from sim.types import UUSD
 
@@ -71,6 +71,28 @@ def attribution_table(card: Mapping[str, Any]) -> Grid:
         rows.append(Row(part.replace("_", " ").capitalize(), _first_marked([_dollars(amount) for amount in amounts])))
     totals = [_dollars(results[name]["total_uusd"]) for name in card["policies"]]
     rows.append(Row("Total", _first_marked(totals), total=True))
+    return Grid(["All episodes, $", *card["policies"]], rows)
+
+
+def arbitrage_table(card: Mapping[str, Any]) -> Grid:
+    """What became of the attempts to buy whole packages, under the headline fills."""
+    results = card["results"][card["headline"]]
+    rows = []
+    for key in ARBITRAGE:
+        metric = metric_of(key, card["legend"])
+        cells = [Cell(*interval(results[name]["metrics"][key], metric)) for name in card["policies"]]
+        rows.append(Row(caption(metric), _first_marked(cells)))
+    return Grid(["", *card["policies"]], rows)
+
+
+def markets_table(card: Mapping[str, Any]) -> Grid:
+    """What each market contributed to the results of all episodes together, under the headline fills."""
+    results = card["results"][card["headline"]]
+    rows = []
+    for index, market in enumerate(results[card["agent"]]["markets"]):
+        shares = [results[name]["markets"][index] for name in card["policies"]]
+        cells = [Cell(number(share["result_uusd"] / UUSD, _DOLLARS), f"{share['fills']:,} fills") for share in shares]
+        rows.append(Row(f"Market {market['market']}", _first_marked(cells)))
     return Grid(["All episodes, $", *card["policies"]], rows)
 
 

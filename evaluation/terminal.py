@@ -17,6 +17,10 @@ ROWS = (
     "edge_realised_cents", "slippage_cents", "markout_5s_cents", "turnover_usd", "fees_usd", "time_in_market",
     "brier_entries",
 )  # fmt: skip
+LINK_ROWS = (  # where the scenario has links
+    "arb_attempts", "arb_complete", "arb_orphaned", "arb_unwind_rate", "arb_gap_s", "arb_quoted_usd",
+    "arb_realised_usd", "arb_unwind_cost_usd",
+)  # fmt: skip
 POLICIES_A_TABLE = 6
 
 
@@ -67,7 +71,7 @@ def _advantages(card: Mapping[str, Any], level: str) -> Table:
 def _details(card: Mapping[str, Any], policies: Sequence[str]) -> Table:
     table = _table(f"Under {card['fill_names'][card['headline']]} fills", "", [_name(card, name) for name in policies])
     results = card["results"][card["headline"]]
-    for key in ROWS:
+    for key in (*ROWS, *(key for key in LINK_ROWS if key in card["legend"])):
         metric = metric_of(key, card["legend"])
         table.add_row(
             escape(caption(metric)), *(number(results[name]["metrics"][key]["value"], metric) for name in policies)

@@ -29,8 +29,8 @@ BUCKET_BITS = 29
 BUCKET_S = (1 << BUCKET_BITS) * 1e-9
 FAST, MIDDLE, SLOW, LONG = 0, 1, 2, 3
 HALF_BUCKETS = (4, 16, 64, 512)
+HALF_S = np.array(HALF_BUCKETS) * BUCKET_S
 MEMORIES = ("fast", "middle", "slow", "long")
-SLOW_BUCKETS = HALF_BUCKETS[SLOW]
 NEAR_PX = 200  # at most this far from 25, 50 or 75 cents counts as near
 ANSWER_NS = 1 << 33  # how long after a trade of ours the book is watched for an answer: 8.6 s
 _TABLE = 1024
@@ -82,7 +82,12 @@ def _fading(half_buckets: int) -> np.ndarray:
 _FADING = _fading(HALF_BUCKETS[SLOW])
 _FADING_LONG = _fading(HALF_BUCKETS[LONG])
 _LN2 = 0.6931471805599453
-_PER_SECOND = _LN2 / (HALF_BUCKETS[MIDDLE] * BUCKET_S)
+
+
+@kernel
+def per_life(total, life_s, half_s):
+    """What a fading sum says to expect within a life: rate x life, rate = total x log 2 / half-life."""
+    return total * _LN2 * life_s / half_s
 
 
 @hot
@@ -262,7 +267,8 @@ def print_rate(market, now):
     """Prints a second, by the memory of 8.6 s; nothing is changed."""
     activity = market["activity"]
     slow, _ = _factors(max(0, (now >> BUCKET_BITS) - activity["bucket"]))
-    return (activity["buys"][MIDDLE] + activity["sells"][MIDDLE]) * (slow * slow * (slow * slow)) * _PER_SECOND
+    prints = (activity["buys"][MIDDLE] + activity["sells"][MIDDLE]) * (slow * slow * (slow * slow))
+    return per_life(prints, 1.0, HALF_S[MIDDLE])
 
 
 @hot

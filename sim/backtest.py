@@ -149,8 +149,8 @@ def _play(
 
 
 @hot
-def _decide(act, world, state, env, params, memory, seen, orders):
-    """Look at every market, ask the strategy, put its orders on the wire."""
+def ask(act, world, state, env, params, memory, seen, orders):
+    """Look at every market and let the strategy write what it wants into ``orders`` (M, 2) INTENT."""
     markets = state.clock.shape[1] - 1
     first = env * markets
     show_feeds(state, env, env + 1)
@@ -160,8 +160,43 @@ def _decide(act, world, state, env, params, memory, seen, orders):
         orders[index, ASK]["do"] = DO_NOTHING
     act(Screen(seen, state.book[first : first + markets], world.px_of, params, memory, world.links), orders)
     hide_feeds(state, env, env + 1)
+
+
+@hot
+def _decide(act, world, state, env, params, memory, seen, orders):
+    """Ask the strategy and put its orders on the wire."""
+    ask(act, world, state, env, params, memory, seen, orders)
     clear_step(state.account[env])
     submit_all(world, state, env, orders)
+
+
+@calls_back
+def _ask_all(act, world, state, params, memory, seen, wanted):
+    for env in range(len(wanted)):
+        if state.account[env]["done"] == 0:
+            ask(act, world, state, env, params, memory[env], seen, wanted[env])
+
+
+class Trader:
+    """A compiled strategy that decides when it is asked, for all environments of an engine at once."""
+
+    def __init__(self, engine: Engine, chosen: CompiledStrategy, values: Mapping[str, float] | None = None) -> None:
+        self.engine, self.chosen, self.params = engine, chosen, chosen.params(values)
+        self.memory = np.zeros((engine.num_envs, engine.num_markets, MEMORY))
+        self.wanted = np.zeros((engine.num_envs, engine.num_markets, 2), INTENT)
+        self._seen = np.zeros(engine.num_markets, SIGHT)
+
+    def begin(self, mask: np.ndarray) -> None:
+        """Episodes of the environments in ``mask`` bool ``(N,)`` begin: the strategy remembers nothing of them."""
+        self.memory[mask] = 0.0
+
+    def orders(self) -> np.ndarray:
+        """What it wants now, ``(N, M, 2)`` INTENT, the same array at every call; finished episodes want nothing."""
+        self.wanted["do"] = DO_NOTHING
+        _ask_all(
+            self.chosen.act, self.engine.world, self.engine.state, self.params, self.memory, self._seen, self.wanted
+        )
+        return self.wanted
 
 
 @inner

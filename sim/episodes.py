@@ -51,6 +51,7 @@ def _nothing_of_ours(market):
     position["yes_cost_uusd"] = 0
     position["no_cost_uusd"] = 0
     position["realised_uusd"] = 0
+    position["converted_qty"] = 0
     market["live_orders"] = 0
     market["moved"] = 0
     market["due_ns"] = NEVER_NS

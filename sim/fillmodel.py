@@ -33,9 +33,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
-from sim.activity import BUCKET_S, HALF_BUCKETS, SLOW
+from sim.activity import HALF_S, SLOW, per_life
 from sim.kernel import kernel
 from sim.mathematics import exp, log
 from sim.types import BID, LOTS_PER_CONTRACT, PX_ONE
@@ -46,10 +44,8 @@ TERMS = (
 )  # fmt: skip
 SIGNS = (0, -1, -1, -1, 1, 0, -1, -1, 0, -1, 0, -1)  # of the coefficients; 0 = any
 COIN_TERMS = TERMS[:-1]  # the coin is about the first lot of a print that reaches us: own size counts as 0
-_LN2 = 0.6931471805599453
 _CENT_PX = PX_ONE // 100
 _HALF_CENT = 0.5
-_HALF_S = np.array(HALF_BUCKETS) * BUCKET_S
 
 
 class Standing(NamedTuple):
@@ -75,12 +71,6 @@ class Flow(NamedTuple):
 
 
 @kernel
-def per_life(total, life_s, half_s):
-    """What a fading sum says to expect within a life: rate x life, rate = total x log 2 / half-life."""
-    return total * _LN2 * life_s / half_s
-
-
-@kernel
 def move_of(variance, life_s, half_s):
     """Standard deviation of the mid over a life, from a fading sum of its squared moves."""
     return math.sqrt(per_life(variance, life_s, half_s))
@@ -89,11 +79,11 @@ def move_of(variance, life_s, half_s):
 @kernel
 def flow_of(activity, side, memory, move_memory, life_s):
     """:class:`Flow` against ``side`` from a market's ``activity``: takers by one memory, the mid's moves by another."""
-    half_s = _HALF_S[memory]
+    half_s = HALF_S[memory]
     sells = per_life(activity["sells"][memory], life_s, half_s)
     buys = per_life(activity["buys"][memory], life_s, half_s)
     variance = 0.25 * activity["squares"][move_memory - SLOW]  # the memory keeps bid + ask
-    move = move_of(variance, life_s, _HALF_S[move_memory])
+    move = move_of(variance, life_s, HALF_S[move_memory])
     if side == BID:
         return Flow(sells, buys, per_life(activity["sold"][memory], life_s, half_s), move)
     return Flow(buys, sells, per_life(activity["bought"][memory], life_s, half_s), move)

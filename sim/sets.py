@@ -153,6 +153,7 @@ def _swap(markets, sets, index, wanted, qty):
     cost = 0
     for place in range(first, first + sets.sets[index]["count"]):
         position = markets[sets.members[place]]["position"]
+        position["converted_qty"] += qty
         if requested_qty(wanted[sets.members[place]], DO_CONVERT) >= 0:
             cost += take_out(position, NO, qty)
         else:

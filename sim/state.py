@@ -35,6 +35,7 @@ POSITION = np.dtype(
         ("yes_cost_uusd", "<i8"),  # what the YES held cost, fees left out
         ("no_cost_uusd", "<i8"),
         ("realised_uusd", "<i8"),  # closed results, before fees
+        ("converted_qty", "<i8"),  # what conversions of its set have added to YES less NO this episode
     ]
 )
 

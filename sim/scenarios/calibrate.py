@@ -35,7 +35,7 @@ from sim.scenarios.row import FIELDS
 from sim.scenarios.sessions import Sessions
 from sim.scenarios.splits import SETS
 from sim.scenarios.starts import REACH, Knob, bounds_of, first_table, knobs_for
-from sim.scenarios.tables import SUFFIX, ScenarioTable, TableRow, Value, load_table, save_table
+from sim.scenarios.tables import SUFFIX, ScenarioTable, TableRow, Value, load_table, refuse_existing, save_table
 
 LEAST_YARDSTICK = 0.05  # two days that agree by chance must not outweigh everything
 OTHER_YARDSTICK = 0.3  # where the fitted days are only one part
@@ -207,8 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.out.suffix != SUFFIX:
             raise ValueError(f"{options.out}: expected a file name ending in {SUFFIX}")
-        if options.out.exists() and not options.overwrite:
-            raise FileExistsError(f"{options.out} exists: name another file, or say --overwrite")
+        refuse_existing(options.out, overwrite=options.overwrite)
         start = load_table(options.start) if options.start else None
         if start is not None and start.set != options.kind:
             raise ValueError(f"--start {options.start} is a table of {start.set!r}, not of {options.kind!r}")

@@ -26,7 +26,7 @@ from sim.fillfit.markouts import HORIZONS_S, Markout, markouts, real_maker, summ
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import single
 from sim.scenarios.record import record
-from sim.scenarios.tables import ScenarioTable, Value, load_table, rows_of, save_table
+from sim.scenarios.tables import ScenarioTable, Value, load_table, refuse_existing, rows_of, save_table
 from sim.scenarios.trace import Feed, trace
 from sim.strategies.market_makers import joiner
 from sim.types import ASK, BID
@@ -121,8 +121,7 @@ def _fitted(table: ScenarioTable, options: argparse.Namespace) -> ScenarioTable:
     """Fit the toxicity, and write the table."""
     if not options.fills:
         raise ValueError("markouts: --out needs FILLS, a real maker's markouts, to fit to")
-    if options.out.exists() and not options.overwrite:
-        raise FileExistsError(f"{options.out} exists: name another file, or say --overwrite")
+    refuse_existing(options.out, overwrite=options.overwrite)
     early = real_maker(options.fills)["early"]
     share, fitted = fit_toxicity(table, early, times=options.times, delay_ms=options.delay_ms)
     Console(stderr=True).print(f"informed takers for each noise taker: {share:g}")

@@ -126,10 +126,15 @@ def scenario_of(name: str | Path) -> Scenario:
     return Scenario(rows_of(table), places=(table.place,))
 
 
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise FileExistsError where ``path`` is there and may not be overwritten. Ask before a long search, too."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: name another file, or say --overwrite (in code overwrite=True)")
+
+
 def save_table(table: ScenarioTable, path: Path, *, overwrite: bool = False) -> None:
     """Write a table. Raises FileExistsError where the file is there and may not be overwritten."""
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; name another file, or allow it to be overwritten")
+    refuse_existing(path, overwrite=overwrite)
     rows_of(table)  # what cannot be played is not written
     heads = (table.title, table.set, table.place.venue, table.place.fees, table.place.ticks)
     lines = [f"{key} = {_text(value)}" for key, value in zip(_HEADER, heads, strict=True)]

@@ -3,7 +3,8 @@
 A decision has four parts: a verb, the leg it acts on, a number of contracts and a style. ``buy`` opens or adds,
 ``sell`` only reduces what is held, ``cancel`` takes back the order that gains from a leg (``YES``: the one on the bid
 side, ``NO``: on the ask side, ``BOTH``), ``hold`` leaves everything as it is. ``passive`` joins the touch, ``cross``
-takes.
+takes. ``merge`` turns all pairs of YES and NO of a market into dollars (leg ``BOTH``), ``convert`` NO of some markets
+of a set into dollars and YES of the others (leg ``NO``); both take all they can, so their rows say 0 contracts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ HOLD = 0
 BUY = 1
 SELL = 2
 CANCEL = 3
-VERBS = ("hold", "buy", "sell", "cancel")
+MERGE = 4
+CONVERT = 5
+VERBS = ("hold", "buy", "sell", "cancel", "merge", "convert")
 
 BOTH = 2
 LEGS = ("YES", "NO", "BOTH")
@@ -34,7 +37,7 @@ STYLES = ("passive", "cross")
 class Decision(NamedTuple):
     """Decisions of a batch, or the rows of an action table: one entry each."""
 
-    verb: np.ndarray  # int64: HOLD, BUY, SELL or CANCEL
+    verb: np.ndarray  # int64: a code above
     leg: np.ndarray  # int64: YES, NO or BOTH
     contracts: np.ndarray  # float64
     style: np.ndarray  # int64: PASSIVE or CROSS
@@ -52,11 +55,20 @@ def _code(row: int, column: str, word: object, words: Sequence[str]) -> int:
     return words.index(word)
 
 
+def _check_leg(index: int, row: Sequence, verb: int, leg: int) -> None:
+    if leg == BOTH and verb not in (CANCEL, MERGE):
+        raise ValueError(f"action table, row {index}: leg BOTH goes with cancel and merge only, not with {row[0]}")
+    own = {MERGE: BOTH, CONVERT: NO}.get(verb, leg)
+    if leg != own:
+        raise ValueError(f"action table, row {index}: {row[0]} goes with leg {LEGS[own]} only, not with {row[1]}")
+
+
 def table_from_rows(rows: Sequence[Sequence]) -> Decision:
     """Action table from rows ``[verb, leg, contracts, style]``, as ``spec_sheet["actions"]`` lists them.
 
     Raises ValueError naming the row for a word that is not known, a size that is not positive, a row that stands twice,
-    ``BOTH`` with anything but cancel, or a table without a ``hold`` row.
+    ``BOTH`` with anything but cancel and merge, a merge or a convert with another leg than its own, or a table without
+    a ``hold`` row.
     """
     table = empty_decisions(len(rows))
     seen: dict[tuple, int] = {}
@@ -72,8 +84,7 @@ def table_from_rows(rows: Sequence[Sequence]) -> Decision:
             raise ValueError(
                 f"action table, row {index}: {row[0]} with {row[2]} contracts; buy and sell need more than 0, others 0"
             )
-        if leg == BOTH and verb != CANCEL:
-            raise ValueError(f"action table, row {index}: leg BOTH goes with cancel only, not with {row[0]}")
+        _check_leg(index, row, verb, leg)
         key = (verb, leg, contracts, style)
         if key in seen:
             raise ValueError(f"action table, row {index}: the same as row {seen[key]}: {list(row)}")

@@ -66,6 +66,25 @@ class SideEnv(ClockEnv):
         return obs, (np.asarray(actions) == wanted).astype(float), terminated, truncated, info
 
 
+class PairEnv(ClockEnv):
+    """Two choices of three rows a step: row 1 of the first pays 1, and row 2 of the second, whose row 0 is masked."""
+
+    def __init__(self, lives=(4,) * 16):
+        super().__init__(lives)
+        self.single_action_space = gym.spaces.MultiDiscrete([3, 3])
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    def step(self, actions):
+        obs, _, terminated, truncated, info = super().step(actions)
+        assert (actions[:, 1] != 0).all()
+        return obs, (actions == [1, 2]).sum(1).astype(float), terminated, truncated, info
+
+    def _mask(self):
+        mask = np.ones((self.num_envs, 2, 3), bool)
+        mask[:, 1, 0] = False
+        return mask
+
+
 SHEET = {
     "observation": ["clock", "row"],
     "observation_digest": "aa",

@@ -10,8 +10,8 @@ import torch
 from fake_envs import SHEET, ClockEnv, small_ppo
 from test_checkpoint import make_run
 
-from agents.checkpoint import save_policy
-from agents.policy import load
+from agents.checkpoint import load_parameters, read_manifest, save_policy
+from agents.policy import TrainedPolicy, choose, load
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +136,21 @@ def test_baseline_files_that_cannot_be_read_are_named(tmp_path):
             load(f"baseline:random@{path}", SHEET)
     path.write_text(json.dumps({"rate": 0.5}))
     assert load(f"baseline:random@{path}", SHEET).params[0] == 0.5
+
+
+def test_masked_rows_are_never_chosen_unless_the_run_had_no_masks(trained):
+    policy = load(trained[0], SHEET)
+    obs = observations(9)
+    free = policy.act(obs)
+    masks = np.ones((9, 2), bool)
+    masks[np.arange(9), free] = False
+    assert (choose(policy, obs, masks) == 1 - free).all()
+    assert (policy.act(obs) == free).all() and (policy.act(obs, np.ones((9, 2), bool)) == free).all()
+    sampled = load(trained[0], SHEET, deterministic=False, seed=3)
+    assert all((choose(sampled, obs, masks) == 1 - free).all() for _ in range(20))
+    manifest = read_manifest(trained[0])
+    unmasked = {**manifest, "network": {**manifest["network"], "masks": False}}
+    policy = TrainedPolicy(unmasked, load_parameters(trained[0]), SHEET["observation"])
+    assert (choose(policy, obs, masks) == free).all()
+    with pytest.raises(ValueError, match=r"expected masks \(9, 2\), got \(9, 3\)"):
+        load(trained[0], SHEET).act(obs, np.ones((9, 3), bool))

@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from fake_envs import ClockEnv, SideEnv, small_ppo
+from fake_envs import ClockEnv, PairEnv, SideEnv, small_ppo
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
@@ -167,3 +167,30 @@ def test_continuous_actions_are_refused():
     env.action_space = gym.spaces.Box(-1, 1, (1,))
     with pytest.raises(ValueError, match="Discrete action space"):
         build(env, PPOConfig(), gamma=1.0, seed=0)
+
+
+def test_a_choice_in_each_market_is_learnt_and_masks_are_kept_apart():
+    model = small_ppo(PairEnv(), learning_rate=0.02, n_steps=8)
+    model.learn(16 * 8 * 25)
+    masks = torch.from_numpy(PairEnv()._mask()[:1])
+    log_probs, _ = model._forward(torch.zeros(1, 2), masks)
+    assert log_probs.shape == (1, 2, 3)
+    assert log_probs[0].argmax(1).tolist() == [1, 2] and log_probs[0, 1, 0].exp() == 0.0
+    assert log_probs[0].exp().sum(1).tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_the_probability_of_several_choices_is_their_product():
+    model = small_ppo(PairEnv())
+    obs, masks = np.zeros((5, 2), np.float32), PairEnv()._mask()[:5]
+    actions, _, log_prob = model._sample(obs, masks)
+    log_probs = model._forward(torch.from_numpy(obs), torch.from_numpy(masks))[0].detach()
+    by_hand = [float(log_probs[i, 0, a] + log_probs[i, 1, b]) for i, (a, b) in enumerate(actions.tolist())]
+    assert actions.shape == (5, 2) and log_prob.tolist() == pytest.approx(by_hand)
+
+
+def test_minibatches_keep_an_action_beside_its_mask():
+    model = small_ppo(PairEnv(), n_steps=8, minibatches=4)
+    model.learn(16 * 8)
+    for batch in model.rollout_buffer.get(32):
+        assert batch.masks.shape == (32, 2, 3) and batch.actions.shape == (32, 2)
+        assert batch.masks.gather(2, batch.actions.long().unsqueeze(-1)).all()

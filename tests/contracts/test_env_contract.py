@@ -1,5 +1,7 @@
 """What every registered environment keeps, in batches of every mode, with one market and with three."""
 
+from itertools import product
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -7,9 +9,10 @@ from gymnasium.vector import AutoresetMode
 
 from envs.registration import IDS, register_all
 from sim.links import Exclusive, Same
-from sim.scenarios import Place, Scenario
+from sim.scenarios import Place, Scenario, synthetic
 from sim.scenarios.portfolio import Group, Portfolio
-from sim.scenarios.row import default_rows
+from sim.scenarios.row import default_rows, make_rows
+from sim.types import REJECT_NAMES
 
 MODES = list(AutoresetMode)
 # a set of two on one venue, and one of the same event on another
@@ -22,6 +25,12 @@ THREE = {
         default_rows(), portfolio=TIED, links=(Exclusive((0, 1), exhaustive=False, nets=True), Same(0, 2))
     ),
 }
+SMALL = [
+    ["hold", "YES", 0, "cross"],
+    *([verb, leg, size, style] for verb, leg, size, style in product(
+        ("buy", "sell"), ("YES", "NO"), (0.01, 0.5, 3, 40), ("cross", "passive")
+    )),
+]  # fmt: skip
 KINDS = {"one": (1, {}), "three": (3, THREE), "three_flat": (3, {**THREE, "flatten": True})}
 
 
@@ -157,3 +166,28 @@ class TestEnvironment:
         env = make(name, kind)
         env.close()
         env.close()
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("venue", ["kalshi", "polymarket"])
+@pytest.mark.parametrize("actions", ["full", SMALL], ids=["full", "small"])
+def test_what_the_mask_allows_no_venue_refuses(name, venue, actions):
+    """Without delays size, value, price, cash and holdings are what the mask saw."""
+    # cheap and dear markets, and an account that runs out of cash
+    rows = make_rows(
+        8, belief_low=np.array([0.02, 0.9] * 4), belief_high=np.array([0.1, 0.98] * 4), news_size=0.05,
+        order_delay_ms=0.0, cancel_delay_ms=0.0, taker_delay_ms=0.0,
+    )  # fmt: skip
+    env = gym.make_vec(
+        name, num_envs=16, scenario=synthetic(rows, venue=venue), actions=actions, window_s=60.0, cash=40.0,
+    )  # fmt: skip
+    _, info = env.reset(seed=4)
+    rng = np.random.default_rng(4)
+    sent = 0
+    for _ in range(60):
+        chosen = np.where(info["action_mask"], rng.random(info["action_mask"].shape), -1).argmax(axis=-1)
+        *_, info = env.step(chosen)
+        refused = {REJECT_NAMES[reason] for reason in info["venue_reject"].tolist()}
+        assert refused <= {"none", "self_trade"}
+        sent += int((chosen > 0).sum())
+    assert sent > 500

@@ -9,9 +9,12 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from configs.build import training_scenario
-from configs.schema import read_run_config, register, to_config, whole_steps
+from configs.build import Trial, training_env, training_scenario
+from configs.judge import judge
+from configs.schema import DirectionalConfig, EvaluationConfig, read_run_config, register, to_config, whole_steps
 from curricula.phase import draw, ranges_of
+from sim.links import Exclusive, Nested, Same
+from sim.scenarios import synthetic
 from sim.scenarios.tables import load_table, rows_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -158,6 +161,8 @@ def test_hydra_leaves_nothing_behind():
         [],
         ["scenario=synthetic", "+curriculum=phase2", "env.window_s=300"],
         ["scenario=replay", "scenario.tapes=DIR", "env.dt_s=null", "env.events_per_step=20"],
+        ["scenario=negrisk4", "env=portfolio"],
+        ["scenario=two_venues", "scenario.links=[{kind: same, markets: [1, 0]}]"],
     ],
 )
 def test_a_runs_config_comes_back_as_it_was(tmp_path, overrides):
@@ -195,3 +200,77 @@ def test_a_scenario_table():
         training_scenario(config("scenario=table", "scenario.table=kalshi_weather", "scenario.venue=nyse"))
     with pytest.raises(ValueError, match="no scenario table 'nowhere'"):
         training_scenario(config("scenario=table", "scenario.table=nowhere"))
+
+
+def test_a_report_that_is_there_stops_the_judging_before_it_begins(tmp_path):
+    (tmp_path / "scorecard.json").write_text("{}")
+    what = Trial("nothing", synthetic(), 1, 1)
+    with pytest.raises(FileExistsError, match=r"scorecard\.json exists: a report is never overwritten"):
+        judge({"agent": "no run"}, DirectionalConfig(), what, EvaluationConfig(), tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "venues", "links"),
+    [
+        ("negrisk4", ["polymarket"] * 4, (Exclusive((0, 1, 2, 3), exhaustive=True, nets=True),)),
+        ("two_venues", ["kalshi", "polymarket"], (Same(0, 1),)),
+        ("strikes3", ["kalshi"] * 3, (Nested((2, 1, 0)),)),
+    ],
+)
+def test_the_shipped_portfolios(name, venues, links):
+    made = config(f"scenario={name}", "env=portfolio", "num_envs=2")
+    scenario = training_scenario(made)
+    assert [place.venue for place in scenario.places] == venues and scenario.links == links
+    env = training_env(made)
+    assert env.single_observation_space.shape == (len(venues) * len(env.schema.features),)
+    assert env.table.listed[-1] == ["convert", "NO", 0, "cross"]
+
+
+def test_groups_are_added_and_links_may_be_said():
+    three, two = "{kind: exclusive, markets: 3, exhaustive: false}", "{kind: complement, venues: [kalshi, polymarket]}"
+    scenario = training_scenario(config("scenario=negrisk4", f"scenario.groups=[{three}, {two}, {{kind: single}}]"))
+    assert [place.venue for place in scenario.places] == ["kalshi"] * 4 + ["polymarket", "kalshi"]
+    assert scenario.links == (Exclusive((0, 1, 2), exhaustive=False), Exclusive((3, 4)))
+    links = "[{kind: nested, markets: [2, 1]}, {kind: same, markets: [0, 1]}, {kind: exclusive, markets: [0, 2]}]"
+    with pytest.raises(ValueError, match="may pay"):  # strikes: each of these promises more than they pay
+        training_scenario(config("scenario=strikes3", f"scenario.links={links}"))
+    assert training_scenario(config("scenario=strikes3", "scenario.links=[]")).links == ()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("scenario.groups=[]", "scenario.groups: expected at least one group"),
+        ("scenario.groups=[{kind: pair}]", r"scenario\.groups\[0\]\.kind = 'pair': expected one of exclusive, nested"),
+        ("scenario.groups=[{kind: same}]", r"groups\[0\]\.venues = \['kalshi'\]: same lies on two venues"),
+        ("scenario.groups=[{kind: nested, venues: [kalshi, polymarket]}]", "nested lies on one venue"),
+        ("scenario.groups=[{kind: single, venues: [nyse]}]", "no venue 'nyse'"),
+        ("scenario.links=[{kind: equal, markets: [0, 1]}]", r"scenario\.links\[0\]\.kind = 'equal'"),
+        ("scenario.links=[{kind: same, markets: [0, 1, 2]}]", "same is said of two markets"),
+        ("scenario.links=[{kind: same, markets: [0, 9]}]", "9"),
+    ],
+)
+def test_a_portfolio_that_cannot_be_is_named(override, message):
+    with pytest.raises(ValueError, match=message):
+        training_scenario(config("scenario=negrisk4", override))
+
+
+def test_baselines_are_judged_without_a_run():
+    made = config("scenario=negrisk4", "policies=[arbitrageur,noop]", "env=portfolio", name="evaluate")
+    assert made.policies == ["arbitrageur", "noop"] and made.scenario.kind == "portfolio" and made.checkpoint is None
+    assert made.env.actions == "portfolio"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "expected one of them: a run folder, or baselines"),
+        (["checkpoint=x", "policies=[noop]"], "expected one of them"),
+        (["policies=[noop]"], "add scenario=NAME, or tapes=DIR"),
+        (["checkpoint=x", "env=portfolio"], "env is the run's own"),
+        (["policies=[noop]", "scenario=negrisk4", "tapes=DIR"], "leave one of them out"),
+    ],
+)
+def test_an_evaluation_that_says_too_little_or_too_much_is_refused(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        config(*overrides, name="evaluate")

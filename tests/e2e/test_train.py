@@ -75,3 +75,32 @@ def test_a_checkpoint_that_is_none_is_named(trained):
 
 def test_sb3_accepts_the_single_environment():
     check_env(TradingEnv(), warn=True)
+
+
+def test_a_portfolio_is_trained_and_judged(tmp_path):
+    small = [one for one in SMALL if not one.startswith(("scenario=", "evaluation.baselines"))]
+    done = call(
+        "train.py", "scenario=negrisk4", "env=portfolio", *small, "run_name=four",
+        "evaluation.baselines=[noop,arbitrageur]", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = read_manifest(tmp_path / "checkpoints" / "four")
+    assert manifest["sheet"]["markets"] == 4 and manifest["network"]["masks"]
+    card = json.loads((tmp_path / "checkpoints" / "four" / "evaluation" / "scorecard.json").read_text())
+    agent = card["results"]["queue"]["agent"]
+    assert len(agent["markets"]) == 4 and "arb_orphaned" in agent["metrics"]
+    again = call("evaluate.py", "checkpoint=checkpoints/four", "scenario=two_venues", cwd=tmp_path)
+    assert again.returncode != 0 and "trained on observation schema" in again.stderr
+
+
+def test_baselines_are_judged_without_a_run(tmp_path):
+    command = (
+        "evaluate.py", "scenario=two_venues", "env=portfolio", "policies=[arbitrageur,noop]", "scenario.rows.life_s=30",
+        "evaluation.synthetic_episodes=40", "evaluation.fill_models=[queue]", "out=judged",
+    )  # fmt: skip
+    done = call(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Attempts with orphaned legs" in done.stdout and parse_summary(done.stdout.splitlines()[-1])
+    again = call(*command, cwd=tmp_path)
+    assert again.returncode != 0 and "exists: a report is never overwritten; name another folder" in again.stderr
+    assert "queue fills:" not in again.stderr  # nothing was played: no progress bar

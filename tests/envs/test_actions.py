@@ -72,7 +72,7 @@ def busy():
 
 
 def test_the_shipped_tables():
-    assert [len(TABLES[name]) for name in ("taker21", "maker21", "full")] == [21, 21, 44]
+    assert [len(TABLES[name]) for name in ("taker21", "maker21", "full", "portfolio")] == [21, 21, 44, 46]
     taker = make_table("taker21")
     assert taker.listed[0] == ["hold", "YES", 0, "cross"]
     assert {row[3] for row in taker.listed} == {"cross"}
@@ -83,17 +83,23 @@ def test_the_shipped_tables():
 
 def test_the_digest_tells_tables_and_reach_apart():
     digests = {make_table(name).digest for name in TABLES} | {make_table("taker21", cross_ticks=3).digest}
-    assert len(digests) == 4
+    assert len(digests) == 5
     assert make_table(make_table("full").listed).digest == make_table("full").digest
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("taker", "no action table 'taker'; the tables are taker21, maker21, full"),
+        ("taker", "no action table 'taker'; the tables are taker21, maker21, full, portfolio"),
         ([["hold", "YES", 0, "cross"], ["by", "YES", 5, "cross"]], "row 1: verb 'by' is not one of hold, buy"),
         ([["hold", "YES", 0, "cross"], ["buy", "MAYBE", 5, "cross"]], "row 1: leg 'MAYBE' is not one of YES, NO"),
-        ([["hold", "YES", 0, "cross"], ["buy", "BOTH", 5, "cross"]], "row 1: leg BOTH goes with cancel only"),
+        ([["hold", "YES", 0, "cross"], ["buy", "BOTH", 5, "cross"]], "row 1: leg BOTH goes with cancel and merge only"),
+        (
+            [["hold", "YES", 0, "cross"], ["merge", "YES", 0, "cross"]],
+            "row 1: merge goes with leg BOTH only, not with YES",
+        ),
+        ([["hold", "YES", 0, "cross"], ["convert", "YES", 0, "cross"]], "row 1: convert goes with leg NO only"),
+        ([["hold", "YES", 0, "cross"], ["convert", "NO", 5, "cross"]], "row 1: convert with 5 contracts"),
         ([["hold", "YES", 0, "cross"], ["buy", "YES", 0, "cross"]], "row 1: buy with 0 contracts"),
         ([["hold", "YES", 0, "cross"], ["buy", "YES", 5]], "row 1: expected .verb, leg, contracts, style."),
         ([["hold", "YES", 0, "cross"], ["buy", "YES", 0.005, "cross"]], "row 1: 0.005 contracts is not a whole"),

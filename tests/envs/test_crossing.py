@@ -7,7 +7,7 @@ from test_observe import Watcher, approx
 
 from envs.links import bounds_of
 from sim.links import Exclusive, Same
-from sim.types import PAUSED, SECOND_NS
+from sim.types import PAUSED, SECOND_NS, SETTLED
 
 EXCLUSIVE = bounds_of([Exclusive((0, 1), exhaustive=False)])
 COMPLEMENT = bounds_of([Exclusive((0, 1))])
@@ -130,3 +130,41 @@ def test_a_linked_market_that_is_not_healthy_is_no_source(broken):
     if broken == "paused":
         state.market[1]["status"] = PAUSED
     assert Watcher(state, bounds=SAME).look()["fair_available"] == 0.0
+
+
+def test_the_deviation_of_a_second_has_the_fill_models_rate():
+    # squared moves of bid + ask add up to S; rate = S log 2 / half-life, the mid moves half as far as bid + ask:
+    # S = 4e6 px^2, half-life 64 x 2^29 ns = 34.36 s: sqrt(4e6 x .693147 / 34.36) / 2 = 142.0 px = 0.0142 dollars
+    state = empty_state()
+    quote(state, 0, {49: 10}, {51: 10})
+    activity = state.market[0]["activity"]
+    activity["bucket"] = state.account[0]["now_ns"] >> 29
+    activity["squares"][0] = 4e6
+    deviation = np.sqrt(4e6 * np.log(2) / (64 * 2**29 * 1e-9)) / 2 / 10_000
+    assert deviation == pytest.approx(0.0142, abs=1e-5)
+    assert Watcher(state).look()["fair_volatility"] == approx(deviation / (deviation + 0.01))
+
+
+@pytest.mark.parametrize(
+    ("payout", "violation", "basis"),
+    [
+        # the last mid of the settled market was 46 cents, the open one stands at 51: 46 + 51 = 97
+        (0, 0.49, -0.49),  # it paid nothing: 51 cents against the dollar that is certain, 49 too little
+        (10_000, 0.51, 0.51),  # it paid the dollar: the other is worth nothing
+        (2500, 0.24, -0.24),  # 25 + 51 = 76
+    ],
+)
+def test_a_settled_market_counts_with_its_payout(payout, violation, basis):
+    state = fresh(empty_state(1, 2))
+    quote(state, 0, {45: 10}, {47: 60})
+    quote(state, 1, {50: 20}, {52: 10})
+    state.market[0]["status"], state.market[0]["payout_px"] = SETTLED, payout
+    watcher = Watcher(state, FREE, bounds=COMPLEMENT)
+    seen = [dict(zip(watcher.schema.names, row.tolist(), strict=True)) for row in watcher.observe()]
+    assert seen[1]["link_violation"] == soft(violation)
+    assert seen[1]["link_basis"] == soft(basis)
+    # and so the fair value of the other is known: the dollar less the payout
+    assert (seen[1]["fair_available"], seen[1]["fair_sources"]) == (1.0, 0.5)
+    assert seen[1]["fair_edge"] == soft(1 - payout / 10_000 - 0.51)
+    # the settled one's basis is its payout less the dollar's rest by the other's mid
+    assert seen[0]["link_basis"] == soft(payout / 10_000 - 0.49)

@@ -13,7 +13,16 @@ from sim.links import Exclusive, Nested, Same, compile_links
 from sim.scenarios import Place, Scenario, synthetic
 from sim.scenarios.portfolio import cross_venue, exclusive
 from sim.scenarios.row import make_rows
-from sim.types import PX_ONE, REJECT_CASH, REJECT_NOTHING_TO_REDUCE, UUSD, YES
+from sim.types import (
+    PX_ONE,
+    REJECT_CANNOT_CONVERT,
+    REJECT_CASH,
+    REJECT_NOTHING_TO_MERGE,
+    REJECT_NOTHING_TO_REDUCE,
+    SETTLED,
+    UUSD,
+    YES,
+)
 from sim.venues.fees import fee_bound
 
 # no news: they come on the environment's clock, which other markets share
@@ -176,3 +185,82 @@ def test_bounds_hold_where_packages_pay_their_floors_and_nowhere_else(link):
 def test_a_link_that_makes_no_sense(link, message):
     with pytest.raises(ValueError, match=message):
         make(scenario=Scenario(ROWS, THREE.places, links=(link,)))
+
+
+def netting(count=3, **settings):
+    """One environment with a set that Polymarket nets and the table of portfolios; nothing moves meanwhile."""
+    scenario = Scenario(
+        make_rows(1, life_s=600.0, order_delay_ms=0.0, taker_delay_ms=0.0),
+        portfolio=exclusive(count, neg_risk=True, venue="polymarket"),
+    )
+    env = make(1, scenario=scenario, actions="portfolio", dt_s=1e-6, cash=20_000.0, **settings)
+    env.reset(seed=0)
+    rows = env.table.listed
+    return env, rows.index(["merge", "BOTH", 0, "cross"]), rows.index(["convert", "NO", 0, "cross"])
+
+
+def give(env, yes, no):
+    """Hold so many contracts a market, out of nowhere; the mask is that of the state afterwards."""
+    env.engine.state.position["yes_qty"], env.engine.state.position["no_qty"] = 100 * np.array([yes, no])
+    *_, info = env.step(np.zeros((1, len(yes)), np.int64))
+    return info["action_mask"][0]
+
+
+def test_merge_takes_all_pairs_and_is_masked_without_one():
+    env, merge, _ = netting()
+    mask = give(env, yes=[30, 5, 0], no=[12, 0, 7])
+    assert mask[:, merge].tolist() == [True, False, False]
+    cash = int(env.engine.state.pool["cash_uusd"][0, 0])
+    *_, info = env.step(np.array([[merge, 0, merge]]))
+    assert info["reject"].tolist() == [[0, 0, REJECT_NOTHING_TO_MERGE]] and info["venue_reject"][0] == 0
+    state = env.engine.state
+    assert (state.position["yes_qty"][0], state.position["no_qty"][0]) == (1800, 0)  # 12 pairs
+    assert int(state.pool["cash_uusd"][0, 0]) == cash + 12 * UUSD
+    assert not info["action_mask"][0, :, merge].any()
+
+
+def test_convert_takes_the_fewest_of_those_that_choose_it():
+    env, _, convert = netting()
+    mask = give(env, yes=[0, 0, 0], no=[12, 9, 0])
+    assert mask[:, convert].tolist() == [True, True, False]
+    cash = int(env.engine.state.pool["cash_uusd"][0, 0])
+    *_, info = env.step(np.array([[convert, convert, 0]]))
+    assert not info["reject"].any() and info["venue_reject"][0] == 0
+    state = env.engine.state
+    # 9 NO of two of three markets: 9 dollars and 9 YES of the third
+    assert (state.position["yes_qty"].tolist(), state.position["no_qty"].tolist()) == ([0, 0, 900], [300, 0, 0])
+    assert int(state.pool["cash_uusd"][0, 0]) == cash + 9 * UUSD
+
+
+def test_convert_is_masked_where_no_set_converts():
+    for portfolio in (exclusive(2, neg_risk=True), exclusive(2, venue="polymarket")):  # Kalshi's nets by itself
+        rows = make_rows(1, life_s=600.0)
+        env = make(1, scenario=Scenario(rows, portfolio=portfolio), actions="portfolio", dt_s=1e-6)
+        env.reset(seed=0)
+        convert = env.table.listed.index(["convert", "NO", 0, "cross"])
+        assert not give(env, yes=[0, 0], no=[5, 5])[:, convert].any()
+    env, _, convert = netting()
+    env.engine.state.market["status"][2], env.engine.state.market["payout_px"][2] = SETTLED, 0
+    assert not give(env, yes=[0, 0, 0], no=[5, 5, 0])[:, convert].any()
+    *_, info = env.step(np.array([[convert, 0, 0]]))
+    assert info["reject"].tolist() == [[REJECT_CANNOT_CONVERT, 0, 0]]
+
+
+def test_what_the_mask_allows_of_requests_is_never_refused():
+    rows = make_rows(4, life_s=40.0, order_delay_ms=0.0, cancel_delay_ms=0.0, taker_delay_ms=0.0)
+    env = make(
+        8, scenario=Scenario(rows, portfolio=exclusive(3, neg_risk=True, venue="polymarket")), actions="portfolio"
+    )
+    _, info = env.reset(seed=1)
+    rng = np.random.default_rng(1)
+    names = [row[0] for row in env.table.listed]
+    done = np.zeros(len(names), int)
+    weight = np.where(np.isin(names, ["merge", "convert"]), 3.0, 1.0)
+    for _ in range(80):
+        mask = info["action_mask"]
+        chosen = np.where(mask, rng.random(mask.shape) * weight, -1).argmax(axis=-1)
+        np.add.at(done, chosen.ravel(), 1)
+        *_, info = env.step(chosen)
+        assert not np.isin(info["reject"], [REJECT_NOTHING_TO_MERGE, REJECT_CANNOT_CONVERT]).any()
+        assert not np.isin(info["venue_reject"], [REJECT_NOTHING_TO_MERGE, REJECT_CANNOT_CONVERT]).any()
+    assert done[-2:].min() > 20

@@ -5,9 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 from made_up import made_up
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
+from evaluation import plots
+from evaluation.canvas import style
 from evaluation.compare import Evaluation
-from evaluation.report import write_report
+from evaluation.report import refuse_existing, write_report
 from evaluation.scorecard import scorecard
 
 PLOTS = ["fill-models", "equity", "drawdown", "inventory", "fills", "actions", "markouts", "attribution"]
@@ -103,3 +107,24 @@ def test_an_existing_report_is_not_overwritten(full):
     runs = {"queue": {"noop": made_up(2, 10)}}
     with pytest.raises(FileExistsError, match="never overwritten"):
         write_report(folder / "report", Evaluation(runs, "queue"), {})
+
+
+@pytest.mark.parametrize("name", ["scorecard.json", "report.html", "plots"])
+def test_what_is_there_is_named_before_any_work(tmp_path, name):
+    refuse_existing(tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(FileExistsError, match=f"{name} exists: a report is never overwritten; name another folder"):
+        refuse_existing(tmp_path)
+
+
+def test_titles_of_the_price_charts_stay_inside_the_figure():
+    runs = {name: made_up(6, 20, tapes=2) for name in ("agent", "a baseline of some length")}
+    with style():
+        figure = plots.fills_on_price(runs, [("middle, KXBTC15M-26J…-LONGMARKET1", 0), ("worst, no. 2", 2)])
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        titles = [text for text in figure.findobj(Text) if "dollars" in text.get_text()]
+        boxes = [text.get_window_extent(canvas.get_renderer()) for text in titles]
+    assert len(boxes) == 4
+    for box, other in ((boxes[0], boxes[1]), (boxes[2], boxes[3])):
+        assert box.x1 < other.x0 and other.x1 <= figure.bbox.x1

@@ -8,7 +8,8 @@ from worlds import SHORT, make_env, tape_scenario
 from agents.policy import load
 from evaluation.attribution import attribute
 from evaluation.episodes import PATHS, PER_EPISODE, clusters
-from evaluation.rollout import action_names, rollout
+from evaluation.recorder import action_names
+from evaluation.rollout import rollout
 from sim.scenarios import synthetic
 from sim.scenarios.row import make_rows
 from sim.types import SETTLED

@@ -50,7 +50,7 @@ def test_rows_stand_as_often_as_they_say_and_mirrored():
 def test_a_table_that_is_there_stays(tmp_path):
     path = tmp_path / "small.toml"
     save_table(SMALL, path)
-    with pytest.raises(FileExistsError, match=r"small\.toml exists; name another file"):
+    with pytest.raises(FileExistsError, match=r"small\.toml exists: name another file, or say --overwrite"):
         save_table(SMALL._replace(title="other"), path)
     assert load_table(path) == SMALL
     save_table(SMALL._replace(title="other"), path, overwrite=True)
