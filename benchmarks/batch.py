@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.engine import Engine
 from sim.scenarios import synthetic
-from sim.types import ASK, BID, DO_CANCEL, DO_PLACE, GTC, INTENT, IOC, NO, YES
+from sim.types import ASK, BID, DO_CANCEL, DO_PLACE, GTC, INTENT, IOC, NO, PX_ONE, YES
 
 RICH_UUSD = 10**13  # ten million dollars: no order is refused for want of cash
 LOWEST_PX, HIGHEST_PX = 100, 9900
@@ -19,8 +19,10 @@ class Fills(NamedTuple):
     """One row per environment and side of ours: what was filled in the last step. (N, 2) arrays."""
 
     qty: np.ndarray  # lots
+    rows: np.ndarray  # fills
     value: np.ndarray  # sum of px x lots, YES space
     fee_uusd: np.ndarray
+    chance: np.ndarray  # sum of price x (dollar - price) x lots, in price units squared: what fees go by
     latent: np.ndarray  # sum of latent probability x lots, in price units
     mid: np.ndarray  # sum of mid x lots, at the fill
     sent_mid: np.ndarray  # sum of mid x lots, when the order was sent
@@ -107,8 +109,10 @@ class Batch:
         fee = np.where(filled, fills["fee_uusd"], 0)[:, None] * (lots > 0)
         return Fills(
             qty=lots.sum(axis=2),
+            rows=(lots > 0).sum(axis=2),
             value=total(fills["px"]),
             fee_uusd=fee.sum(axis=2),
+            chance=total(fills["px"].astype(np.int64) * (PX_ONE - fills["px"])),
             latent=total(fills["latent_ppm"] / 100),
             mid=total(fills["mid2_px"] / 2),
             sent_mid=total(fills["sent_mid2_px"] / 2),

@@ -9,19 +9,24 @@ the coin of the outcome out of the variance. The law compares the rest with minu
 
 in cents a contract, within 0.1 of zero with its whole 99 % interval, for every size, price bucket and side. Orders
 count where the book was two-sided when they were sent: without a mid there is no half-spread.
+
+Price and fee cancel in that difference, so they are held against the account: the cash of every settled episode has
+changed by the sum of side x (payout - price) - fee to the micro-dollar, and every fee lies between
+rate x contracts x p (1 - p), in exact integers here, and that plus the schedule's rounding of each of its fills.
 """
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.batch import Batch
 from benchmarks.intervals import Estimate, per_contract
 from sim.scenarios.row import make_rows
-from sim.types import ASK, BID, LOTS_PER_CONTRACT
+from sim.types import ASK, BID, LOTS_PER_CONTRACT, PX_ONE
 
 BOUND = 0.1  # cents a contract
 SIZES = (5, 10, 25, 50, 100)  # contracts
@@ -29,6 +34,7 @@ BUCKET_EDGES = (0, 10, 20, 40, 60, 80, 90, 100)  # cents
 PLANTED = 0.2  # cents a contract
 STEP_S = 1.0
 SHARE = 0.2  # of the environments send an order in a step
+_PER_FEE = PX_ONE * 1_000_000  # (px x px x lots x ppm) / this = micro-dollars
 
 TRADE = np.dtype(
     [
@@ -40,6 +46,11 @@ TRADE = np.dtype(
         ("mid", "<f8"),  # just before the fill, cents
         ("latent", "<f8"),  # at the fill, cents
         ("fee", "<f8"),  # cents a contract
+        ("fills", "<i8"),
+        ("lots", "<i8"),
+        ("value", "<i8"),  # sum of px x lots, micro-dollars
+        ("fee_uusd", "<i8"),
+        ("chance", "<i8"),  # sum of px x (10000 - px) x lots
         ("payout", "<f8"),  # cents
     ]
 )
@@ -50,21 +61,51 @@ def default_market() -> np.ndarray:
     return make_rows(1, belief_low=0.05, belief_high=0.95)
 
 
-def sample(rows: np.ndarray, num_envs: int, episodes: int, seed: int, peek: float = 0.0) -> np.ndarray:
-    """Trades of a taker who comes at random times with random sizes: (T,) TRADE.
+class Sample(NamedTuple):
+    """Trades, and how many of the account's records contradict them."""
+
+    trades: np.ndarray  # (T,) TRADE
+    wrong_cash: int  # episodes whose cash changed by anything else than the trades say
+    wrong_fees: int  # trades whose fee is not the schedule's
+
+
+def sample(rows: np.ndarray, num_envs: int, episodes: int, seed: int, peek: float = 0.0) -> Sample:
+    """Trades of a taker who comes at random times with random sizes.
 
     With probability ``peek`` he knows the latent probability and takes the better side; else a coin decides.
     """
     batch = Batch(rows, num_envs, seed)
     steps = int(np.ceil(rows["life_s"].max() / STEP_S)) + 1
-    parts = []
+    parts, wrong_cash, wrong_fees = [], 0, 0
     for episode in range(episodes):
         batch.engine.reset()
         trades = [_one_step(batch, peek, episode * num_envs) for _ in range(steps)]
         part = np.concatenate(trades)
-        part["payout"] = batch.market["payout_px"][part["episode"] - episode * num_envs] / LOTS_PER_CONTRACT
+        env = part["episode"] - episode * num_envs
+        part["payout"] = batch.market["payout_px"][env] / LOTS_PER_CONTRACT
+        wrong_cash += _wrong_cash(batch, part, env)
+        wrong_fees += _wrong_fees(batch, part)
         parts.append(part)
-    return np.concatenate(parts)
+    return Sample(np.concatenate(parts), wrong_cash, wrong_fees)
+
+
+def _wrong_cash(batch: Batch, trades: np.ndarray, env: np.ndarray) -> int:
+    """Settled episodes whose cash differs from the start's by anything else than the trades' results."""
+    pool = batch.engine.state.pool[:, 0]
+    change = pool["cash_uusd"] - pool["start_uusd"]
+    payout = batch.market["payout_px"].astype(np.int64)
+    expected = np.zeros(batch.num_envs, np.int64)
+    result = trades["side"] * (payout[env] * trades["lots"] - trades["value"]) - trades["fee_uusd"]
+    np.add.at(expected, env, result)
+    return int(((change != expected) & (payout >= 0)).sum())
+
+
+def _wrong_fees(batch: Batch, trades: np.ndarray) -> int:
+    """Trades whose fee is below the exact one, or above it by more than a step a fill and a micro-dollar."""
+    schedule = batch.engine.world.fees[batch.market["fee"][0]]
+    exact = -(-trades["chance"] * int(schedule["taker_ppm"]) // _PER_FEE)  # rounded up
+    rounding = (int(schedule["step_uusd"]) + 1) * trades["fills"]
+    return int(((trades["fee_uusd"] < exact) | (trades["fee_uusd"] > exact + rounding)).sum())
 
 
 def _one_step(batch: Batch, peek: float, first_episode: int) -> np.ndarray:
@@ -85,6 +126,9 @@ def _one_step(batch: Batch, peek: float, first_episode: int) -> np.ndarray:
     trades["size"] = size[env]
     trades["contracts"] = lots / LOTS_PER_CONTRACT
     trades["fee"] = fills.fee_uusd[env].sum(axis=1) / lots / 100  # 1e-6 dollar a lot = 1e-4 dollar a contract
+    trades["fills"], trades["lots"] = fills.rows[env].sum(axis=1), lots
+    trades["value"] = fills.value[env].sum(axis=1)
+    trades["fee_uusd"], trades["chance"] = fills.fee_uusd[env].sum(axis=1), fills.chance[env].sum(axis=1)
     for name, total in (("px", fills.value), ("mid", fills.mid), ("latent", fills.latent)):
         trades[name] = total[env].sum(axis=1) / lots / 100
     return trades
@@ -121,16 +165,18 @@ def cells(trades: np.ndarray, crossed: bool) -> dict[str, np.ndarray]:
 
 def no_free_lunch(num_envs: int, episodes: int, seed: int, crossed: bool = False) -> dict:
     """The law on the default market: holds where every cell's whole interval lies within the bound."""
-    trades = sample(default_market(), num_envs, episodes, seed)
+    trades, wrong_cash, wrong_fees = sample(default_market(), num_envs, episodes, seed)
     found = {name: excess(trades, mask) for name, mask in cells(trades, crossed).items()}
     worst = max(found, key=lambda name: max(-found[name].low, found[name].high))
     return {
         "law": "no free lunch for takers",
-        "holds": all(estimate.within(BOUND) for estimate in found.values()),
+        "holds": all(estimate.within(BOUND) for estimate in found.values()) and wrong_cash == wrong_fees == 0,
         "unit": "cents a contract",
         "bound": BOUND,
         "n": len(trades),
         "episodes": num_envs * episodes,
+        "episodes_with_other_cash": wrong_cash,
+        "trades_with_other_fees": wrong_fees,
         "false_alarm": float(f"{sum(estimate.false_alarm(BOUND) for estimate in found.values()):.1e}"),
         "half_spread": round(average(trades, trades["side"] * (trades["px"] - trades["mid"])), 4),
         "fee": round(average(trades, trades["fee"]), 4),
@@ -147,9 +193,9 @@ def planted_edge(num_envs: int, episodes: int, seed: int) -> dict:
     How often is measured on another seed: the edge is the share of peeks times the mean distance of latent and mid.
     Holds where the edge is caught: the interval over all trades leaves the bound.
     """
-    other = sample(default_market(), num_envs, 1, seed + 1, peek=1.0)
+    other = sample(default_market(), num_envs, 1, seed + 1, peek=1.0).trades
     peek = PLANTED / excess(other).mean
-    trades = sample(default_market(), num_envs, episodes, seed, peek=peek)
+    trades = sample(default_market(), num_envs, episodes, seed, peek=peek).trades
     estimate = excess(trades)
     return {
         "law": "a planted edge is caught",

@@ -79,15 +79,16 @@ def _others_next(clock, env, index):
 
 
 @hot
-def _meeting(clock, env, markets):
-    """The next moment at which something in one of the ``markets`` may touch another.
+def _meeting(clock, env, slots):
+    """The next moment at which something in one of an environment's markets may touch another; ``slots`` (K,) MARKET.
 
     A message of ours arrives and spends cash, a market closes and its group learns of it, a recording moves and may
     break off, or the environment's own clock strikes. Before it, synthetic markets go on without each other.
     """
-    soonest = clock[env, clock.shape[1] - 1]
-    for index in range(len(markets)):
-        market = markets[index]
+    count = clock.shape[1] - 1
+    soonest = clock[env, count]
+    for index in range(count):
+        market = slots[env * count + index]
         if market["tape"] >= 0:
             soonest = min(soonest, clock[env, index])
         elif market["status"] != SETTLED:
@@ -112,11 +113,10 @@ def advance_env(world, state, env, until, max_events):
     account = state.account[env]
     clock = state.clock
     first = env * (clock.shape[1] - 1)
-    markets = state.market[first : first + clock.shape[1] - 1]
     until = min(until, account["end_ns"])
     last_event = account["events"] + max_events
     reached = latest = account["now_ns"]  # nobody is before the one, nobody after the other
-    meeting = _meeting(clock, env, markets) if max_events == ANY_NUMBER else 0
+    meeting = _meeting(clock, env, state.market) if max_events == ANY_NUMBER else 0
     while account["events"] < last_event and account["gap"] == 0:
         index = _soonest(clock, env)
         now = max(reached, clock[env, index])
@@ -135,12 +135,13 @@ def advance_env(world, state, env, until, max_events):
             else:
                 _deliver(world, desk, now)
             if desk.market["moved"] == 1:
+                markets = state.market[first : first + clock.shape[1] - 1]
                 _look_at_set(state.returned[env], state.pool[env], markets, world.sets, index)
             clock[env, index] = min(next_event_ns(world, desk), desk.market["due_ns"])
         latest = max(latest, account["now_ns"])
         if now >= meeting:
             reached = now
-            meeting = _meeting(clock, env, markets) if max_events == ANY_NUMBER else 0
+            meeting = _meeting(clock, env, state.market) if max_events == ANY_NUMBER else 0
     account["now_ns"] = latest
     if account["events"] < last_event and until != NEVER_NS:
         account["now_ns"] = max(latest, until)
@@ -210,31 +211,18 @@ def submit_slice(world, state, first, last, intents):
             submit_all(world, state, env, intents[env])
 
 
-@inner
-def _all_settled(markets):
-    settled = 0
-    for index in range(len(markets)):
-        settled += markets[index]["status"] == SETTLED
-    return settled == len(markets)
-
-
-@inner
-def _all_dry(markets):
-    """Whether every market's recording is over; a synthetic one never is."""
-    dry = 0
-    for index in range(len(markets)):
-        dry += markets[index]["tape"] >= 0 and markets[index]["cursor"] >= markets[index]["cursor_end"]
-    return dry == len(markets)
-
-
-@inner
+@hot
 def finish_one(state, env):
     """Hold an environment whose episode is over until its reset. Returns whether it terminated, was truncated."""
     count = state.clock.shape[1] - 1
     account = state.account[env]
-    markets = state.market[env * count : (env + 1) * count]
-    over = account["ruined"] == 1 or _all_settled(markets)
-    cut = account["now_ns"] >= account["end_ns"] or account["gap"] == 1 or _all_dry(markets)
+    settled = dry = 0  # a recording is dry when it is over; a synthetic market never is
+    for slot in range(env * count, (env + 1) * count):
+        market = state.market[slot]
+        settled += market["status"] == SETTLED
+        dry += market["tape"] >= 0 and market["cursor"] >= market["cursor_end"]
+    over = account["ruined"] == 1 or settled == count
+    cut = account["now_ns"] >= account["end_ns"] or account["gap"] == 1 or dry == count
     if over or cut:
         account["done"] = 1
     return over, cut and not over

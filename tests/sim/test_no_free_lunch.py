@@ -26,9 +26,25 @@ slow_interpreted = pytest.mark.skipif(INTERPRETED, reason="hours with interprete
 def test_takers_who_know_nothing_lose_spread_and_fee():
     result = no_free_lunch(num_envs=512, episodes=3, seed=0)
     assert result["holds"], result
+    assert (result["episodes_with_other_cash"], result["trades_with_other_fees"]) == (0, 0)
     assert result["false_alarm"] < 1e-3
     assert result["excess"]["all"]["high"] - result["excess"]["all"]["low"] < 0.03  # cents: the bound is 0.1
     assert result["result"] < -0.5  # they do lose
+
+
+@pytest.mark.parametrize(("cash", "fee", "found"), [(1, 0, (4, 0)), (0, 50_000, (4, 4)), (0, 0, (0, 0))])
+def test_an_account_that_is_off_by_a_micro_dollar_and_a_fee_that_is_not_the_schedules_are_caught(cash, fee, found):
+    rows = takers.default_market()
+    rows["life_s"] = 30.0
+    batch = takers.Batch(rows, 4, 0)
+    batch.engine.reset()
+    steps = [takers._one_step(batch, 0.0, 0) for _ in range(32)]
+    trades = np.concatenate(steps)
+    assert (batch.market["payout_px"] >= 0).all()
+    batch.engine.state.pool["cash_uusd"] += cash
+    first = np.unique(trades["episode"], return_index=True)[1]
+    trades["fee_uusd"][first] += fee
+    assert (takers._wrong_cash(batch, trades, trades["episode"]), takers._wrong_fees(batch, trades)) == found
 
 
 @slow_interpreted
