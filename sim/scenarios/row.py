@@ -35,6 +35,9 @@ FIELDS: dict[str, Field] = {
     "news_size": Field(0.02, 0.0, 0.25, "probability", "size of a jump at belief 1/2; it scales with 4 p (1 - p)"),
     "news_large": Field(0.1, 0.0, 0.25, "probability", "size of a large jump at belief 1/2"),
     "news_large_share": Field(0.0, 0.0, 1.0, "1", "share of news that is large"),
+    "news_take": Field(
+        0.0, 0.0, 1.0, "1", "chance that a taker who knows the belief comes with news, before the makers"
+    ),
     # how a market ends, and what its venue does; on an environment's clock, after its first market's row
     "close_rate": Field(0.0, 0.0, 1.0, "1/s", "chance of an early close"),
     "scalar": Field(0.0, 0.0, 1.0, "flag", "1 = pays the belief at the close, rounded, and no single outcome"),
@@ -46,6 +49,8 @@ FIELDS: dict[str, Field] = {
     "stale_s": Field(2.0, 0.001, 3600.0, "s", "mean length of a standstill"),
     "fee_rate": Field(0.0, 0.0, 1.0, "1/s", "changes between the two fee schedules of a market's place"),
     "tick_rate": Field(0.0, 0.0, 1.0, "1/s", "changes between the two tick tables of a market's place"),
+    # all that arrives: makers, takers, orders and cancels of others
+    "clump": Field(1.0, 1.0, 4.0, "1", "gaps between arrivals are exponential variates to this power: 1 is Poisson"),
     # the makers
     "maker_rate": Field(1.5, 0.001, 100.0, "1/s", "how often the makers' estimate catches up with the belief"),
     "half_spread": Field(
