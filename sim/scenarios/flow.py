@@ -34,7 +34,7 @@ from sim.scenarios.takers import (
     walk,
 )
 from sim.state import BLOCKS
-from sim.types import ASK, BID, OPEN, SECOND_NS
+from sim.types import BID, OPEN, SECOND_NS
 
 _UNIT16 = 2.0**-16
 

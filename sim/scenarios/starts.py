@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.scenarios.estimators import Sizes, clump, followers, sizes
 from sim.scenarios.facts import Fact
 from sim.scenarios.portfolio import Place
 from sim.scenarios.row import FIELDS
@@ -25,9 +26,12 @@ ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy
 UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts
 # First values that are nobody's moments: a recording tells them only through the search
 SET_BY_HAND = frozenset({
-    "informed_rate", "informed_edge", "informed_size", "large_share", "excite", "excite_life_s", "excite_same", "widen",
+    "informed_rate", "informed_edge", "informed_size", "news_take", "excite_life_s", "excite_same", "widen",
     "resilience_s", "presence", "cancel_share",
 })  # fmt: skip
+EXCITE_SAME = 0.85  # of followers' sides; recordings tell only how many follow times how alike they are
+NEWS_TAKE = 0.3  # every third news is somebody's trade before makers know: a guess
+SIZES = Sizes(10.0, 140.0, 0.18)  # where no prints are recorded: those of Kalshi's crypto, see docs/market.md
 _CANCEL_SHARE = 0.5
 _LEVELS = 12
 _PARTS = 6  # into which the prices' shares of time are rounded
@@ -78,6 +82,7 @@ def _knob(field: str, *families: str, linear: bool = False, shared: bool = False
 
 
 KNOBS = (
+    _knob("clump", "messages", shared=True),
     _knob("maker_rate", "moves"),
     _knob("half_spread", "spread"),
     _knob("widen", "spread"),
@@ -96,6 +101,8 @@ KNOBS = (
     _knob("news_size", "moves"),
     _knob("news_large", "moves"),
     _knob("news_large_share", "moves"),
+    _knob("news_take", "touch", linear=True, shared=True),
+    _knob("informed_size", "touch", shared=True),
     _knob("noise_rate", "trades", "moves"),
     _knob("noise_size", "trades", shared=True),
     _knob("large_size", "trades", shared=True),
@@ -154,6 +161,7 @@ def _first_row(
     told = {knob.field for knob in knobs_for(name)} - SET_BY_HAND
     values = {
         "belief_low": price.low, "belief_high": price.high, "life_s": LIVES_S[name], "levels": float(_LEVELS),
+        "clump": clump(facts["interarrival"]),
         **_takers(facts, price, activity), **_book(facts, price, activity), **_news(facts, price, activity),
     }  # fmt: skip
     entries = {}
@@ -165,22 +173,22 @@ def _first_row(
 
 def _takers(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
     """Rate and sizes of takers: quantiles of two exponentials, the orders a second."""
-    sizes = facts["trade_size"]
-    middle, high = (sizes.values[2], sizes.values[5]) if sizes.known else (10.0, 400.0)
+    mixture = sizes(facts["trade_size"]) or SIZES
     rate = facts["trade_rate"].values[0] if facts["trade_rate"].known else _of(facts, "mid_changes", price, 0, 0.5)
-    excite = facts["flow"].known
+    excite = followers(facts["flow"], EXCITE_SAME)
     return {
-        "noise_rate": max(0.002, rate * activity * (0.65 if excite else 1.0)),
+        "noise_rate": max(0.002, rate * activity * (1.0 - excite)),
         "informed_rate": 0.02 * rate * activity,
         "informed_edge": 0.0,
         "informed_size": 300.0,
-        "noise_size": middle,
-        "large_size": max(high / 2.5, 2.0 * middle),
-        "large_share": 0.15,
-        "excite": 0.35 if excite else 0.0,
+        "news_take": NEWS_TAKE if facts["touch_trade_share"].known else 0.0,
+        "noise_size": mixture.mean,
+        "large_size": mixture.large_mean,
+        "large_share": mixture.large_share,
+        "excite": excite,
         "excite_life_s": 3.0,
-        "excite_same": 0.85,
-    }  # fmt: skip
+        "excite_same": EXCITE_SAME,
+    }
 
 
 def _book(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
