@@ -1,9 +1,13 @@
-"""Where a fit begins: rows made by hand from a recording's facts, and how far each field may be searched.
+"""Where a fit begins: the first rows from a recording's facts, and how far each field may be searched.
 
 A market's sessions are split by price (a near-certain market is quoted on finer ticks, in other sizes, and hardly
 moves) and by activity: of each price two thirds are calm, one third is busy. Every field of a row has a rule below:
-which families of facts can tell it, and its first value. Where the recording shows none of the families, or the rule
-says so, the first value stays: a prior.
+which families of facts can tell it, and its first value: an estimate from moments of the fitted days
+(:mod:`sim.scenarios.estimators`, and the formulas below), or a prior where the recording shows none of the families or
+SET_BY_HAND names the field.
+
+The constants are priors, set by hand, frozen: no comparison with reported days may change them any more. Where one has
+a source it is named beside it; the others are round numbers from which the search sets out.
 """
 
 from __future__ import annotations
@@ -22,9 +26,10 @@ from sim.scenarios.tables import ScenarioTable, TableRow, Value
 
 REACH = 8.0  # a searched quantity stays within this factor of its first value
 LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
-ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy
-UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts
-# First values that are nobody's moments: a recording tells them only through the search
+ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy: 2/3 x 0.6 + 1/3 x 1.8 = 1, the mean stays
+UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts; 2/3 x 0.2 + 1/3 x 2.6 = 1
+# First values that are nobody's moments: a recording tells them only through the search. `informed_rate` is one taker in
+# fifty, `informed_edge` none, `widen` and `resilience_s` as good as no impact: priors for want of markouts.
 SET_BY_HAND = frozenset({
     "informed_rate", "informed_edge", "informed_size", "news_take", "excite_life_s", "excite_same", "widen",
     "resilience_s", "presence", "cancel_share",
@@ -219,11 +224,11 @@ def _profile(facts: Mapping[str, Fact], price: Price) -> tuple[float, float, flo
     known = [fact for fact in own if fact.known]
     if not known:
         return 1.0, 100.0, 0.0, 0.0
-    sizes: dict[int, list[float]] = {}
+    by_level: dict[int, list[float]] = {}
     for fact in known:
         for part, value in zip(fact.parts, fact.values, strict=True):
-            sizes.setdefault(int(part.removeprefix("bid").removeprefix("ask")), []).append(value)
-    logs = {level: float(np.median(np.log1p(values))) for level, values in sizes.items()}
+            by_level.setdefault(int(part.removeprefix("bid").removeprefix("ask")), []).append(value)
+    logs = {level: float(np.median(np.log1p(values))) for level, values in by_level.items()}
     behind = np.array([level - 1 for level in logs if level > 1])
     if not len(behind):
         return 1.0, max(1.0, float(np.exp(logs[1]))), 0.0, 0.0
