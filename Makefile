@@ -103,6 +103,10 @@ tables: $(BASE) ## fit the scenario tables anew: make tables DATA=... [KINDS=...
 	@test -n "$(DATA)" || { echo 'make tables DATA=folder of recordings'; exit 2; }
 	for kind in $(KINDS); do \
 	  $(RUN) -m sim.scenarios.calibrate $(DATA) --kind $$kind --trials $(TRIALS) --out $(TABLES)/$$kind.toml --overwrite; \
+	  if test $$kind = kalshi_crypto; then \
+	    $(RUN) -m sim.scenarios.markouts $(TABLES)/$$kind.toml $(DATA)/kalshi_real_fills_markouts.parquet \
+	      --out $(TABLES)/$$kind.toml --overwrite; \
+	  fi; \
 	done
 
 docs: $(DEV) ## rewrite the generated pages, then check links and run the examples

@@ -28,8 +28,8 @@ REACH = 8.0  # a searched quantity stays within this factor of its first value
 LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
 ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy: 2/3 x 0.6 + 1/3 x 1.8 = 1, the mean stays
 UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts; 2/3 x 0.2 + 1/3 x 2.6 = 1
-# First values that are nobody's moments: a recording tells them only through the search. `informed_rate` is one taker in
-# fifty, `informed_edge` none, `widen` and `resilience_s` as good as no impact: priors for want of markouts.
+# First values that are nobody's moments: a recording tells them only through the search. `informed_rate` is one taker
+# in fifty, `informed_edge` none, `widen` and `resilience_s` as good as no impact: priors for want of markouts.
 SET_BY_HAND = frozenset({
     "informed_rate", "informed_edge", "informed_size", "news_take", "excite_life_s", "excite_same", "widen",
     "resilience_s", "presence", "cancel_share",

@@ -68,7 +68,7 @@ def test_who_comes_with_news_takes_the_side_it_moves_to():
 
 
 def test_arrivals_in_clumps_come_as_often_but_unevenly():
-    """Gaps E^2 / 2: of 20,000 the mean is that of E within 5 x sqrt(5 / 20,000), the median log(2)^2 / 2, not log(2)."""
+    """Gaps E^2 / 2: of 20,000 the mean is 1 within 5 x sqrt(5 / 20,000), the median log(2)^2 / 2 and not log(2)."""
     gaps = {}
     for power in (1.0, 2.0):
         rates = dict.fromkeys(("noise_rate", "informed_rate", "maker_rate", "cancel_rate"), 0.0) | {"maker_rate": 0.001}
