@@ -35,9 +35,6 @@ FIELDS: dict[str, Field] = {
     "news_size": Field(0.02, 0.0, 0.25, "probability", "size of a jump at belief 1/2; it scales with 4 p (1 - p)"),
     "news_large": Field(0.1, 0.0, 0.25, "probability", "size of a large jump at belief 1/2"),
     "news_large_share": Field(0.0, 0.0, 1.0, "1", "share of news that is large"),
-    "news_take": Field(
-        0.0, 0.0, 1.0, "1", "chance that a taker who knows the belief comes with news, before the makers"
-    ),
     # how a market ends, and what its venue does; on an environment's clock, after its first market's row
     "close_rate": Field(0.0, 0.0, 1.0, "1/s", "chance of an early close"),
     "scalar": Field(0.0, 0.0, 1.0, "flag", "1 = pays the belief at the close, rounded, and no single outcome"),
@@ -49,8 +46,6 @@ FIELDS: dict[str, Field] = {
     "stale_s": Field(2.0, 0.001, 3600.0, "s", "mean length of a standstill"),
     "fee_rate": Field(0.0, 0.0, 1.0, "1/s", "changes between the two fee schedules of a market's place"),
     "tick_rate": Field(0.0, 0.0, 1.0, "1/s", "changes between the two tick tables of a market's place"),
-    # all that arrives: makers, takers, orders and cancels of others
-    "clump": Field(1.0, 1.0, 4.0, "1", "gaps between arrivals are exponential variates to this power: 1 is Poisson"),
     # the makers
     "maker_rate": Field(1.5, 0.001, 100.0, "1/s", "how often the makers' estimate catches up with the belief"),
     "half_spread": Field(
@@ -142,6 +137,11 @@ FIELDS: dict[str, Field] = {
     "group_limit": Field(0.0, 0.0, 1e6, "contracts", "fills in 15 s above which all orders are cancelled; 0 = none"),
     "pause_keeps": Field(0.0, 0.0, 2.0, "code", "in a pause orders: 0 go, 1 stay, 2 stay until the market comes back"),
     "rate_limit": Field(0.0, 0.0, 1e5, "1/s", "messages a venue takes from us, as many at once; 0 = any number"),
+    # later fields of the synthetic market: a new one comes last, for draw_rows counts them
+    "news_take": Field(
+        0.0, 0.0, 1.0, "1", "chance that a taker who knows the belief comes with news, before the makers"
+    ),
+    "clump": Field(1.0, 1.0, 4.0, "1", "gaps between arrivals are exponential variates to this power: 1 is Poisson"),
 }
 
 MAX_TAIL_RATIO = 1000.0  # of a random delay's 99th percentile to its median
