@@ -35,7 +35,7 @@ export MPLBACKEND := Agg
 export WANDB_MODE := offline
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup train fmt check lint types imports test checked interpreted compiled warm proofs bench docs clean
+.PHONY: help setup train tables fmt check lint types imports test checked interpreted compiled warm proofs bench docs clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,20 @@ bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks replay
 	$(RUN) -m benchmarks scale
 	$(RUN) -m benchmarks train
+
+# One table after the other, at one budget; DATA is the folder of recordings, TABLES where the tables go
+KINDS ?= kalshi_crypto kalshi_sports kalshi_weather polymarket_crypto polymarket_sports
+TABLES ?= sim/scenarios/tables
+TRIALS ?= 500
+tables: $(BASE) ## fit the scenario tables anew: make tables DATA=... [KINDS=... TRIALS=500 TABLES=folder]
+	@test -n "$(DATA)" || { echo 'make tables DATA=folder of recordings'; exit 2; }
+	for kind in $(KINDS); do \
+	  $(RUN) -m sim.scenarios.calibrate $(DATA) --kind $$kind --trials $(TRIALS) --out $(TABLES)/$$kind.toml --overwrite; \
+	  if test $$kind = kalshi_crypto; then \
+	    $(RUN) -m sim.scenarios.markouts $(TABLES)/$$kind.toml $(DATA)/kalshi_real_fills_markouts.parquet \
+	      --out $(TABLES)/$$kind.toml --overwrite; \
+	  fi; \
+	done
 
 docs: $(DEV) ## rewrite the generated pages, then check links and run the examples
 	$(RUN) -m envs.features

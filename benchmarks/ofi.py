@@ -145,7 +145,7 @@ def main(arguments: list[str]) -> int:
     """Command line of ``python -m benchmarks ofi``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks ofi", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("--sets", nargs="+", default=["polymarket_mlb"])
+    parser.add_argument("--sets", nargs="+", default=["poly_mlb_live_l2"])
     parser.add_argument("--tapes", type=int, default=None, help="only so many of each set")
     options = parser.parse_args(arguments)
     for name in options.sets:

@@ -103,6 +103,14 @@ def _look_at_set(returned, pools, markets, sets, index):
     return_collateral(returned, pools, markets, sets, sets.set_of[index])
 
 
+@inner
+def _look_at_moved(returned, pools, markets, sets, first, count):
+    """As :func:`_look_at_set`, after a shock: news may have brought takers to any of an environment's markets."""
+    for index in range(count):
+        if markets[first + index]["moved"] == 1:
+            _look_at_set(returned, pools, markets[first : first + count], sets, index)
+
+
 @hot
 def advance_env(world, state, env, until, max_events):
     """Run to the stamp ``until`` or through ``max_events`` market events, whichever comes first.
@@ -125,6 +133,7 @@ def advance_env(world, state, env, until, max_events):
         account["now_ns"] = now
         if index == clock.shape[1] - 1:
             shock(world, state, env)
+            _look_at_moved(state.returned[env], state.pool[env], state.market, world.sets, first, index)
         else:
             desk = desk_at(world, state, env, first + index)
             if next_event_ns(world, desk) <= desk.market["due_ns"]:

@@ -77,6 +77,7 @@ def _report_set(console: Console, source: str, options: argparse.Namespace, out:
     settings = _settings(name, options)
     data = collect(name, tqdm(recordings, total=total, desc=name, unit="tape"), settings, options.unseen)
     report, _ = judge(data, settings, options.l2)
+    name = set_name(name, settings["prints"])
     _write(out / f"{name}.json", report)
     plot(out / f"{name}.png", report)
     _print_scores(console, report)
@@ -88,6 +89,12 @@ def _report_set(console: Console, source: str, options: argparse.Namespace, out:
             "share": settings["share"], "power": settings["power"], "prints": settings["prints"], "row": part["row"],
         })  # fmt: skip
     return entries
+
+
+def set_name(kind: str, prints: str) -> str:
+    """What a fit is called: the recording's format, and how its prints were made up where it is not by volume."""
+    split = prints.removeprefix("split: ")
+    return f"{kind}_{split}" if split in SPLITS and split != "volume" else kind
 
 
 def _settings(name: str, options: argparse.Namespace) -> dict[str, Any]:

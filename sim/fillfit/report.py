@@ -76,9 +76,18 @@ def scores(probability: np.ndarray, sample: Sample, *, intervals: bool = True) -
             "mean_probability": float(probability[rows].mean()),
             "brier_skill": _plain(skill, intervals),
         }
-    skills = [part["brier_skill"]["value"] for part in out["by_distance"].values()]
-    out["reached"] = bool(out["calibration_error"]["value"] < MAX_ERROR and min(skills) >= MIN_SKILL)
+    out["reached"] = _reached(out["calibration_error"], [part["brier_skill"] for part in out["by_distance"].values()])
     return out
+
+
+def _reached(error: dict[str, float | None], skills: list[dict[str, float | None]]) -> bool:
+    """Whether the worse ends of all intervals lie within the bounds. One cluster has no interval, and reaches nothing.
+
+    Where none was asked for the estimates themselves are taken.
+    """
+    worst = error.get("high", error["value"])
+    least = [skill.get("low", skill["value"]) for skill in skills]
+    return worst is not None and worst < MAX_ERROR and all(low is not None and low >= MIN_SKILL for low in least)
 
 
 def row_fields(model: Fit, settings: dict[str, Any]) -> dict[str, float]:

@@ -78,12 +78,14 @@ def windows(one: Trace, feed: Feed) -> np.ndarray:
     return np.array(rows, np.float64).reshape(-1, len(names))
 
 
-def score(first: Sequence[Trace], second: Sequence[Trace], feed: Feed, seed: int = 0) -> Score:
-    """Tell windows of ``second`` from those of ``first``; every trace is a market, and is judged unseen.
+def score(first: Sequence[Sequence[Trace]], second: Sequence[Sequence[Trace]], feed: Feed, seed: int = 0) -> Score:
+    """Tell windows of ``second`` from those of ``first``. Each item is all traces of a market, which is judged unseen.
 
-    ``seed`` draws the resamples of the interval. Raises ValueError for fewer than 20 windows or two markets of a kind.
+    The segments of one market and the two sides of one game belong together: a classifier that learnt from one would
+    know the other by its game. ``seed`` draws the resamples of the interval. Raises ValueError for fewer than 20
+    windows or two markets of a kind.
     """
-    kinds = [[rows for one in traces if len(rows := windows(one, feed))] for traces in (first, second)]
+    kinds = [[rows for one in markets if len(rows := _market_windows(one, feed))] for markets in (first, second)]
     counts = [sum(map(len, kind)) for kind in kinds]
     for which, kind, count in zip(("first", "second"), kinds, counts, strict=True):
         if len(kind) < 2 or count < LEAST_WINDOWS:
@@ -97,6 +99,10 @@ def score(first: Sequence[Trace], second: Sequence[Trace], feed: Feed, seed: int
     scores = _unseen_scores(rows, label, market, _fold_of(kinds))
     low, high = _interval(scores, label, market, seed)
     return Score(auc(scores, label), low, high, *counts)
+
+
+def _market_windows(traces: Sequence[Trace], feed: Feed) -> np.ndarray:
+    return np.concatenate([windows(one, feed) for one in traces])
 
 
 def auc(scores: np.ndarray, label: np.ndarray) -> float:

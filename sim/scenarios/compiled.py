@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sim.fillmodel import COIN_TERMS
@@ -40,6 +42,8 @@ SHOCKS = ("news_rate", "outage_rate", "stale_rate", "close_rate", "fee_rate", "t
 COMPILED_ROW = np.dtype(
     [
         ("interval_ns", "<f8"),  # mean time between arrivals of any kind
+        ("clump", "<f8"),  # power of their gaps
+        ("clump_ns", "<f8"),  # the gap of an exponential variate of 1, where the power is not 1
         ("threshold", "<i8", (len(ARRIVALS),)),  # a 32-bit word is of the first kind whose threshold exceeds it
         ("reacts", "<i8"),  # 1: a taker of others may change more than the book
         ("watched", "<i8"),  # 1: opponents remember what we take
@@ -54,6 +58,7 @@ COMPILED_ROW = np.dtype(
         ("news_size_ppm", "<i8"),
         ("news_large_ppm", "<i8"),
         ("news_large_word", "<i8"),
+        ("news_take_word", "<i8"),  # 16 bits: below it a taker comes with news
         ("scalar", "<i8"),
         ("void_share_ppm", "<i8"),
         ("void_payout_ppm", "<i8"),
@@ -139,6 +144,11 @@ def compile_rows(rows: np.ndarray) -> np.ndarray:
     rates = np.stack([rows[name] for name in ARRIVALS], axis=1)
     total = rates.sum(axis=1)
     compiled["interval_ns"] = SECOND_NS / total
+    compiled["clump"] = rows["clump"]
+    # E^k has the mean gamma(1 + k). Rounded: the last bits of the C library's gamma differ between machines
+    compiled["clump_ns"] = [
+        each / round(math.gamma(1.0 + k), 9) for each, k in zip(SECOND_NS / total, rows["clump"], strict=True)
+    ]
     compiled["threshold"] = np.rint(np.cumsum(rates, axis=1) / total[:, None] * 2**32).astype(np.int64)
     compiled["profile"] = [_profile(row) for row in rows]
     _compile_shocks(rows, compiled)
@@ -216,6 +226,7 @@ def _compile_shocks(rows: np.ndarray, compiled: np.ndarray) -> None:
     shares = np.cumsum(rates[some], axis=1) / total[some, None]
     compiled["shock"][some] = np.rint(shares * 2**32).astype(np.int64)
     compiled["news_large_word"] = _word16(rows["news_large_share"])
+    compiled["news_take_word"] = _word16(rows["news_take"])
     for name in ("outage", "stale"):
         compiled[f"{name}_ns"] = rows[f"{name}_s"] * SECOND_NS
 

@@ -5,16 +5,15 @@ The distance of a fact is the mean over its components of
 - ``|log((a + r) / (b + r))|`` for positive quantities, r being the fact's resolution (docs/realism.md lists them), and
 - ``|a - b|`` for shares and autocorrelations.
 
-So it has no unit. Its yardstick is the median of the same distance over all pairs of parts of the recording (days, or
-stretches of comparable length). A fact passes where distance <= 1.5 x yardstick. A fact that either side cannot say, or
-that has no yardstick, is not comparable: it neither passes nor misses, and is listed.
+So it has no unit. Its yardstick is the same distance between two days of the recording, from samples of one size
+(:mod:`sim.scenarios.samples`). A fact passes where distance <= 1.5 x yardstick. A fact that the recording cannot say,
+or that has no yardstick, is not comparable: it neither passes nor misses, and is listed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,13 +21,15 @@ import numpy as np
 from sim.scenarios.facts import Fact
 
 FACTOR = 1.5
+LEAST_KNOWN = 0.25  # share of pairs of samples that must be able to say a fact
 
 
 class Yardstick(NamedTuple):
-    """Median distance between parts of a recording, over ``pairs`` pairs that could be compared."""
+    """Distance between days of a recording, from ``pairs`` pairs of samples that could be compared."""
 
     distance: float
     pairs: int
+    noise: float = 0.0  # what it is at least: that of two samples of one part
 
 
 class Comparison(NamedTuple):
@@ -70,44 +71,47 @@ def distance(one: Fact, other: Fact) -> float:
     return float(np.abs(coordinates(one) - coordinates(other)).mean())
 
 
-def yardsticks(parts: Sequence[Mapping[str, Fact]]) -> dict[str, Yardstick]:
-    """Yardstick of every fact that at least two of the recording's ``parts`` can say.
-
-    Raises ValueError for fewer than two parts.
-    """
-    if len(parts) < 2:
-        raise ValueError(f"yardsticks: expected two parts of a recording or more, got {len(parts)}")
-    found = {}
-    for name in parts[0]:
-        between = [distance(one[name], other[name]) for one, other in combinations(parts, 2)]
-        known = [value for value in between if not math.isnan(value)]
-        if known:
-            found[name] = Yardstick(float(np.median(known)), len(known))
-    return found
-
-
 def compare(
-    recorded: Mapping[str, Fact], other: Mapping[str, Fact], measures: Mapping[str, Yardstick], factor: float = FACTOR
+    pairs: Sequence[tuple[Mapping[str, Fact], Mapping[str, Fact]]],
+    measures: Mapping[str, Yardstick],
+    factor: float = FACTOR,
 ) -> list[Comparison]:
-    """Every fact of ``recorded`` against ``other``, in order.
+    """Every fact, in order, of some ``pairs`` of samples of equal size: a recorded one and another's.
 
-    Raises ValueError where ``other`` lacks a name: a fact that cannot be said must be there, and say why.
+    A fact is compared by the median distance of the pairs whose recorded sample knows it, where at least a quarter of
+    them do. It misses where the other sample of more than half of these does not: too rare to be said is not alike.
+    Raises ValueError for no pairs, or where a second sample lacks a name: a fact that cannot be said must be there, and
+    say why.
     """
-    lacking = sorted(set(recorded) - set(other))
+    if not pairs:
+        raise ValueError("compare: expected at least one pair of samples, got none")
+    lacking = sorted(set(pairs[0][0]) - set(pairs[0][1]))
     if lacking:
         raise ValueError(f"compare: the second market lacks {', '.join(lacking)}; expected every fact of the first")
-    return [_compared(fact, other[name], measures.get(name), factor) for name, fact in recorded.items()]
+    return [_compared(name, pairs, measures.get(name), factor) for name in pairs[0][0]]
 
 
-def _compared(recorded: Fact, other: Fact, measure: Yardstick | None, factor: float) -> Comparison:
+def _compared(
+    name: str,
+    pairs: Sequence[tuple[Mapping[str, Fact], Mapping[str, Fact]]],
+    measure: Yardstick | None,
+    factor: float,
+) -> Comparison:
     yardstick = math.nan if measure is None else measure.distance
-    for which, fact in (("recorded", recorded), ("other", other)):
-        if not fact.known:
-            return Comparison(recorded.name, "not comparable", math.nan, yardstick, f"{which}: {fact.missing}")
-    between = distance(recorded, other)
+    told = [(one[name], other[name]) for one, other in pairs if one[name].known]
+    if len(told) < LEAST_KNOWN * len(pairs):
+        missing = next(one[name].missing for one, _ in pairs if not one[name].known)
+        return Comparison(name, "not comparable", math.nan, yardstick, f"recorded: {missing}")
     if measure is None:
-        return Comparison(recorded.name, "not comparable", between, yardstick, "fewer than two parts can say it")
-    return Comparison(recorded.name, "pass" if between <= factor * yardstick else "miss", between, yardstick)
+        return Comparison(
+            name, "not comparable", math.nan, yardstick, "too few samples of two days can say it, or no fitted one"
+        )
+    known = [distance(one, other) for one, other in told if other.known]
+    if 2 * len(known) < len(told):
+        missing = next(other.missing for _, other in told if not other.known)
+        return Comparison(name, "miss", math.nan, yardstick, f"other: {missing}")
+    between = float(np.median(known))
+    return Comparison(name, "pass" if between <= factor * yardstick else "miss", between, yardstick)
 
 
 def share_passed(comparisons: Sequence[Comparison]) -> tuple[int, int]:

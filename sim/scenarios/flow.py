@@ -13,16 +13,28 @@ import numpy as np
 from sim.book import clear_book
 from sim.kernel import hot, inner, kernel
 from sim.latency import NEVER_NS
-from sim.mathematics import normal
+from sim.mathematics import exp, log, normal
 from sim.queue import on_level
 from sim.resting import change_status
 from sim.rng import RESET, SIGNAL, below, uniform
 from sim.scenarios.blocks import EXPO_UNIT, KIND, PLACE, SIZE, WAIT, exponential, refill
 from sim.scenarios.compiled import ADD, CANCEL, FORECAST, INFORMED, NOISE, PPM, REPRICE
 from sim.scenarios.makers import fill_book, reprice
-from sim.scenarios.takers import MARKET_BITS, draw, follow, lots, next_stop, no_limit, noise_lots, react, seldom, walk
+from sim.scenarios.takers import (
+    MARKET_BITS,
+    draw,
+    follow,
+    informed_side,
+    lots,
+    next_stop,
+    no_limit,
+    noise_lots,
+    react,
+    seldom,
+    walk,
+)
 from sim.state import BLOCKS
-from sim.types import ASK, BID, OPEN, SECOND_NS
+from sim.types import BID, OPEN, SECOND_NS
 
 _UNIT16 = 2.0**-16
 
@@ -31,6 +43,15 @@ _UNIT16 = 2.0**-16
 def wait_ns(expo, mean_ns):
     """Nanoseconds to the next of arrivals that come every ``mean_ns``, at least one."""
     return 1 + int(math.floor(expo * EXPO_UNIT * mean_ns))
+
+
+@inner
+def _clumped_ns(expo, row):
+    """As :func:`wait_ns`, of gaps with a Weibull law: an exponential variate to the power ``clump``, of the same mean.
+
+    Half a unit more than the variate, which may be 0.
+    """
+    return 1 + int(math.floor(exp(row["clump"] * log((expo + 0.5) * EXPO_UNIT)) * row["clump_ns"]))
 
 
 @inner
@@ -98,19 +119,12 @@ def _change_level(desk, row, kind, place, expo, now):
 @hot
 def _take(desk, row, kind, place, expo, now):
     """A taker comes: one who knows nothing takes a random side, one who knows the belief what is mispriced."""
-    market = desk.market
     if kind < row["threshold"][NOISE]:
         side = place & 1
         limit = no_limit(side)
         qty = noise_lots(row, kind, expo)
     else:
-        # a price of p ppm-dollars is p / 100 price units; the limit is rounded against the taker
-        belief = market["latent_ppm"]
-        edge = row["informed_edge_ppm"]
-        highest = (belief - edge) // 100
-        best = market["best_ask"]
-        side = BID if best < desk.book.shape[1] and desk.px_of[best] <= highest else ASK
-        limit = highest if side == BID else -((-belief - edge) // 100)
+        side, limit = informed_side(desk, row["informed_edge_ppm"])
         qty = lots(expo, row["informed_qty"])
     filled = walk(desk, side, limit, qty, now)
     if filled > 0 and row["reacts"] == 1:
@@ -159,7 +173,8 @@ def _arrival(desk):
     place = np.int64(market["words"][PLACE, lane])
     expo = np.int64(market["expo"][SIZE * BLOCKS + lane])
     market["draws"] = number + 1
-    market["flow_ns"] = now + wait_ns(np.int64(market["expo"][WAIT * BLOCKS + lane]), row["interval_ns"])
+    wait = np.int64(market["expo"][WAIT * BLOCKS + lane])
+    market["flow_ns"] = now + (wait_ns(wait, row["interval_ns"]) if row["clump"] == 1.0 else _clumped_ns(wait, row))
     threshold = row["threshold"]
     if kind < threshold[CANCEL]:
         _change_level(desk, row, kind, place, expo, now)

@@ -3,8 +3,8 @@
 The reference quoter (``joiner``: an order at the touch of each side, cancelled when the touch moves) plays every row,
 copy and mirror image of the table once; what its fills are worth 1, 5, 30 and 60 s later is told by the same market
 without it, as :mod:`sim.fillfit.markouts` does for recordings. FILLS is the file of a real maker's markouts. With
-``--out`` the table's toxicity, the rate of informed takers as a share of the noise takers', is fitted to the early days
-at 1 and 5 s; the late days, and 30 and 60 s, are only reported.
+``--out`` the table's toxicity, how many of its takers know of news before the makers do, is fitted to the early days at
+1 and 5 s; the late days, and 30 and 60 s, are only reported. n is the number of fills known at a horizon.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from sim.types import ASK, BID
 SIZE = 10.0  # contracts an order of the reference quoter
 DELAY_MS = 50.0  # of its orders and cancels
 SEED = 2_000_000
-SHARES = (0.0, 0.1, 1.0, 3.0, 10.0)  # informed takers for each noise taker that a fit tries
+FIT_APART = 100_000  # between the seeds of a fit and of the sessions that are reported
+TOXICITIES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)  # that a fit tries
 _FITTED = 2  # horizons, the first of HORIZONS_S
 _PIPE_WIDTH = 120
 _MIDS = Feed(frozenset({"spread"}))
@@ -78,24 +79,31 @@ def _one_session(row: np.ndarray, table: ScenarioTable, seed: int) -> np.ndarray
     return markouts(fills["ns"], side, fills["px"], path.state_ns[known], mids, end_ns=path.end_ns - 1)
 
 
-def with_toxicity(table: ScenarioTable, share: float) -> ScenarioTable:
-    """The table with ``share`` informed takers for each noise taker, in every row."""
+def with_toxicity(table: ScenarioTable, toxicity: float) -> ScenarioTable:
+    """The table with takers who know, from 0, nobody, to 1, nobody else.
+
+    ``toxicity`` is the chance that a taker comes with news before the makers learn it, and of the noise takers so large
+    a share stays away. Raises ValueError outside 0 to 1.
+    """
+    if not 0.0 <= toxicity <= 1.0:
+        raise ValueError(f"markouts: toxicity = {toxicity}; expected 0 to 1")
     rows = []
     for row in table.rows:
-        rate = float(f"{share * row.values['noise_rate'].value:.6g}")
-        rows.append(row._replace(values={**row.values, "informed_rate": Value(rate, "fitted")}))
+        rate = float(f"{(1.0 - toxicity) * row.values['noise_rate'].value:.6g}")
+        fitted = {"noise_rate": Value(rate, "fitted"), "news_take": Value(toxicity, "fitted")}
+        rows.append(row._replace(values={**row.values, **fitted}))
     return table._replace(rows=tuple(rows))
 
 
 def fit_toxicity(
     table: ScenarioTable, wanted: Sequence[Markout], seed: int = 0, times: int = 1, delay_ms: float = DELAY_MS
 ) -> tuple[float, ScenarioTable]:
-    """Of SHARES the one whose markouts at 1 and 5 s are nearest to ``wanted`` in squares, and the table with it."""
+    """Of TOXICITIES the one whose markouts at 1 and 5 s are nearest to ``wanted`` in squares, and the table with it."""
     best = (np.inf, 0.0)
-    for share in tqdm(SHARES, desc="toxicity", unit="share", disable=None):
-        found = summarise(*quoter_markouts(with_toxicity(table, share), seed, times, delay_ms))
+    for toxicity in tqdm(TOXICITIES, desc="toxicity", unit="play", disable=None):
+        found = summarise(*quoter_markouts(with_toxicity(table, toxicity), seed, times, delay_ms))
         away = sum((one.mean - other.mean) ** 2 for one, other in zip(found[:_FITTED], wanted[:_FITTED], strict=True))
-        best = min(best, (away, share))
+        best = min(best, (away, toxicity))
     return best[1], with_toxicity(table, best[1])
 
 
@@ -123,19 +131,20 @@ def _fitted(table: ScenarioTable, options: argparse.Namespace) -> ScenarioTable:
         raise ValueError("markouts: --out needs FILLS, a real maker's markouts, to fit to")
     refuse_existing(options.out, overwrite=options.overwrite)
     early = real_maker(options.fills)["early"]
-    share, fitted = fit_toxicity(table, early, times=options.times, delay_ms=options.delay_ms)
-    Console(stderr=True).print(f"informed takers for each noise taker: {share:g}")
+    seed = options.seed + FIT_APART  # the sessions that are judged are not those of the fit
+    toxicity, fitted = fit_toxicity(table, early, seed, options.times, options.delay_ms)
+    Console(stderr=True).print(f"toxicity: {toxicity:g}")
     save_table(fitted, options.out, overwrite=options.overwrite)
     return fitted
 
 
 def _table(lines: dict[str, list[Markout]]) -> Table:
     shown = Table(box=box.SIMPLE, title="markouts, cents, with 95 % intervals by session or market")
-    for title in ("", *(f"{horizon} s" for horizon in HORIZONS_S), "fills"):
+    for title in ("", *(f"{horizon} s" for horizon in HORIZONS_S)):
         shown.add_column(title, justify="right" if title else "left")
     for name, line in lines.items():
-        cells = [f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in line]
-        shown.add_row(name, *cells, str(line[0].fills))
+        cells = [f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}] n {one.fills}" for one in line]
+        shown.add_row(name, *cells)
     return shown
 
 

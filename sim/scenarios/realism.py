@@ -4,7 +4,7 @@ TABLE is what stands for the synthetic market: a scenario table (a name, or a fi
 then played; a folder of tapes that it was written to (one folder for each set, named as in
 :mod:`sim.scenarios.splits`, or one for all); or the word ``recorded``: then the days that are fitted stand for it,
 which says what a perfect copy of them would get. DATA is the folder of recordings. Only days that are not fitted are
-compared with.
+compared with, by samples of one size (:mod:`sim.scenarios.samples`); a table is played with five seeds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,16 +26,19 @@ from sim.scenarios.classifier import Score, score
 from sim.scenarios.distance import FACTOR, Comparison, Yardstick, compare, share_passed
 from sim.scenarios.facts import Fact, to_json
 from sim.scenarios.realism_plots import write_plots
-from sim.scenarios.recordings import Recording, facts_as, facts_of_pieces, load, yardsticks_of
+from sim.scenarios.recordings import Recording, facts_of_pieces, facts_of_traces, load, traces_as
+from sim.scenarios.samples import Sampler, amount, markets_of_pieces
 from sim.scenarios.sessions import play
 from sim.scenarios.splits import SETS
 from sim.scenarios.tables import SUFFIX as TABLE_SUFFIX
 from sim.scenarios.tables import load_table, table_names
-from sim.scenarios.trace import Trace, markets_of, trace
+from sim.scenarios.trace import Feed, Trace
 from sim.tape import SUFFIX, TapeError, read
 
 RECORDED = "recorded"
 SEED = 1_000_000  # of the sessions that are judged: not the fit's
+SEEDS = 5  # plays of a table, each compared with a recorded sample of its own
+APART = 100_000  # between the seeds of two plays
 TIMES = 2  # sessions of every row and copy of a table
 _PIPE_WIDTH = 120  # columns where the output is no terminal
 
@@ -44,27 +47,42 @@ class Report(NamedTuple):
     """A synthetic market against the reported days of one recorded market."""
 
     name: str
-    recorded: dict[str, Fact]
-    synthetic: dict[str, Fact]
+    recorded: dict[str, Fact]  # of all reported days
+    synthetic: dict[str, Fact]  # of all plays
     measures: dict[str, Yardstick]
     comparisons: list[Comparison]
+    alone: list[tuple[int, int]]  # facts passed, and comparable, by each play alone
     told_apart: Score | None  # windows of the synthetic market from recorded ones
     baseline: Score | None  # windows of the reported days from those of the fitted days
-    why_not: str = ""  # the classifier could not be asked
+    why_not: tuple[str, ...] = ()  # the classifier could not be asked
 
 
-def judge(recording: Recording, streams: Sequence[np.ndarray] | None) -> Report:
-    """Compare ``streams`` (EVENT arrays; None = the fitted days themselves) with the reported days of ``recording``."""
-    reported, fitted = recording.only("report"), recording.only("fit")
-    facts = facts_of_pieces(recording.name, reported)
-    if streams is None:
-        synthetic = facts_of_pieces(recording.name, fitted)
+def judge(recording: Recording, plays: Sequence[Sequence[np.ndarray]] | None) -> Report:
+    """Compare ``plays`` with the reported days of ``recording``.
+
+    Each play is EVENT arrays of sessions; None = samples of the fitted days themselves.
+    """
+    name = recording.name
+    traces = None if plays is None else [traces_as(name, streams) for streams in plays]
+    seconds = math.inf if traces is None else min(sum(amount(one, Feed()) for one in play[0]) for play in traces)
+    sampler = Sampler(recording, seconds)
+    fitted = facts_of_pieces(name, recording.only("fit"))
+    measures = {key: found for key, found in sampler.yardsticks().items() if fitted[key].known}
+    pairs = []
+    for number in range(SEEDS if traces is None else len(traces)):
+        rng = np.random.default_rng([SEED, number])
+        other = sampler.recorded("fit", rng) if traces is None else sampler.synthetic(traces[number], rng)
+        pairs.append((sampler.recorded("report", rng), other))
+    if traces is None:
+        synthetic = fitted
     else:
-        synthetic = facts_as(recording.name, streams)
-    measures = yardsticks_of(recording)
-    told_apart, baseline, why_not = _classified(recording, streams)
-    comparisons = compare(facts, synthetic, measures)
-    return Report(recording.name, facts, synthetic, measures, comparisons, told_apart, baseline, why_not)
+        pooled = {source: [one for play in traces for one in play[source]] for source in traces[0]}
+        synthetic = facts_of_traces(name, pooled)
+    told_apart, baseline, why_not = _classified(recording, None if traces is None else traces[0][0])
+    return Report(
+        name, facts_of_pieces(name, recording.only("report")), synthetic, measures, compare(pairs, measures),
+        [share_passed(compare([pair], measures)) for pair in pairs], told_apart, baseline, why_not,
+    )  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,8 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     try:
         for name in options.set or _sets_of(options.table):
-            streams = None if options.table == RECORDED else streams_of(Path(options.table), name)
-            report = judge(load(name, Path(options.data)), streams)
+            plays = None if options.table == RECORDED else plays_of(Path(options.table), name)
+            report = judge(load(name, Path(options.data)), plays)
             _print(console, report, options.all)
             if options.out:
                 _write(Path(options.out) / name, report)
@@ -94,8 +112,8 @@ def _sets_of(table: str) -> Sequence[str]:
     return (load_table(table).set,) if is_table(table) else tuple(SETS)
 
 
-def streams_of(table: Path, name: str) -> list[np.ndarray]:
-    """Events of sessions played from a scenario table, or of the tapes in ``table / name``, or in ``table`` itself.
+def plays_of(table: Path, name: str) -> list[list[np.ndarray]]:
+    """Events of sessions by play: of a scenario table five, of tapes one, in ``table / name``, or in ``table`` itself.
 
     Raises ValueError where a scenario table cannot be read or was fitted to another set, TapeError where there are no
     tapes, or one cannot be read.
@@ -104,7 +122,7 @@ def streams_of(table: Path, name: str) -> list[np.ndarray]:
         found = load_table(table)
         if found.set != name:
             raise ValueError(f"{table}: fitted to {found.set or 'no set'}; compared with {name}: expected the same")
-        return play(found, SEED, TIMES)
+        return [play(found, SEED + APART * number, TIMES) for number in range(SEEDS)]
     folder = table / name if (table / name).is_dir() else table
     paths = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
     if not paths:
@@ -112,25 +130,26 @@ def streams_of(table: Path, name: str) -> list[np.ndarray]:
             f"{folder}: no tapes (*{SUFFIX}) of a synthetic market; expected a folder of them, a scenario table "
             f"({', '.join(table_names())}, or a file ending in {TABLE_SUFFIX}), or the word {RECORDED!r}"
         )
-    return [read(path).events for path in paths]
+    return [[read(path).events for path in paths]]
 
 
-def _classified(recording: Recording, streams: Sequence[np.ndarray] | None) -> tuple[Score | None, Score | None, str]:
+def _classified(
+    recording: Recording, sessions: Sequence[Trace] | None
+) -> tuple[Score | None, Score | None, tuple[str, ...]]:
     """Score of the synthetic windows, and of fitted days against reported ones, by the set's first source."""
     feed = recording.set.sources[0].feed
-    reported, fitted = ([p.trace for p in recording.only(use) if p.source == 0] for use in ("report", "fit"))
-    try:
-        baseline = score(reported, fitted, feed)
-        if streams is None:
-            return None, baseline, ""
-        return score(reported, list(_traces(streams, recording)), feed), baseline, ""
-    except ValueError as error:
-        return None, None, str(error)
-
-
-def _traces(streams: Sequence[np.ndarray], recording: Recording) -> Iterator[Trace]:
-    feed = recording.set.sources[0].feed._replace(views=False)
-    return (trace(market, feed) for events in streams for market in markets_of(events))
+    reported, fitted = (
+        markets_of_pieces([p for p in recording.only(use) if p.source == 0]) for use in ("report", "fit")
+    )
+    scores: list[Score | None] = []
+    why_not = []
+    for others in (None if sessions is None else [[one] for one in sessions], fitted):
+        try:
+            scores.append(None if others is None else score(reported, others, feed))
+        except ValueError as error:
+            scores.append(None)
+            why_not.append(str(error))
+    return scores[0], scores[1], tuple(why_not)
 
 
 def _print(console: Console, report: Report, everything: bool) -> None:
@@ -141,6 +160,8 @@ def _print(console: Console, report: Report, everything: bool) -> None:
         f"{passed} of {comparable} comparable facts within {FACTOR} yardsticks: {share}; "
         f"{len(report.comparisons) - comparable} not comparable", highlight=False,
     )  # fmt: skip
+    alone = sorted(f"{one / of:.0%}" if of else "none" for one, of in report.alone)
+    console.print(f"medians of {len(alone)} plays; each alone: {', '.join(alone)}", highlight=False)
     for words, found in (
         ("synthetic from recorded", report.told_apart),
         ("fitted from reported days", report.baseline),
@@ -150,8 +171,8 @@ def _print(console: Console, report: Report, everything: bool) -> None:
                 f"classifier, {words}: AUC {found.auc:.3f} [{found.low:.3f}, {found.high:.3f}] "
                 f"({found.second} and {found.first} windows)", highlight=False,
             )  # fmt: skip
-    if report.why_not:
-        console.print(report.why_not, highlight=False, soft_wrap=True)
+    for why in report.why_not:
+        console.print(why, highlight=False, soft_wrap=True)
     console.print(_kind_table(report.comparisons))
     console.print(_fact_table(report, everything))
     for one in report.comparisons:
@@ -176,17 +197,19 @@ def _kind_table(comparisons: Sequence[Comparison]) -> Table:
 def _fact_table(report: Report, everything: bool) -> Table:
     """Misses, or every fact that is comparable."""
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for title in ("fact", "verdict", "distance", "yardstick", "recorded", "synthetic"):
-        table.add_column(title, justify="right" if title in ("distance", "yardstick") else "left")
+    for title in ("fact", "verdict", "distance", "yardstick", "noise", "recorded", "synthetic"):
+        table.add_column(title, justify="right" if title in ("distance", "yardstick", "noise") else "left")
     for one in report.comparisons:
         if one.verdict == "miss" or (everything and one.verdict == "pass"):
             values = (_values(facts[one.name]) for facts in (report.recorded, report.synthetic))
-            table.add_row(one.name, one.verdict, _number(one.distance), _number(one.yardstick), *values)
+            measure = report.measures[one.name]
+            table.add_row(one.name, one.verdict, *map(_number, (one.distance, *measure[::2])), *values)
     return table
 
 
 def _median(values: Sequence[float]) -> float:
-    return float(np.median(values)) if values else math.nan
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.median(known)) if known else math.nan
 
 
 def _number(value: float) -> str:

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.importers import convert, kalshi_btc15m, resolvedkit
-from sim.scenarios.distance import Yardstick, yardsticks
 from sim.scenarios.facts import EDGES, Fact, facts_from
-from sim.scenarios.splits import SETS, MarketSet, Source, Use, rule_of
+from sim.scenarios.splits import SETS, MarketSet, Source, Use, market_of, rule_of
 from sim.scenarios.trace import FAMILIES, Feed, Trace, cut, markets_of, trace
 from sim.tape import Tape, TapeError
 from sim.types import EVENT
@@ -25,6 +24,7 @@ class Piece(NamedTuple):
     part: str
     use: Use
     trace: Trace
+    market: str = ""  # what it is a segment or a side of; empty: the tape itself
 
 
 class Recording(NamedTuple):
@@ -92,22 +92,14 @@ def traces_as(name: str, events_list: Sequence[np.ndarray]) -> dict[int, list[Tr
     return traces
 
 
-def facts_of_traces(name: str, traces: Mapping[int, list[Trace]], edges: Sequence[float] = EDGES) -> dict[str, Fact]:
-    """Facts of traces as :func:`traces_as` makes them; of several groups of streams where lists are joined."""
-    return _facts(SETS[name], traces, edges, views=False)
+def facts_of_traces(
+    name: str, traces: Mapping[int, list[Trace]], edges: Sequence[float] = EDGES, *, views: bool = False
+) -> dict[str, Fact]:
+    """Facts of traces as :func:`traces_as` makes them; of several groups of streams where lists are joined.
 
-
-def yardsticks_of(recording: Recording, edges: Sequence[float] = EDGES) -> dict[str, Yardstick]:
-    """Yardsticks of all facts: between the parts of the sources that speak of them."""
-    found: dict[str, Yardstick] = {}
-    for _, feed, sources in _groups(recording.set, views=True):
-        by_part: dict[str, list[Trace]] = {}
-        for source in sources:
-            for part, pieces in recording.parts(source).items():
-                by_part.setdefault(part, []).extend(piece.trace for piece in pieces)
-        if feed.families:
-            found.update(yardsticks([facts_from(traces, feed, edges) for traces in by_part.values()]))
-    return found
+    ``views``: the traces are recorded ones, of which a feed may have whole books only.
+    """
+    return _facts(SETS[name], traces, edges, views=views)
 
 
 def _pieces(index: int, source: Source, data: Path) -> Iterator[Piece]:
@@ -117,13 +109,15 @@ def _pieces(index: int, source: Source, data: Path) -> Iterator[Piece]:
         rule = rule_of(source, name)
         if not rule.part or not len(tape.events):
             continue
-        whole = _traced(tape, source.feed, volumes)
+        whole, market = _traced(tape, source.feed, volumes), market_of(source, name)
         if source.halves:
             start, middle = int(tape.events["local_ns"][0]), _middle_ns(tape.events)
-            yield Piece(name, index, f"{rule.part}, first half", "fit", cut(whole, start, middle))
-            yield Piece(name, index, f"{rule.part}, second half", "report", cut(whole, middle, whole.end_ns + 1))
+            yield Piece(name, index, f"{rule.part}, first half", "fit", cut(whole, start, middle), market)
+            yield Piece(
+                name, index, f"{rule.part}, second half", "report", cut(whole, middle, whole.end_ns + 1), market
+            )
         else:
-            yield Piece(name, index, rule.part, rule.use, whole)
+            yield Piece(name, index, rule.part, rule.use, whole, market)
 
 
 def _middle_ns(events: np.ndarray) -> int:

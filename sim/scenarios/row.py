@@ -137,6 +137,11 @@ FIELDS: dict[str, Field] = {
     "group_limit": Field(0.0, 0.0, 1e6, "contracts", "fills in 15 s above which all orders are cancelled; 0 = none"),
     "pause_keeps": Field(0.0, 0.0, 2.0, "code", "in a pause orders: 0 go, 1 stay, 2 stay until the market comes back"),
     "rate_limit": Field(0.0, 0.0, 1e5, "1/s", "messages a venue takes from us, as many at once; 0 = any number"),
+    # later fields of the synthetic market: a new one comes last, for draw_rows counts them
+    "news_take": Field(
+        0.0, 0.0, 1.0, "1", "chance that a taker who knows the belief comes with news, before the makers"
+    ),
+    "clump": Field(1.0, 1.0, 4.0, "1", "gaps between arrivals are exponential variates to this power: 1 is Poisson"),
 }
 
 MAX_TAIL_RATIO = 1000.0  # of a random delay's 99th percentile to its median

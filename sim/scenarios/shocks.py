@@ -18,7 +18,7 @@ from sim.scenarios.blocks import exponential
 from sim.scenarios.compiled import EARLY, NEW_FEES, NEW_TICKS, NEWS, OUTAGE, PPM, STALE
 from sim.scenarios.flow import wait_ns
 from sim.scenarios.makers import quote
-from sim.scenarios.takers import next_stop
+from sim.scenarios.takers import next_stop, take_news
 from sim.types import DECIDED, OPEN, PAUSED, PX_ONE, SECOND_NS, SETTLED, UNKNOWN, VOID
 
 
@@ -158,6 +158,19 @@ def shock(world, state, env):
         belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
         _news(belief, row, place, size)
         refresh(markets, belief, world.pays, world.void_px, row)
+        if row["news_take_word"] > 0:
+            _take_news(world, state, env, group, number, now)
+
+
+@inner
+def _take_news(world, state, env, group, number, now):
+    """Takers who know of the news come to every open market of its group before the makers do."""
+    last = state.clock.shape[1] - 1
+    for index in range(world.first_market[group], world.first_market[group + 1]):
+        slot = env * last + index
+        if state.market[slot]["status"] == OPEN:
+            take_news(desk_at(world, state, env, slot), number, now)
+            state.clock[env, index] = min(state.market[slot]["event_ns"], state.market[slot]["due_ns"])
 
 
 @inner

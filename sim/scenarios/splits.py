@@ -32,6 +32,9 @@ class Source(NamedTuple):
     feed: Feed
     rules: tuple[Rule, ...]
     halves: bool = False  # every tape is cut at its middle: the first half is fitted, the second reported on
+    markets: tuple[
+        str, ...
+    ] = ()  # patterns of tapes that belong together: segments, the sides of a game; see market_of
 
 
 class MarketSet(NamedTuple):
@@ -56,6 +59,7 @@ _KALSHI_CRYPTO = MarketSet(
                 Rule("26MAY13(1[5-9]|2)", "13 May, 15 to 24 h"),
                 Rule("26MAY14", "14 May", "report"),
             ),
+            markets=("^([A-Z0-9]+-[A-Z0-9]+)",),
         ),
         Source(
             "kalshi_trades/btc_eth_15m_20260427_28.parquet",
@@ -81,6 +85,7 @@ _KALSHI_SPORTS = MarketSet(
                 Rule("_(CHA|TOR)_", "8 January, CHA-TOR"),
                 Rule("_(BOS|DEN|LAC|NYK)_", "8 January, BOS-DEN and LAC-NYK", "report"),
             ),
+            markets=("_(?:CHA|TOR)_", "_(?:BOS|DEN)_", "_(?:LAC|NYK)_"),
         ),
         Source(
             "kalshi_nba_ncaab_202601",
@@ -90,6 +95,7 @@ _KALSHI_SPORTS = MarketSet(
                 Rule("_(MIA|MIN|BC|GT)", "3 January"),
                 Rule("_(Creighton|Senton_Hall|Kentucky|Missouri)", "4 January", "report"),
             ),
+            markets=("_(?:MIA|MIN)", "_(?:BC|GT)", "_(?:Creighton|Senton_Hall)", "_(?:Kentucky|Missouri)"),
         ),
     ),
 )
@@ -106,6 +112,7 @@ _KALSHI_WEATHER = MarketSet(
                 Rule("25DEC1[4-9]", "14 to 19 December", "report"),
                 Rule("25DEC2[0-4]", "20 to 24 December", "report"),
             ),
+            markets=("^([A-Z]+-[A-Z0-9]+)",),
         ),
         Source(
             "kalshi_weather_books_full_depth.parquet",
@@ -115,6 +122,7 @@ _KALSHI_WEATHER = MarketSet(
                 Rule("26JUL1[78]", "17 and 18 July"),
                 Rule("26JUL(19|20|21)", "19 to 21 July", "report"),
             ),
+            markets=("^([A-Z0-9]+-[A-Z0-9]+)",),
         ),
     ),
 )
@@ -188,3 +196,15 @@ def rule_of(source: Source, tape: str) -> Rule:
     raise ValueError(
         f"{source.folder}: no rule says whether the tape {tape!r} is fitted or reported on; the rules are {patterns}"
     )
+
+
+def market_of(source: Source, tape: str) -> str:
+    """What ``tape`` is a segment or a side of: one game, one event, one window. Its own name where no pattern is found.
+
+    A pattern with a group names the market by what the group holds, one without by itself: both sides of a game.
+    """
+    for pattern in source.markets:
+        found = re.search(pattern, tape)
+        if found:
+            return found.group(1) if found.groups() else pattern
+    return tape

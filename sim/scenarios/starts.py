@@ -1,9 +1,13 @@
-"""Where a fit begins: rows made by hand from a recording's facts, and how far each field may be searched.
+"""Where a fit begins: the first rows from a recording's facts, and how far each field may be searched.
 
 A market's sessions are split by price (a near-certain market is quoted on finer ticks, in other sizes, and hardly
 moves) and by activity: of each price two thirds are calm, one third is busy. Every field of a row has a rule below:
-which families of facts can tell it, and its first value. Where the recording shows none of the families, or the rule
-says so, the first value stays: a prior.
+which families of facts can tell it, and its first value: an estimate from moments of the fitted days
+(:mod:`sim.scenarios.estimators`, and the formulas below), or a prior where the recording shows none of the families or
+SET_BY_HAND names the field.
+
+The constants are priors, set by hand, frozen: no comparison with reported days may change them any more. Where one has
+a source it is named beside it; the others are round numbers from which the search sets out.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.scenarios.estimators import Sizes, clump, followers, sizes
 from sim.scenarios.facts import Fact
 from sim.scenarios.portfolio import Place
 from sim.scenarios.row import FIELDS
@@ -21,13 +26,17 @@ from sim.scenarios.tables import ScenarioTable, TableRow, Value
 
 REACH = 8.0  # a searched quantity stays within this factor of its first value
 LEAST_SECONDS = 300.0  # of known book in the fitted part, over all prices
-ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy
-UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts
-# First values that are nobody's moments: a recording tells them only through the search
+ACTIVITY = (0.6, 1.8)  # first factors of activity, calm and busy: 2/3 x 0.6 + 1/3 x 1.8 = 1, the mean stays
+UNEVEN = {"kalshi_weather": (0.2, 2.6)}  # where hours pass between bursts; 2/3 x 0.2 + 1/3 x 2.6 = 1
+# First values that are nobody's moments: a recording tells them only through the search. `informed_rate` is one taker
+# in fifty, `informed_edge` none, `widen` and `resilience_s` as good as no impact: priors for want of markouts.
 SET_BY_HAND = frozenset({
-    "informed_rate", "informed_edge", "informed_size", "large_share", "excite", "excite_life_s", "excite_same", "widen",
+    "informed_rate", "informed_edge", "informed_size", "news_take", "excite_life_s", "excite_same", "widen",
     "resilience_s", "presence", "cancel_share",
 })  # fmt: skip
+EXCITE_SAME = 0.85  # of followers' sides; recordings tell only how many follow times how alike they are
+NEWS_TAKE = 0.3  # every third news is somebody's trade before makers know: a guess
+SIZES = Sizes(10.0, 140.0, 0.18)  # where no prints are recorded: those of Kalshi's crypto, see docs/market.md
 _CANCEL_SHARE = 0.5
 _LEVELS = 12
 _PARTS = 6  # into which the prices' shares of time are rounded
@@ -78,6 +87,7 @@ def _knob(field: str, *families: str, linear: bool = False, shared: bool = False
 
 
 KNOBS = (
+    _knob("clump", "messages", shared=True),
     _knob("maker_rate", "moves"),
     _knob("half_spread", "spread"),
     _knob("widen", "spread"),
@@ -96,6 +106,8 @@ KNOBS = (
     _knob("news_size", "moves"),
     _knob("news_large", "moves"),
     _knob("news_large_share", "moves"),
+    _knob("news_take", "touch", linear=True, shared=True),
+    _knob("informed_size", "touch", shared=True),
     _knob("noise_rate", "trades", "moves"),
     _knob("noise_size", "trades", shared=True),
     _knob("large_size", "trades", shared=True),
@@ -154,6 +166,7 @@ def _first_row(
     told = {knob.field for knob in knobs_for(name)} - SET_BY_HAND
     values = {
         "belief_low": price.low, "belief_high": price.high, "life_s": LIVES_S[name], "levels": float(_LEVELS),
+        "clump": clump(facts["interarrival"]),
         **_takers(facts, price, activity), **_book(facts, price, activity), **_news(facts, price, activity),
     }  # fmt: skip
     entries = {}
@@ -165,22 +178,22 @@ def _first_row(
 
 def _takers(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
     """Rate and sizes of takers: quantiles of two exponentials, the orders a second."""
-    sizes = facts["trade_size"]
-    middle, high = (sizes.values[2], sizes.values[5]) if sizes.known else (10.0, 400.0)
+    mixture = sizes(facts["trade_size"]) or SIZES
     rate = facts["trade_rate"].values[0] if facts["trade_rate"].known else _of(facts, "mid_changes", price, 0, 0.5)
-    excite = facts["flow"].known
+    excite = followers(facts["flow"], EXCITE_SAME)
     return {
-        "noise_rate": max(0.002, rate * activity * (0.65 if excite else 1.0)),
+        "noise_rate": max(0.002, rate * activity * (1.0 - excite)),
         "informed_rate": 0.02 * rate * activity,
         "informed_edge": 0.0,
         "informed_size": 300.0,
-        "noise_size": middle,
-        "large_size": max(high / 2.5, 2.0 * middle),
-        "large_share": 0.15,
-        "excite": 0.35 if excite else 0.0,
+        "news_take": NEWS_TAKE if facts["touch_trade_share"].known else 0.0,
+        "noise_size": mixture.mean,
+        "large_size": mixture.large_mean,
+        "large_share": mixture.large_share,
+        "excite": excite,
         "excite_life_s": 3.0,
-        "excite_same": 0.85,
-    }  # fmt: skip
+        "excite_same": EXCITE_SAME,
+    }
 
 
 def _book(facts: Mapping[str, Fact], price: Price, activity: float) -> dict[str, float]:
@@ -211,11 +224,11 @@ def _profile(facts: Mapping[str, Fact], price: Price) -> tuple[float, float, flo
     known = [fact for fact in own if fact.known]
     if not known:
         return 1.0, 100.0, 0.0, 0.0
-    sizes: dict[int, list[float]] = {}
+    by_level: dict[int, list[float]] = {}
     for fact in known:
         for part, value in zip(fact.parts, fact.values, strict=True):
-            sizes.setdefault(int(part.removeprefix("bid").removeprefix("ask")), []).append(value)
-    logs = {level: float(np.median(np.log1p(values))) for level, values in sizes.items()}
+            by_level.setdefault(int(part.removeprefix("bid").removeprefix("ask")), []).append(value)
+    logs = {level: float(np.median(np.log1p(values))) for level, values in by_level.items()}
     behind = np.array([level - 1 for level in logs if level > 1])
     if not len(behind):
         return 1.0, max(1.0, float(np.exp(logs[1]))), 0.0, 0.0

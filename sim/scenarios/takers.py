@@ -14,7 +14,7 @@ from sim.kernel import hot, inner
 from sim.latency import NEVER_NS
 from sim.mathematics import log
 from sim.queue import on_level, on_print
-from sim.rng import BURST, philox, uniform
+from sim.rng import BURST, SHOCK, philox, uniform
 from sim.scenarios.blocks import EXPO_UNIT, exponential
 from sim.scenarios.compiled import CASCADE, COPY, FRONT, MOMENTUM
 from sim.scenarios.makers import change, faded, learn, level_behind, widen
@@ -83,6 +83,29 @@ def take(desk, taker_side, limit_px, qty, now):
 def no_limit(side):
     """The limit of a taker who takes any price."""
     return PX_ONE if side == BID else 0
+
+
+@hot
+def informed_side(desk, edge):
+    """What one who knows the belief does: the side that is mispriced by more than ``edge`` ppm, and his limit.
+
+    A price of p ppm-dollars is p / 100 price units; the limit is rounded against the taker.
+    """
+    belief = desk.market["latent_ppm"]
+    highest = (belief - edge) // 100
+    best = desk.market["best_ask"]
+    if best < desk.book.shape[1] and desk.px_of[best] <= highest:
+        return BID, highest
+    return ASK, -((-belief - edge) // 100)
+
+
+@inner
+def take_news(desk, number, now):
+    """A taker who knows of news number ``number`` comes with it: what the makers still quote is mispriced to him."""
+    coin, expo, _, _ = draw(desk, SHOCK, number, 1)
+    if (coin & 0xFFFF) < desk.row["news_take_word"]:
+        side, limit = informed_side(desk, desk.row["informed_edge_ppm"])
+        take(desk, side, limit, lots(exponential(expo), desk.row["informed_qty"]), now)
 
 
 @inner

@@ -95,6 +95,13 @@ class Flow(Opponents):
         """Time to the next of a Poisson stream."""
         return 1 + math.floor(exponential(word) * mean)
 
+    def clumped(self, word: int) -> int:
+        """Time to the next of arrivals whose gaps are exponential variates to a power, divided by its mean."""
+        power = self.row["clump"]
+        self.market.seen["flow: clumped"] += 1
+        gap = (exponential(word) + 2**-27) ** power / round(math.gamma(1 + power), 9)
+        return 1 + math.floor(gap * self.mean_wait)
+
     def next_shock(self, word: int, now: int) -> float:
         """When something next comes from outside."""
         if sum(self.shock_rates) == 0:
@@ -148,6 +155,7 @@ class Flow(Opponents):
         name = pick(kind, SHOCKS, self.shock_rates)
         if name == "news":
             self.news(place, size)
+            self.meet_news(self.shocks - 1, now)
         elif market.status == OPEN:
             market.seen[f"shock: {name}"] += 1
             self.strike(name, size, now)
@@ -172,6 +180,13 @@ class Flow(Opponents):
             market.change_fees(market.schedule)  # the same schedule before and after
         else:
             self.quotes(round(self.row["half_spread"] * PPM))  # the same table, quoted anew
+
+    def meet_news(self, number: int, now: int) -> None:
+        """A taker who knows comes with the news of a number."""
+        coin, size, _, _ = self.draw(SHOCK, number, 1)
+        if self.market.status == OPEN and low_half(coin, self.row["news_take"]):
+            self.market.seen["flow: came with news"] += 1
+            self.informed(size, now)
 
     def news(self, place: int, size: int) -> None:
         """The belief jumps up or down by the same amount."""
@@ -256,7 +271,7 @@ class Flow(Opponents):
         """The arrival that is due happens."""
         wait, kind, place, size = self.draw(FLOW, self.blocks, 0)
         self.blocks += 1
-        self.flow_ns = now + self.waiting(wait, self.mean_wait)
+        self.flow_ns = now + (self.waiting(wait, self.mean_wait) if self.row["clump"] == 1 else self.clumped(wait))
         name = pick(kind, ARRIVALS, self.rates)
         self.market.seen[f"flow: {name}"] += 1
         if name in ("add", "cancel"):
@@ -276,19 +291,23 @@ class Flow(Opponents):
         if name == "noise":
             self.take(place % 2, self.anything(place % 2), self.noise_lots(kind, size), now)
         elif name == "informed":
-            edge, belief = round(self.row["informed_edge"] * PPM), self.market.latent
-            qty = self.lots(size, self.row["informed_size"])
-            ask = self.market.book.best(ASK)
-            if ask is not None and ask <= (belief - edge) // 100:
-                self.take(BID, (belief - edge) // 100, qty, now)
-            else:
-                self.take(ASK, -(-(belief + edge) // 100), qty, now)
+            self.informed(size, now)
         elif name == "momentum":
             self.momentum(size, now)
         elif name == "front":
             self.front(now)
         else:
             self.copy(now)
+
+    def informed(self, size: int, now: int) -> None:
+        """One who knows the belief takes what is mispriced."""
+        edge, belief = round(self.row["informed_edge"] * PPM), self.market.latent
+        qty = self.lots(size, self.row["informed_size"])
+        ask = self.market.book.best(ASK)
+        if ask is not None and ask <= (belief - edge) // 100:
+            self.take(BID, (belief - edge) // 100, qty, now)
+        else:
+            self.take(ASK, -(-(belief + edge) // 100), qty, now)
 
     def change(self, name: str, kind: int, place: int, size: int, now: int) -> None:
         """A limit order joins a level, or part of a level goes."""

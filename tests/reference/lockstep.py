@@ -62,7 +62,8 @@ def random_rows(dice: Dice, count: int) -> np.ndarray:
 def random_extras(pick: Callable[..., np.ndarray]) -> dict[str, np.ndarray]:
     """Everything that the plain synthetic market leaves off."""
     return {
-        "news_large_share": pick(0, 0.3), "close_rate": pick(0, 0.02), "scalar": pick(0, 0, 1),
+        "news_large_share": pick(0, 0.3), "news_take": pick(0, 0.7), "clump": pick(1, 1, 2.3),
+        "close_rate": pick(0, 0.02), "scalar": pick(0, 0, 1),
         "void_share": pick(0, 0, 0.2), "void_payout": pick(0.5, 0.37), "outage_rate": pick(0, 0.1), "outage_s": pick(1),
         "stale_rate": pick(0, 0.1), "fee_rate": pick(0, 0.1), "tick_rate": pick(0, 0.1),
         "touch_share": pick(0, 0.4), "depth_touch": pick(1, 0.5), "depth_slope": pick(0, 0.5),

@@ -112,6 +112,8 @@ class Outside:
         if name == "news":
             if self.fates[group] is None:
                 self.news(group, place, size)
+                for flow in self.open_flows(group):
+                    flow.meet_news(self.shocks - 1, now)
             return
         for flow in self.open_flows(group):
             if flow.market.status == OPEN:

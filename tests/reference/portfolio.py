@@ -247,8 +247,8 @@ class Portfolio:
             self.now = max(self.now, min(soonest, shock_ns))
             if shock_ns < soonest:
                 self.outside.happen(self.now)
-                continue
-            side.move()
+            else:
+                side.move()
             for one in self.sets:
                 one.look()
         self.now = max(self.now, until)

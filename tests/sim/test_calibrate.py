@@ -149,8 +149,9 @@ def test_realism_judges_a_table(tiny, tmp_path, monkeypatch, capsys):
     assert realism.main([str(path), str(tmp_path), "--all"]) == 0
     text = capsys.readouterr().out
     assert "tiny (tiny)" in text and "comparable facts within 1.5 yardsticks" in text
+    assert "medians of 5 plays" in text
     with pytest.raises(ValueError, match="fitted to tiny; compared with kalshi_crypto"):
-        realism.streams_of(path, "kalshi_crypto")
+        realism.plays_of(path, "kalshi_crypto")
     with pytest.raises(ValueError, match="times = 0; expected at least 1"):
         play(table_of(), 0, 0)
     assert not realism.is_table(Path("recorded"))

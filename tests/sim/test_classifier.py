@@ -18,7 +18,7 @@ def markets(seeds, scale=1):
     for seed in seeds:
         events = random_stream(seed, 1000, with_gaps=False)
         events["qty"] *= scale
-        found.append(trace(events))
+        found.append([trace(events)])
     return found
 
 
@@ -61,6 +61,17 @@ def test_a_copy_is_no_help():
     assert score(same, same, FULL).auc == pytest.approx(0.5, abs=0.08)
 
 
+def test_two_sides_of_one_game_are_judged_together():
+    """Games of sizes 1 and 3,000 against 30 and 100: only who learns a game from one of its sides tells them."""
+    scales = [1, 30, 3000, 100]
+    halves = [[markets([seed + side], scale)[0] for side in range(0, 60, 10)] for seed, scale in enumerate(scales)]
+    games = [[one for side in sides for one in side] for sides in halves]
+    found = score(games[::2], games[1::2], FULL)
+    apart = score([side for game in halves[::2] for side in game], [s for game in halves[1::2] for s in game], FULL)
+    assert found.first == apart.first and found.second == apart.second  # the same windows
+    assert apart.auc > 0.9 > found.auc + 0.2  # folds by side know every game's size, folds by game none
+
+
 def test_features_are_those_that_the_feed_shows():
     shallow = feature_names(Feed(frozenset({"spread", "depth"}), levels=1))
     assert "log level 1" in shallow and "log level 2" not in shallow and "log prints" not in shallow
@@ -75,4 +86,4 @@ def test_long_markets_are_looked_at_in_part():
 
 def test_too_little_data():
     with pytest.raises(ValueError, match="3 windows of 1 markets in the first kind; expected at least 20"):
-        score([trace(by_hand())], markets(range(3)), FULL)
+        score([[trace(by_hand())]], markets(range(3)), FULL)

@@ -127,7 +127,7 @@ def made_up_tape(seed):
     return tape(*book, *rows, fees=(FREE,), close_s=300.0)
 
 
-@pytest.mark.parametrize("fill_set", ["kalshi_btc15m", "polymarket_mlb", "kalshi_nba"])
+@pytest.mark.parametrize("fill_set", ["kalshi_btc15m", "kalshi_btc15m_share", "polymarket_mlb", "kalshi_nba"])
 def test_engine_and_fit_say_the_same_of_the_same_order(fill_set):
     """What the fit predicts of an order that it places on a tape is what the engine gives it there."""
     row = row_fields(fill_set) | {"fill_life_s": 5.0, "fill_better": -0.1, "fill_reach": -0.4, "fill_distance": -0.2}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streams import random_stream
 
-from sim.scenarios.distance import Yardstick, compare, coordinates, distance, moments, share_passed, yardsticks
+from sim.scenarios.distance import Yardstick, compare, coordinates, distance, moments, share_passed
 from sim.scenarios.facts import Fact, facts_of
 
 DEPTH = Fact("depth/0-5", "depth", "positive", "contracts", ("bid1", "bid2"), (9.0, 0.0), resolution=1.0)
@@ -34,38 +34,45 @@ def test_distance_has_no_unit_and_no_direction():
     assert distance(other(price, 300.0, 500.0), two) == pytest.approx(distance(price, one))
 
 
-def test_yardstick_is_the_median_over_pairs():
-    parts = [{"touch_trade_share": other(SHARE, value)} for value in (0.1, 0.2, 0.6)]
-    # |differences|: 0.1, 0.5, 0.4
-    found = yardsticks(parts)["touch_trade_share"]
-    assert (found.distance, found.pairs) == (pytest.approx(0.4), 3)
-    silent = [*parts[:2], {"touch_trade_share": other(SHARE)}]
-    assert yardsticks(silent)["touch_trade_share"] == Yardstick(pytest.approx(0.1), 1)
-    assert yardsticks([parts[0], silent[2]]) == {}
-
-
 def test_verdicts():
-    recorded = {"a": SHARE, "b": SHARE, "c": SHARE, "d": other(SHARE), "e": SHARE}
-    made = {"a": other(SHARE, 0.40), "b": other(SHARE, 0.41), "c": other(SHARE), "d": SHARE, "e": SHARE}
+    recorded = dict.fromkeys("abcdef", SHARE) | {"d": other(SHARE)}
+    made = {"a": other(SHARE, 0.40), "b": other(SHARE, 0.41), "c": other(SHARE), "d": SHARE, "e": SHARE, "f": SHARE}
     measures = {name: Yardstick(0.1, 1) for name in "abcd"}
-    found = dict(zip("abcde", compare(recorded, made, measures), strict=True))
-    assert [one.verdict for one in found.values()] == ["pass", "miss", *["not comparable"] * 3]
-    assert found["c"].why == "other: not recorded" and math.isnan(found["c"].distance)
+    found = dict(zip("abcdef", compare([(recorded, made)], measures), strict=True))
+    assert [one.verdict for one in found.values()] == ["pass", "miss", "miss", *["not comparable"] * 3]
+    assert found["c"].why == "other: not recorded" and math.isnan(found["c"].distance)  # shown by one, not the other
     assert found["d"].why == "recorded: not recorded"
-    assert found["e"].why == "fewer than two parts can say it"  # equal, and yet it does not pass
-    assert share_passed(list(found.values())) == (1, 2)
+    assert found["e"].why == "too few samples of two days can say it, or no fitted one"  # equal, and it does not pass
+    assert share_passed(list(found.values())) == (1, 3)
+
+
+def test_several_samples_are_compared_by_their_median():
+    measures = {"touch_trade_share": Yardstick(0.1, 1)}
+
+    def verdict(*values):
+        """Of samples recorded as 0.25 against these; None is a sample that the recording cannot say."""
+        pairs = [(SHARE, other(SHARE, value)) if value is not None else (other(SHARE), SHARE) for value in values]
+        named = [({SHARE.name: one}, {SHARE.name: two}) for one, two in pairs]
+        return compare(named, measures)[0]
+
+    # distances 0.05, 0.15, 0.45: the median is 1.5 yardsticks
+    assert verdict(0.30, 0.70, 0.40).verdict == "pass"
+    assert verdict(0.30, 0.70, 0.40).distance == pytest.approx(0.15)
+    assert verdict(0.45, 0.70, 0.40).verdict == "miss"
+    assert verdict(None, None, None, 0.30).verdict == "pass"  # one of four: a quarter
+    assert verdict(None, None, None, None, 0.30).verdict == "not comparable"
 
 
 def test_a_yardstick_of_zero_asks_for_the_same_value():
     measures = {"touch_trade_share": Yardstick(0.0, 1)}
     recorded = {"touch_trade_share": SHARE}
-    assert compare(recorded, recorded, measures)[0].verdict == "pass"
-    assert compare(recorded, {"touch_trade_share": other(SHARE, 0.2500001)}, measures)[0].verdict == "miss"
+    assert compare([(recorded, recorded)], measures)[0].verdict == "pass"
+    assert compare([(recorded, {"touch_trade_share": other(SHARE, 0.2500001)})], measures)[0].verdict == "miss"
 
 
 def test_a_market_is_at_no_distance_from_itself_and_passes_only_what_it_can_say():
     facts = facts_of([random_stream(seed, 3000, with_gaps=False) for seed in range(3)])
-    found = compare(facts, facts, {name: Yardstick(0.0, 1) for name in facts})
+    found = compare([(facts, facts)], {name: Yardstick(0.0, 1) for name in facts})
     passed, comparable = share_passed(found)
     assert passed == comparable == sum(fact.known for fact in facts.values())
     assert 0 < comparable < len(facts)
@@ -85,12 +92,12 @@ def test_moments_are_the_distance():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="two parts of a recording or more, got 1"):
-        yardsticks([{}])
+    with pytest.raises(ValueError, match="at least one pair of samples, got none"):
+        compare([], {})
     with pytest.raises(ValueError, match="expected one fact, seen through the same feed"):
         distance(DEPTH, SHARE)
     with pytest.raises(ValueError, match="lacks touch_trade_share"):
-        compare({"touch_trade_share": SHARE}, {}, {})
+        compare([({"touch_trade_share": SHARE}, {})], {})
     with pytest.raises(ValueError, match="expected positive ones"):
         coordinates(other(DEPTH, -2.0, 1.0))
     with pytest.raises(ValueError, match="expected positive ones"):

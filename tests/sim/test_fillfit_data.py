@@ -132,7 +132,7 @@ def test_a_makers_file_is_split_by_day(tmp_path, capsys):
 
 def test_the_shipped_table():
     known = {(entry["set"], entry["label"]) for entry in entries()}
-    sets = ("kalshi_btc15m", "kalshi_nba", "polymarket_mlb")
+    sets = ("kalshi_btc15m", "kalshi_btc15m_share", "kalshi_nba", "polymarket_mlb")
     assert known == {(name, label) for name in sets for label in ("first", "full", "coin")}
     for name in sets:
         fields = fill_fields(name)
@@ -147,7 +147,9 @@ def test_the_shipped_table():
         assert row_fields(name) == {key: field.default for key, field in fields.items()}
         assert {key: make_rows(1, fill_set=name)[key][0] for key in fields} == row_fields(name)
     assert {key: default_rows()[key][0] for key in row_fields("kalshi_btc15m")} == row_fields("kalshi_btc15m")
-    with pytest.raises(ValueError, match="no fitted fill model 'luck'; the sets are kalshi_btc15m, polymarket_mlb"):
+    with pytest.raises(
+        ValueError, match="no fitted fill model 'luck'; the sets are kalshi_btc15m, kalshi_btc15m_share"
+    ):
         make_rows(1, fill_set="luck")
 
 

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.activity import ACTIVITY
+from sim.fillfit import report
+from sim.fillfit.__main__ import set_name
 from sim.fillfit.features import join, sample
 from sim.fillfit.hypothetical import make_rules, walk
 from sim.fillfit.model import Fit, fit, fit_coin, predict, wrong_signs
@@ -214,3 +216,18 @@ def test_refuses_what_does_not_do():
     options = {"life_s": 1.0, "life": 0, "sizes": sizes, "memory": 1, "move_memory": 2}
     with pytest.raises(ValueError, match="no label 'half'"):
         sample(found, "m", label="half", **options)
+
+
+def test_reached_is_said_of_the_worse_end_of_every_interval():
+    error, skills = {"value": 0.02, "low": 0.01, "high": 0.04}, [{"value": 0.2, "low": 0.1, "high": 0.3}]
+    assert report._reached(error, skills)
+    assert not report._reached({**error, "high": 0.05}, skills)  # below 0.05 is wanted
+    assert not report._reached(error, [*skills, {"value": 0.2, "low": 0.09, "high": 0.3}])
+    assert not report._reached(error, [{"value": 0.2, "low": None, "high": None}])  # one cluster has no interval
+    assert report._reached({"value": 0.02}, [{"value": 0.1}])  # no intervals were asked for
+
+
+def test_a_fit_is_called_by_how_its_prints_were_made():
+    assert set_name("kalshi_btc15m", "split: volume") == "kalshi_btc15m"
+    assert set_name("kalshi_btc15m", "split: share") == "kalshi_btc15m_share"
+    assert set_name("kalshi_nba", "of the tape") == "kalshi_nba"

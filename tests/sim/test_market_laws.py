@@ -10,13 +10,15 @@ from benchmarks.batch import Batch
 from sim.engine import Engine
 from sim.scenarios import Scenario, synthetic
 from sim.scenarios.portfolio import Place, single
+from sim.scenarios.record import record
 from sim.scenarios.row import make_rows
-from sim.types import ASK, BID, DO_PLACE, IOC, NO, YES
+from sim.types import ASK, BID, DO_PLACE, IOC, LEVEL, NO, SECOND_NS, TRADE, YES
 
 BUSY = {
     "widen": 0.02, "pull": 0.3, "large_share": 0.1, "excite": 0.5, "excite_same": 0.8, "momentum_rate": 0.5,
     "momentum_edge": 0.002, "cascade_rate": 0.01, "cascade_size": 200.0, "front_rate": 2.0, "front_min": 5.0,
     "copy_rate": 2.0, "fade_spread": 0.02, "fade_depth": 0.5, "watch_delay_ms": 50.0, "news_large_share": 0.1,
+    "news_take": 0.5, "clump": 1.8,
 }  # fmt: skip
 
 
@@ -37,6 +39,47 @@ def test_the_makers_estimate_is_unbiased_whatever_takers_do():
     gap = (batch.market["latent_ppm"] - batch.market["fair_ppm"]).astype(float)
     assert gap.std() > 1000  # they do lag
     assert abs(gap.mean() / (gap.std() / np.sqrt(count))) < 4.5
+
+
+def takes_of_news(chance, **more):
+    """What a market with nothing but news and makers writes down: (stamp, taker's side, price) of every print."""
+    quiet = dict.fromkeys(("noise_rate", "informed_rate", "add_rate", "cancel_rate"), 0.0)
+    rows = make_rows(
+        1, news_rate=1.0, news_size=0.03, news_take=chance, informed_size=1e4, depth=5.0, maker_rate=50.0, life_s=60.0,
+        belief_low=0.5, belief_high=0.5, **quiet, **more,
+    )  # fmt: skip
+    events = record(rows, 62.0, 7)[0]
+    return events, events[events["kind"] == TRADE]
+
+
+def test_who_comes_with_news_takes_the_side_it_moves_to():
+    """A jump of 2 to 3 cents is larger than the distance of the quotes: each comes with prints up to the new belief."""
+    events, prints = takes_of_news(1.0)
+    stamps = np.unique(prints["local_ns"])
+    assert 30 < len(stamps) < 90  # 60 news, 7.7 of deviation; some come before the makers have quoted anew
+    for stamp in stamps[:20]:
+        own = prints[prints["local_ns"] == stamp]
+        later = events[(events["local_ns"] > stamp) & (events["local_ns"] <= stamp + 10 * SECOND_NS)]
+        assert len(np.unique(own["side"])) == 1 and len(later)
+        rising = own["side"][0] == BID
+        assert (np.diff(own["px"]) > 0).all() if rising else (np.diff(own["px"]) < 0).all()
+    assert not len(takes_of_news(0.0)[1])
+    assert 0.35 < len(np.unique(takes_of_news(0.5)[1]["local_ns"])) / len(stamps) < 0.65
+
+
+def test_arrivals_in_clumps_come_as_often_but_unevenly():
+    """Gaps E^2 / 2: of 20,000 the mean is 1 within 5 x sqrt(5 / 20,000), the median log(2)^2 / 2 and not log(2)."""
+    gaps = {}
+    for power in (1.0, 2.0):
+        rates = dict.fromkeys(("noise_rate", "informed_rate", "maker_rate", "cancel_rate"), 0.0) | {"maker_rate": 0.001}
+        rows = make_rows(1, add_rate=100.0, clump=power, news_rate=0.0, life_s=220.0, belief_low=0.5, belief_high=0.5,
+                         levels=1.0, **rates)  # fmt: skip
+        events = record(rows, 201.0, 3)[0]
+        gaps[power] = np.diff(events["local_ns"][events["kind"] == LEVEL]) / 1e7  # of the mean gap, 10 ms
+    for power, middle in ((1.0, np.log(2.0)), (2.0, 0.5 * np.log(2.0) ** 2)):
+        own = gaps[power][gaps[power] > 0]
+        assert own.mean() == pytest.approx(1.0, abs=0.08)
+        assert np.median(own) == pytest.approx(middle, rel=0.1)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.8])

@@ -64,8 +64,8 @@ BRANCHES = {
     "cancel of an order still under way", "starts inside a tape",
     "flow: news", "flow: maker", "flow: add", "flow: cancel", "flow: noise", "flow: informed", "flow: signal",
     "flow: momentum", "flow: front", "flow: copy", "flow: cascade", "flow: cascade begins", "flow: follower",
-    "flow: anchored", "flow: opponent took", "flow: both sides unseen", "shock: outage",
-    "shock: stale", "shock: close", "shock: fee", "shock: tick",
+    "flow: anchored", "flow: opponent took", "flow: both sides unseen", "flow: clumped", "flow: came with news",
+    "shock: outage", "shock: stale", "shock: close", "shock: fee", "shock: tick",
     "observed while the feed stood still",
     "terminated", "truncated", "window over", "tape over", "gap",
 }  # fmt: skip

@@ -11,9 +11,10 @@ from streams import by_hand, random_stream, row, stream
 
 from sim.importers import convert, resolvedkit
 from sim.scenarios import realism, recordings, splits
-from sim.scenarios.distance import share_passed
+from sim.scenarios.distance import compare, share_passed
 from sim.scenarios.facts import fact_names
-from sim.scenarios.splits import SETS, Rule, Source, rule_of
+from sim.scenarios.samples import Sampler
+from sim.scenarios.splits import SETS, Rule, Source, market_of, rule_of
 from sim.scenarios.trace import FAMILIES, Feed, trace
 from sim.tape import write
 from sim.types import BID, CLEAR, LEVEL, TRADE
@@ -62,6 +63,18 @@ def test_a_tape_that_no_rule_names_is_refused():
         rule_of(source, "X-MAY15-1")
 
 
+def test_which_tapes_are_one_market():
+    nba, ncaab = (source for source in SETS["kalshi_sports"].sources)
+    sides = {market_of(nba, f"Kalshi_{side}_JAN07_WIN{part}") for side in ("BOS", "DEN") for part in ("", "_2")}
+    assert len(sides) == 1 and market_of(nba, "Kalshi_LAC_JAN07_WIN") not in sides
+    assert market_of(ncaab, "Kalshi_Kentucky_3") == market_of(ncaab, "Kalshi_Missouri")
+    window = SETS["kalshi_crypto"].sources[0]
+    assert market_of(window, "KXBTC15M-26MAY140045-45_2") == "KXBTC15M-26MAY140045"
+    bracket = SETS["kalshi_weather"].sources[0]
+    assert market_of(bracket, "KXHIGHNY-25DEC05-B30.5") == "KXHIGHNY-25DEC05"
+    assert market_of(SETS["polymarket_sports"].sources[0], "mlb-cle-sf-2025-06-17") == "mlb-cle-sf-2025-06-17"
+
+
 def test_unknown_market():
     with pytest.raises(ValueError, match="no recorded market 'kalshi'; expected one of kalshi_crypto"):
         recordings.load("kalshi", Path())
@@ -96,9 +109,10 @@ def test_the_reported_windows_are_at_no_distance_from_themselves(sample):
     report = realism.judge(recording, None)
     facts = recordings.facts_of_pieces(sample, recording.only("report"))
     assert facts == report.recorded
-    again = realism.compare(facts, facts, report.measures)
+    again = compare([(facts, facts)], report.measures)
     assert share_passed(again)[0] == share_passed(again)[1] > 20
     assert all(one.distance == 0.0 for one in again if one.verdict == "pass")
+    assert len(report.alone) == realism.SEEDS
     assert report.baseline is not None and report.told_apart is None
     passed, comparable = share_passed(report.comparisons)
     assert 0.8 * comparable <= passed <= comparable  # four stretches of one morning
@@ -162,8 +176,8 @@ def test_too_little_for_the_classifier_is_said(sample, tmp_path, monkeypatch, ca
     monkeypatch.setattr(recordings, "convert", lambda path: convert(path)._replace(tapes=_first(18)[::6]))
     rows = [row(0, CLEAR, end=False), row(0, LEVEL, BID, 4000, 1, end=False), row(0, LEVEL, 1, 4200, 1)]
     rows += [row(second, TRADE, BID, 4200, 1) for second in range(1, 100)]
-    report = realism.judge(recordings.load(sample, tmp_path), [stream(*rows)])
-    assert report.told_apart is None and "expected at least 20" in report.why_not
+    report = realism.judge(recordings.load(sample, tmp_path), [[stream(*rows)]])
+    assert report.told_apart is None and "expected at least 20" in report.why_not[0]
     assert report.synthetic["spread/40-50"].values == (2.0,) * 4
 
 
@@ -172,10 +186,13 @@ def test_too_little_for_the_classifier_is_said(sample, tmp_path, monkeypatch, ca
 def test_recorded_markets(recordings_folder, name):
     recording = recordings.load(name, recordings_folder)
     facts = recordings.facts_of_pieces(name, recording.only("report"))
-    measures = recordings.yardsticks_of(recording)
+    measures = Sampler(recording).yardsticks(draws=4)
     assert tuple(facts) == fact_names()
     assert sum(fact.known for fact in facts.values()) >= 30
-    assert all(np.isfinite(one.distance) and one.distance >= 0 and one.pairs >= 1 for one in measures.values())
+    assert all(
+        np.isfinite(one.distance) and one.distance >= 0 and one.pairs >= 1 <= one.distance / max(one.noise, 1e-300)
+        for one in measures.values()
+    )
 
 
 @pytest.fixture

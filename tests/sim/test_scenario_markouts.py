@@ -35,28 +35,30 @@ def test_without_news_a_fill_earns_the_distance_to_the_makers_estimate():
 
 def test_informed_takers_cost():
     jumpy = table_of(news_rate=1.0, news_size=0.08, life_s=20.0, maker_rate=1.0, noise_rate=0.2, depth=20.0)
-    toxic = markouts.with_toxicity(jumpy, 40.0)
-    assert toxic.rows[0].values["informed_rate"] == Value(8.0, "fitted")  # 40 for each of 0.2 noise takers a second
-    values, _ = markouts.quoter_markouts(toxic, seed=3, times=2)
-    # nearly every fill is by one who knows of a jump of 8 cents that the makers learn within the second
+    toxic = markouts.with_toxicity(jumpy, 0.75)
+    assert toxic.rows[0].values["noise_rate"] == Value(0.05, "fitted")  # a quarter of 0.2 noise takers a second
+    assert toxic.rows[0].values["news_take"] == Value(0.75, "fitted")
+    values, _ = markouts.quoter_markouts(toxic, seed=3, times=4)
+    # nearly every fill is by one who comes with a jump of 8 cents that the makers learn within the second
     assert len(values) > 20
     assert np.nanmean(values[:, 0]) < -2.0
 
 
 def test_the_nearest_share_is_taken(monkeypatch):
-    """Markouts of -0.1 - 2 x share at 1 s and -share at 5 s; wanted -0.5 and -0.2: 0.2 is nearest."""
+    """Markouts of -0.1 - 2 x toxicity at 1 s and -toxicity at 5 s; wanted -0.5 and -0.2: 0.2 is nearest."""
     shown = {}
 
     def fake(table, seed, times, delay_ms):
-        shown["share"] = table.rows[0].values["informed_rate"].value / 4.0
+        shown["share"] = table.rows[0].values["news_take"].value
         return np.array([[-0.1 - 2 * shown["share"], -shown["share"], 9.0, 9.0]]), np.zeros(1)
 
     monkeypatch.setattr(markouts, "quoter_markouts", fake)
-    monkeypatch.setattr(markouts, "SHARES", (0.0, 0.1, 0.2, 0.4))
+    monkeypatch.setattr(markouts, "TOXICITIES", (0.0, 0.1, 0.2, 0.4))
     wanted = [Markout(h, mean, mean, mean, 1, 1) for h, mean in zip(HORIZONS_S, (-0.5, -0.2, 0.0, 0.0), strict=True)]
     share, fitted = markouts.fit_toxicity(table_of(), wanted)
     assert share == 0.2
-    assert fitted.rows[0].values["informed_rate"] == Value(0.8, "fitted")
+    assert fitted.rows[0].values["news_take"] == Value(0.2, "fitted")
+    assert fitted.rows[0].values["noise_rate"] == Value(3.2, "fitted")
 
 
 def fills_file(path):
@@ -68,12 +70,12 @@ def fills_file(path):
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(markouts, "SHARES", (0.0,))
+    monkeypatch.setattr(markouts, "TOXICITIES", (0.0,))
     path, fills = tmp_path / "tiny.toml", fills_file(tmp_path / "fills.parquet")
     save_table(table_of(life_s=8.0), path)
     out = tmp_path / "toxic.toml"
     assert markouts.main([str(path), str(fills), "--times", "1", "--out", str(out)]) == 0
-    assert load_table(out).rows[0].values["informed_rate"] == Value(0.0, "fitted")
+    assert load_table(out).rows[0].values["news_take"] == Value(0.0, "fitted")
     text = capsys.readouterr().out
     assert "synthetic" in text and "real maker, early" in text and "-1.00" in text
     assert markouts.main([str(path), str(fills), "--out", str(out)]) == 1
@@ -83,6 +85,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
 
 
 def test_what_cannot_be_measured():
+    with pytest.raises(ValueError, match=r"toxicity = 1\.5; expected 0 to 1"):
+        markouts.with_toxicity(table_of(), 1.5)
     with pytest.raises(ValueError, match="times = 0; expected at least 1"):
         markouts.quoter_markouts(table_of(), times=0)
     with pytest.raises(ValueError, match="the quoter had no fill in 2 sessions of 'tiny'"):

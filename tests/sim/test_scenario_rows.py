@@ -87,6 +87,13 @@ def test_rates_become_thresholds_of_a_word():
     assert row["threshold"][-1] == 2**32
 
 
+def test_gaps_of_clumps_keep_their_mean():
+    """E^2 has the mean gamma(3) = 2, E^1.5 gamma(2.5) = 0.75 sqrt(pi)."""
+    rows = compile_rows(make_rows(3, clump=np.array([1.0, 2.0, 1.5]), **dict.fromkeys(ARRIVALS, 0.8)))
+    assert rows["interval_ns"] == pytest.approx(np.full(3, 1e9 / 8))
+    assert rows["clump_ns"] == pytest.approx(1e9 / 8 / np.array([1.0, 2.0, 0.75 * np.pi**0.5]), rel=1e-8)
+
+
 def test_a_rate_limit_below_one_a_second_would_pass_nothing():
     with pytest.raises(ValueError, match=r"row 0: rate_limit = 0\.5 would pass nothing; expected 0"):
         make_rows(1, rate_limit=0.5)
