@@ -202,12 +202,18 @@ def _pull(desk, now):
 
 
 @inner
-def reprice(desk, word, now):
-    """The makers learn the belief: they pull what it makes a gift and refill what is empty."""
-    market = desk.market
-    market["fair_ppm"] = _estimate(desk.market, desk.row)
+def step_aside(desk, now):
+    """The makers learn the belief and pull what it makes a gift."""
+    desk.market["fair_ppm"] = _estimate(desk.market, desk.row)
     quote(desk, _half_spread(desk.market, desk.row, now))
     _pull(desk, now)
+
+
+@inner
+def reprice(desk, word, now):
+    """The makers learn the belief: they pull what it makes a gift and refill what is empty."""
+    step_aside(desk, now)
+    market = desk.market
     levels = desk.ticks[market["tick_grid"], 1]
     for side in range(2):
         shown = desk.book[side]

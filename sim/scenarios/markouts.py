@@ -26,6 +26,7 @@ from sim.fillfit.markouts import HORIZONS_S, Markout, markouts, real_maker, summ
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import single
 from sim.scenarios.record import record
+from sim.scenarios.row import FIELDS
 from sim.scenarios.tables import ScenarioTable, Value, load_table, refuse_existing, rows_of, save_table
 from sim.scenarios.trace import Feed, trace
 from sim.strategies.market_makers import joiner
@@ -83,13 +84,20 @@ def with_toxicity(table: ScenarioTable, toxicity: float) -> ScenarioTable:
     """The table with takers who know, from 0, nobody, to 1, nobody else.
 
     ``toxicity`` is the chance that a taker comes with news before the makers learn it, and of the noise takers so large
-    a share stays away. Raises ValueError outside 0 to 1.
+    a share stays away. Raises ValueError outside 0 to 1, and for a table without noise takers: a toxicity of 1 leaves
+    none.
     """
     if not 0.0 <= toxicity <= 1.0:
         raise ValueError(f"markouts: toxicity = {toxicity}; expected 0 to 1")
     rows = []
-    for row in table.rows:
-        rate = float(f"{(1.0 - toxicity) * row.values['noise_rate'].value:.6g}")
+    for number, row in enumerate(table.rows):
+        noise = row.values.get("noise_rate", Value(FIELDS["noise_rate"].default)).value
+        if noise == 0.0:
+            raise ValueError(
+                f"markouts: row {number} of {table.title!r} has noise_rate = 0, and a share of nobody is nobody; "
+                "expected the table that calibrate wrote"
+            )
+        rate = float(f"{(1.0 - toxicity) * noise:.6g}")
         fitted = {"noise_rate": Value(rate, "fitted"), "news_take": Value(toxicity, "fitted")}
         rows.append(row._replace(values={**row.values, **fitted}))
     return table._replace(rows=tuple(rows))

@@ -17,7 +17,7 @@ from sim.rng import OUTCOME, RESET, SHOCK, below, philox, uniform
 from sim.scenarios.blocks import exponential
 from sim.scenarios.compiled import EARLY, NEW_FEES, NEW_TICKS, NEWS, OUTAGE, PPM, STALE
 from sim.scenarios.flow import wait_ns
-from sim.scenarios.makers import quote
+from sim.scenarios.makers import quote, step_aside
 from sim.scenarios.takers import next_stop, take_news
 from sim.types import DECIDED, OPEN, PAUSED, PX_ONE, SECOND_NS, SETTLED, UNKNOWN, VOID
 
@@ -158,8 +158,7 @@ def shock(world, state, env):
         belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
         _news(belief, row, place, size)
         refresh(markets, belief, world.pays, world.void_px, row)
-        if row["news_take_word"] > 0:
-            _take_news(world, state, env, group, number, now)
+        _take_news(world, state, env, group, number, now)
 
 
 @inner
@@ -168,7 +167,7 @@ def _take_news(world, state, env, group, number, now):
     last = state.clock.shape[1] - 1
     for index in range(world.first_market[group], world.first_market[group + 1]):
         slot = env * last + index
-        if state.market[slot]["status"] == OPEN:
+        if state.market[slot]["status"] == OPEN and world.rows[state.market[slot]["row"]]["news_take_word"] > 0:
             take_news(desk_at(world, state, env, slot), number, now)
             state.clock[env, index] = min(state.market[slot]["event_ns"], state.market[slot]["due_ns"])
 
@@ -219,7 +218,8 @@ def close_market(world, state, env, desk):
     market, account = desk.market, desk.account
     account["now_ns"] = market["event_ns"]
     group = world.group_of[market["index"]]
-    if market["fate"] == UNKNOWN:
+    news = market["fate"] == UNKNOWN
+    if news:
         _decide(world, state, env, group)
     if market["fate"] == VOID:
         worth = _void_ppm(world.void_px, _shock_row(world, account), market["index"])
@@ -229,9 +229,20 @@ def close_market(world, state, env, desk):
     market["stop_ns"] = NEVER_NS
     market["event_ns"] = NEVER_NS
     _refresh_group(world, state, env, group)
+    if news:
+        _step_aside(world, state, env, group, account["now_ns"])
     last = state.clock.shape[1] - 1
     if not _undecided(state.market[env * last : (env + 1) * last]):
         state.clock[env, last] = NEVER_NS  # nothing is left to strike: an advance without end must come to one
+
+
+@inner
+def _step_aside(world, state, env, group, now):
+    """The makers of a decided group's open markets know it too: a quote left standing would be a certain profit."""
+    base = env * (state.clock.shape[1] - 1)
+    for index in range(world.first_market[group], world.first_market[group + 1]):
+        if state.market[base + index]["status"] != SETTLED:
+            step_aside(desk_at(world, state, env, base + index), now)
 
 
 @inner

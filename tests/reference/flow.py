@@ -250,8 +250,8 @@ class Flow(Opponents):
         mean /= 1 + row["fade_depth"] / 10_000 * self.ours_all
         return 1 + math.floor(quantile(mixed) * mean)
 
-    def reprice(self, word: int, now: int) -> None:
-        """The makers learn the belief, pull what it makes a gift, and refill what is empty."""
+    def step_aside(self, now: int) -> None:
+        """The makers learn the belief and pull what it makes a gift."""
         market = self.market
         self.estimate()
         self.quotes(round(self.row["half_spread"] * PPM) + self.wider(now))
@@ -259,6 +259,11 @@ class Flow(Opponents):
             for px in market.book.prices_from_best(side):
                 if px > self.bid if side == BID else px < self.ask:
                     market.change_level(side, px, 0, now)
+
+    def reprice(self, word: int, now: int) -> None:
+        """The makers learn the belief, pull what it makes a gift, and refill what is empty."""
+        self.step_aside(now)
+        market = self.market
         for side in (BID, ASK):
             for steps in range(self.levels):
                 px, mixed = self.behind(side, steps), mix(word, 2 * steps + side)

@@ -96,10 +96,16 @@ class Outside:
         """Markets of a group that have not settled."""
         return [flow for flow in self.flows if self.places[flow.index][0] == group and flow.market.status != SETTLED]
 
-    def settled(self, market: int) -> None:
-        """Its group may know its state now; when nothing is left to strike, the clock stops."""
-        for flow in self.open_flows(self.places[market][0]):
+    def settled(self, market: int, now: int) -> None:
+        """The first of a group lets everyone know, makers too; when nothing is left to strike, the clock stops."""
+        group = self.places[market][0]
+        members = [flow for flow in self.flows if self.places[flow.index][0] == group]
+        first = sum(flow.market.status == SETTLED for flow in members) == 1
+        for flow in self.open_flows(group):
             flow.worth()
+            if first:
+                flow.market.seen["several: makers step aside"] += 1
+                flow.step_aside(now)
         if all(flow.market.status == SETTLED for flow in self.flows):
             self.next_ns = NEVER
 

@@ -127,7 +127,7 @@ class Side(ReferenceEngine):
         if event <= min(expiry, message):
             self._market_event()
             if self.market.status == SETTLED and self.recording is None:
-                self.flow.outside.settled(self.index)
+                self.flow.outside.settled(self.index, self.now)
         elif expiry <= message:
             self.market.expire(self.now)
         else:

@@ -70,6 +70,7 @@ class PortfolioBatch:
         rows["void_share"] *= 2
         rows = np.stack([rows] * len(venues), axis=1)  # (R, M)
         rows["life_s"] *= [dice.pick((1.0, 0.6, 0.3)) for _ in venues]  # markets of a group close one after the other
+        rows["news_take"] *= [dice.pick((1.0, 0.5, 0.0)) for _ in venues]  # of the first market too
         links = places.links + tuple(Exclusive(one, venues[one[0]] == "polymarket", nets=True) for one in sets)
         cash = [40_000_000 if poor else 10_000_000_000] * len(names)
         window_s = dice.pick((float("inf"), 15.0))

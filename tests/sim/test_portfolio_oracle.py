@@ -27,7 +27,7 @@ BRANCHES = {
     "set: sale locks cash", "maker fill that reduces", "taker fill that reduces", "netting trim", "terminated",
     *(f"several: {name}" for name in ("news", "outage", "stale", "close", "fee", "tick")), "flow: opponent took",
     "flow: cascade begins", "flow: follower", "log-normal delay", "held back", "amend of a reducing order",
-    "several: void", "several: decided",
+    "several: void", "several: decided", "several: makers step aside",
 }  # fmt: skip
 
 

@@ -87,6 +87,9 @@ def test_the_command(tmp_path, capsys, monkeypatch):
 def test_what_cannot_be_measured():
     with pytest.raises(ValueError, match=r"toxicity = 1\.5; expected 0 to 1"):
         markouts.with_toxicity(table_of(), 1.5)
+    toxic = markouts.with_toxicity(table_of(), 1.0)
+    with pytest.raises(ValueError, match="row 0 of 'tiny' has noise_rate = 0, and a share of nobody is nobody"):
+        markouts.with_toxicity(toxic, 0.5)  # its noise takers are gone: no share of them can come back
     with pytest.raises(ValueError, match="times = 0; expected at least 1"):
         markouts.quoter_markouts(table_of(), times=0)
     with pytest.raises(ValueError, match="the quoter had no fill in 2 sessions of 'tiny'"):

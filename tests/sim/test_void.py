@@ -42,6 +42,32 @@ def test_once_a_market_has_settled_everyone_knows_whether_its_event_is_void():
     assert (by_market(engine, "payout_px") == paid[:, None]).all()
 
 
+def test_makers_leave_nothing_to_who_has_seen_the_first_market_settle():
+    """Paid 1: nobody sells YES below a dollar any more; paid 0: nobody buys one. Without a reprice in between."""
+    rare = {**CALM, "maker_rate": 0.01}
+    engine = staggered(cross_venue("kalshi", "kalshi"), (5.0, 30.0), 40, **rare)
+    engine.advance(4.9)
+    shown = by_market(engine, "ask_total_qty")[:, 1] * by_market(engine, "bid_total_qty")[:, 1]
+    assert (shown > 0).all()
+    engine.advance(0.2)
+    won = by_market(engine, "payout_px")[:, 0] == 10_000
+    assert 0 < won.sum() < 40
+    assert (by_market(engine, "ask_total_qty")[won, 1] == 0).all()
+    assert (by_market(engine, "bid_total_qty")[~won, 1] == 0).all()
+
+
+def test_who_comes_with_news_is_each_markets_own():
+    """The second market's rows say 1, the first's 0: only there news brings prints, for nobody else takes."""
+    fields = {**CALM, "news_rate": 5.0, "news_size": 0.2, "life_s": 60.0, "informed_edge": 0.0}
+    rows = np.stack([make_rows(1, news_take=share, **fields) for share in (0.0, 1.0)], axis=1)
+    engine = Engine(Scenario(rows, portfolio=cross_venue("kalshi", "kalshi")), 8, window_s=np.inf)
+    engine.reset()
+    engine.advance(20.0)
+    prints = by_market(engine, "n_prints")
+    assert (prints[:, 0] == 0).all()
+    assert (prints[:, 1] > 0).all()
+
+
 def test_a_group_is_void_together_and_groups_are_void_apart():
     """Each void with chance 1/2: both are in a quarter of the environments, within 4.5 standard errors."""
     count = 200 if INTERPRETED else 2000
