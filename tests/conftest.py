@@ -7,6 +7,10 @@ from pathlib import Path
 
 import numba
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -240,7 +240,7 @@ def test_what_a_new_order_replaces_counts_as_free():
     assert one(state, ["sell", "YES", 25, "passive"], cent_rules(cancels_first=False))[1] == REJECT_NOTHING_TO_REDUCE
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(TABLES)))
 def test_the_mask_is_true_where_the_decoder_sends_and_nowhere_else(seed, name):
     rng = np.random.default_rng(seed)
@@ -259,7 +259,7 @@ def test_the_mask_is_true_where_the_decoder_sends_and_nowhere_else(seed, name):
         np.testing.assert_array_equal(sent, mask[:, row] & (row > 0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_laws_of_what_is_sent(seed):
     rng = np.random.default_rng(seed)

@@ -229,7 +229,7 @@ def test_a_scan_stops_after_64_ladder_levels():
     assert seen["bid_size_3"] == 0.0  # 26 cents: the 65th
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_every_feature_is_finite_and_within_its_range(seed):
     watcher = Watcher(random_state(8, seed))

@@ -91,7 +91,7 @@ def _intents(engine, bid, ask):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @given(steps=steps, model=st.sampled_from(FILL_MODELS), seed=st.integers(0, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_cash_is_constant_over_any_sequence(name, steps, model, seed):
     engine = Engine(SCENARIOS[name], 1, seed=seed, window_s=np.inf, cash_uusd=SMALL_CASH, ruin_uusd=0, fill_model=model)
     engine.reset()

@@ -45,7 +45,7 @@ changes = st.lists(
 
 
 @given(before=changes, after=changes, cut=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_book_is_a_dictionary_of_sizes(before, after, cut):
     """Best quotes, totals and sizes equal those of two dictionaries after every change; ``cut``: a second snapshot."""
     rows = list(opening({4000: 10}, {6000: 10}))

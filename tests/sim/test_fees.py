@@ -117,14 +117,14 @@ def test_kalshi_rebate_never_turns_a_fee_negative():
 
 
 @given(schedules, prices, sizes, st.booleans(), st.booleans(), st.integers(0, 50_000))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_same_as_the_rules_in_fractions(schedule, px, qty, buys, maker, overshoot):
     got = fee_of_fill(schedule, px, qty, buys=buys, maker=maker, overshoot_uusd=overshoot)
     assert got == plain_fee(schedule, px, qty, buys, maker, overshoot)
 
 
 @given(kalshi_schedules, prices, sizes, st.booleans(), st.booleans(), st.integers(0, 50_000))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_kalshi_balances_stay_on_their_precision(schedule, px, qty, buys, maker, overshoot):
     fee, left = fee_of_fill(schedule, px, qty, buys=buys, maker=maker, overshoot_uusd=overshoot)
     change = (-px * qty if buys else px * qty) - fee
@@ -134,20 +134,20 @@ def test_kalshi_balances_stay_on_their_precision(schedule, px, qty, buys, maker,
 
 
 @given(schedules, prices, sizes, st.booleans(), st.integers(0, 50_000))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_selling_a_leg_costs_what_buying_the_other_does(schedule, px, qty, maker, overshoot):
     sells = fee_of_fill(schedule, px, qty, buys=False, maker=maker, overshoot_uusd=overshoot)
     assert sells == fee_of_fill(schedule, 10_000 - px, qty, buys=True, maker=maker, overshoot_uusd=overshoot)
 
 
 @given(st.sampled_from([EXACT, CRYPTO]), prices, sizes)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_same_at_p_and_one_minus_p_before_balances_are_rounded(schedule, px, qty):
     assert fee_of_fill(schedule, px, qty) == fee_of_fill(schedule, 10_000 - px, qty)
 
 
 @given(schedules, prices, sizes, sizes, st.booleans())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_larger_fills_cost_no_less_but_for_rounding(schedule, px, qty, other, buys):
     small, large = sorted((qty, other))
     slack = max(schedule.step_uusd - 1, 0)
@@ -167,7 +167,7 @@ def pay(schedule, fills, maker=False, overshoot=0):
 @given(
     st.integers(1, 150_000), st.integers(1, 99), st.lists(st.integers(1, 5000), min_size=1, max_size=60), st.booleans()
 )  # fmt: skip
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_split_orders_converge_to_one_fill(rate, cents, split, buys):
     # a direct member at a whole cent: the parts differ from the whole by the accumulator (below a step) and by each
     # trade fee's rounding to a micro-dollar
@@ -182,7 +182,7 @@ lot_fills = st.lists(st.tuples(prices, st.integers(1, 3), st.booleans()), min_si
 
 
 @given(schedules, any_fills | lot_fills, st.booleans(), st.integers(0, 30_000))
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_no_split_exceeds_the_bound(schedule, fills, maker, overshoot):
     low, high = min(px for px, _, _ in fills), max(px for px, _, _ in fills)
     bound = fee_bound(fee_table([schedule]), 0, low, high, sum(qty for _, qty, _ in fills), maker)
@@ -190,7 +190,7 @@ def test_no_split_exceeds_the_bound(schedule, fills, maker, overshoot):
 
 
 @given(schedules, prices, st.lists(st.integers(1, 200), min_size=1, max_size=60), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_no_split_at_one_price_exceeds_the_bound(schedule, px, split, buys, maker):
     bound = fee_bound(fee_table([schedule]), 0, px, px, sum(split), maker)
     assert pay(schedule, [(px, qty, buys) for qty in split], maker) <= bound

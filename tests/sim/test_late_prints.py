@@ -78,7 +78,7 @@ def test_a_snapshot_forgets_what_is_to_be_explained():
     st.lists(st.tuples(st.integers(1, 3), st.integers(1, 40), st.booleans()), min_size=1, max_size=6),
     st.sampled_from(range(len(RULE_NAMES))),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_whole_trades_in_any_order_end_alike(trades, rule):
     """Pure trades of a level of 400, one a second, each print first or level first: the queue is the same."""
     book = opening({5000: 400}, {5200: 100})

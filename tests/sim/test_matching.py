@@ -94,7 +94,7 @@ def test_a_seller_walks_the_bids():
     wanted=st.integers(1, 1000),
     tif=st.sampled_from([GTC, IOC, FOK]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_walk_takes_the_best_first_and_never_more_than_shown(levels, limit, wanted, tif):
     engine = engine_on(tape(*opening({}, {100 * px: n for px, n in levels.items()}), fees=(FREE,)))
     send(engine, bid=buy(100 * limit, wanted, tif=tif))

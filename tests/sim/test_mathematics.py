@@ -93,7 +93,7 @@ def test_exp_just_below_overflow():
 
 
 @given(st.floats(1e-300, 1e300))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_exp_undoes_log(x):
     # log has an error of 2 ulp of up to 691: 2 x 1.1e-13, which exp turns into a relative error
     assert exp(log(x)) == pytest.approx(x, rel=3e-13)
@@ -115,7 +115,7 @@ def test_normal_against_scipy():
 
 
 @given(st.integers(1, 2**32))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_normal_is_odd(word):
     u = word / 2**33  # 1 - u is exact
     assert normal(1.0 - u) == -normal(u)

@@ -19,7 +19,7 @@ PORTFOLIOS = [
 ]
 MODELS = ("queue", "probabilistic")
 BATCHES = list(product(PORTFOLIOS, MODELS, (True, False), (True, False)))  # 32: portfolio, model, recorded, poor
-ENVS, STEPS = (1, 60) if numba.config.DISABLE_JIT else (6, 200)
+ENVS, STEPS = (1, 60) if numba.config.DISABLE_JIT else (3, 200)
 
 BRANCHES = {
     "reject 26", "reject 27", "merged", "set: converted some", "set: converted all", "set: collateral returned",

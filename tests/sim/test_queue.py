@@ -127,7 +127,7 @@ def test_own_orders_queue_behind_each_other():
     wanted=st.integers(1, 60),
     seed=st.integers(0, 3),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_models_are_ordered_on_one_stream_of_prints(prints, shown, wanted, seed):
     """pessimistic <= queue <= optimistic and pessimistic <= probabilistic <= optimistic, after every print."""
     rows = [trade(2 + n, side, 100 * px, size / 100) for n, (side, px, size) in enumerate(prints)]

@@ -40,14 +40,14 @@ def test_published_answers(key, counter, expected):
 
 
 @given(words, words, words, words, words, words)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_same_as_the_plain_one(k0, k1, c0, c1, c2, c3):
     got = philox(k0, k1, c0, c1, c2, c3)
     assert got == plain_philox(k0, k1, c0, c1, c2, c3)
 
 
 @given(st.lists(words, min_size=6, max_size=6), st.integers(0, 5), st.integers(1, 2**31 - 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_low_32_bits_count(args, place, high):
     longer = list(args)
     longer[place] += high << 32
@@ -73,7 +73,7 @@ def test_uniform_stays_inside():
 
 
 @given(words, st.integers(1, 2**31 - 1))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_below_is_the_high_part(word, n):
     assert below(word, n) == word * n // 2**32 < n
 
@@ -101,7 +101,7 @@ def test_purposes_differ():
 
 
 @given(words)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_small_seeds_are_themselves(seed):
     assert fold(seed) == seed
 
