@@ -95,13 +95,13 @@ bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks scale
 	$(RUN) -m benchmarks train
 
-# One table after the other, at one budget; DATA is the folder of recordings, TABLES where the tables go
+# One table after the other, at one budget, until one fails; DATA is the folder of recordings, TABLES where the tables go
 KINDS ?= kalshi_crypto kalshi_sports kalshi_weather polymarket_crypto polymarket_sports
 TABLES ?= sim/scenarios/tables
 TRIALS ?= 500
 tables: $(BASE) ## fit the scenario tables anew: make tables DATA=... [KINDS=... TRIALS=500 TABLES=folder]
 	@test -n "$(DATA)" || { echo 'make tables DATA=folder of recordings'; exit 2; }
-	for kind in $(KINDS); do \
+	set -e; for kind in $(KINDS); do \
 	  $(RUN) -m sim.scenarios.calibrate $(DATA) --kind $$kind --trials $(TRIALS) --out $(TABLES)/$$kind.toml --overwrite; \
 	  if test $$kind = kalshi_crypto; then \
 	    $(RUN) -m sim.scenarios.markouts $(TABLES)/$$kind.toml $(DATA)/kalshi_real_fills_markouts.parquet \

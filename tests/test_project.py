@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -197,6 +198,20 @@ def test_documented_make_verbs_exist():
     }
     assert {verb for _, verb in used} >= {"train", "test"}
     assert not {(where, verb) for where, verb in used if verb not in verbs}
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
+@pytest.mark.parametrize(("fails", "status", "runs"), [("none", 0, 6), ("b.toml", 2, 2), ("markouts", 2, 5)])
+@pytest.mark.parametrize("flags", [[], [".SHELLFLAGS=-c"]])  # old makes do not know .SHELLFLAGS
+def test_no_table_follows_one_that_failed(tmp_path, fails, status, runs, flags):
+    """`make tables` with a stand-in for Python, which writes down its words and fails where they hold ``fails``."""
+    python, said = tmp_path / "python", tmp_path / "said"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {said}\ncase "$*" in *{fails}*) exit 3;; esac\n', encoding="utf-8")
+    python.chmod(0o755)
+    kinds = "KINDS=a b c kalshi_crypto d"
+    command = ["make", "tables", f"RUN={python}", f"BASE={python}", "DATA=data", kinds, "TABLES=there", *flags]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, len(said.read_text(encoding="utf-8").splitlines())) == (status, runs), ran.stderr
 
 
 def test_documented_modules_exist():

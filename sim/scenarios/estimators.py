@@ -12,8 +12,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from sim.scenarios.facts import SIZE_PROBS, Fact
-
-MOST_CLUMP = 4.0  # the bound of the field `clump`
+from sim.scenarios.row import FIELDS
 
 
 class Sizes(NamedTuple):
@@ -36,7 +35,8 @@ def clump(interarrival: Fact) -> float:
     _, middle, high, highest = interarrival.values
     pairs = ((high, math.log(10.0)), (highest, math.log(100.0)))
     powers = [math.log(value / middle) / math.log(at / math.log(2.0)) for value, at in pairs]
-    return min(MOST_CLUMP, max(1.0, 0.5 * sum(powers)))
+    field = FIELDS["clump"]
+    return min(field.high, max(field.low, 0.5 * sum(powers)))
 
 
 def sizes(trade_size: Fact) -> Sizes | None:

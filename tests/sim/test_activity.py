@@ -135,24 +135,33 @@ def test_the_first_quote_is_no_move():
 
 
 def test_looks_in_between_change_nothing():
-    """What is remembered does not depend on how often the market is looked at, but for the last bits."""
+    """What is remembered does not depend on how often the market is looked at, but for the last bits.
+
+    Looks fall 1 to 60 whole buckets after an event and before the next, so each lets everything fade; trades of ours,
+    whose answer is watched for 16 buckets, come between; a tenth of the gaps are longer than the tables (1,024).
+    """
     often, seldom = market(), market()
     rng = np.random.default_rng(1)
-    now = 10_000 * BUCKET
-    for _ in range(300):
-        now += int(rng.exponential(BUCKET / 2))
-        side, change, level = int(rng.integers(0, 2)), int(rng.integers(-500, 500)), int(rng.integers(30, 60))
-        changes(often, CENTS, side, change, now)
-        changes(seldom, CENTS, side, change, now)
+    now, faded = 10_000 * BUCKET, 0
+    for number in range(300):
+        side, change, level, wide = (int(rng.integers(*span)) for span in ((0, 2), (-500, 500), (30, 60), (1, 4)))
+        looks = now + np.cumsum(rng.integers(1, 21, 3)) * BUCKET
         for made in (often, seldom):
-            quote(made, level, level + int(rng.integers(1, 4)) if made is often else level)
-        quote(seldom, level, int(often["best_ask"][0]) + 1)
-        for look in range(1, 4):
-            fade(often, CENTS, now + look * 1000)
+            changes(made, CENTS, side, change, now)
+            if number % 5 == 0:
+                trade(made, CENTS, now + 1)
+            quote(made, level, level + wide)
+            made["bid_total_qty"] = 500 + change
+        for look in looks:
+            before = int(often["activity"]["bucket"][0])
+            fade(often, CENTS, int(look))
+            faded += int(often["activity"]["bucket"][0]) > before
+        now = int(looks[-1]) + int(rng.integers(1, 40) + 1500 * (number % 10 == 4)) * BUCKET
+    assert faded == 900  # no look was in the bucket of the event before it
     fade(often, CENTS, now + BUCKET)
     fade(seldom, CENTS, now + BUCKET)
     for name in often["activity"].dtype.names:
-        np.testing.assert_allclose(often["activity"][name], seldom["activity"][name], rtol=1e-12, err_msg=name)
+        np.testing.assert_allclose(often["activity"][name], seldom["activity"][name], rtol=1e-11, err_msg=name)
 
 
 def test_means_count_each_bucket_with_what_stood_at_its_end():

@@ -7,6 +7,9 @@ those do not depend on how the kernels run (test_engine).
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from by_hand import INTERPRETED
@@ -32,19 +35,42 @@ def test_takers_who_know_nothing_lose_spread_and_fee():
     assert result["result"] < -0.5  # they do lose
 
 
-@pytest.mark.parametrize(("cash", "fee", "found"), [(1, 0, (4, 0)), (0, 50_000, (4, 4)), (0, 0, (0, 0))])
-def test_an_account_that_is_off_by_a_micro_dollar_and_a_fee_that_is_not_the_schedules_are_caught(cash, fee, found):
+@pytest.fixture(scope="module")
+def settled():
+    """Four short episodes of the default market, all settled, and what was traded in them."""
     rows = takers.default_market()
     rows["life_s"] = 30.0
     batch = takers.Batch(rows, 4, 0)
     batch.engine.reset()
-    steps = [takers._one_step(batch, 0.0, 0) for _ in range(32)]
-    trades = np.concatenate(steps)
+    trades = np.concatenate([takers._one_step(batch, 0.0, 0) for _ in range(32)])
     assert (batch.market["payout_px"] >= 0).all()
+    return batch, trades
+
+
+@pytest.mark.parametrize(("cash", "found"), [(-1, 4), (0, 0), (1, 4)])
+def test_an_account_that_is_off_by_a_micro_dollar_is_caught(settled, cash, found):
+    batch, trades = settled
     batch.engine.state.pool["cash_uusd"] += cash
-    first = np.unique(trades["episode"], return_index=True)[1]
-    trades["fee_uusd"][first] += fee
-    assert (takers._wrong_cash(batch, trades, trades["episode"]), takers._wrong_fees(batch, trades)) == found
+    try:
+        assert takers._wrong_cash(batch, trades, trades["episode"]) == found
+    finally:
+        batch.engine.state.pool["cash_uusd"] -= cash
+
+
+@pytest.mark.parametrize(("off", "found"), [(-1, 1), (0, 0), (101, 0), (102, 1)])
+def test_a_fee_is_the_exact_one_or_up_to_a_step_and_a_micro_dollar_more(settled, off, found):
+    """Kalshi's rate is 7 %, and a fill's fee is rounded up so that the balance is one of whole 100 micro-dollars.
+
+    A trade with one fill is planted with the exact fee in whole micro-dollars, and a few more or less.
+    """
+    batch, trades = settled[0], settled[1].copy()
+    one = np.flatnonzero(trades["fills"] == 1)[0]
+    assert takers._wrong_fees(batch, trades) == 0
+    lots = int(trades["lots"][one])
+    price = Fraction(int(trades["value"][one]), lots * 10_000)
+    exact = Fraction(7, 100) * Fraction(lots, 100) * price * (1 - price) * 1_000_000
+    trades["fee_uusd"][one] = math.ceil(exact) + off
+    assert takers._wrong_fees(batch, trades) == found
 
 
 @slow_interpreted
