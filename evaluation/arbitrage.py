@@ -10,7 +10,7 @@ orphans            sum over the legs of filled - whole; an attempt with any is `
 unwound            lots of its legs given up again by orders sent before the next attempt, at most the orphans
 gap in time        last less first of the legs' first fills, nanoseconds; -1 where fewer than two legs got any
 slippage           sum over the legs of (price paid - price ordered at) x filled: negative, or zero, for a limit order
-quoted edge        (floor - prices ordered at) x q - taker fees on them
+quoted edge        (floor - prices ordered at) x q - taker fees on them, by the schedules in force at the order
 realised edge      floor x whole - what the whole lots cost, fees included, each leg at its average
 unwind cost        what the unwound lots had cost, fees included, less what they brought after fees
 =================  =========================================================================================
@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluation.episodes import Episodes
-from evaluation.linked import SENT, Charged
+from evaluation.linked import SENT
 from sim.links import Links
 from sim.types import ASK, BID, FILL, PX_ONE, SECOND_NS, UUSD, YES
 from sim.venues.fees import charge
@@ -68,7 +68,7 @@ class ArbitrageReport:
 
 
 def arbitrage_report(
-    sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged
+    sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, fees: np.ndarray
 ) -> ArbitrageReport:
     """Find the attempts among the orders ``sent`` and what became of them in ``fills``.
 
@@ -76,18 +76,18 @@ def arbitrage_report(
         sent: ``(S,)`` SENT: immediate orders, those of an environment in the order of its steps.
         fills: ``(n,)`` FILL of the environments ``fill_env`` int64.
         links: the packages.
-        charged: what takers pay.
+        fees: ``(F,)`` FEE: the schedules that the orders name.
 
-    Raises ValueError where dtypes, shapes or markets do not fit.
+    Raises ValueError where dtypes, shapes or schedules do not fit.
     """
-    _check(sent, fills, fill_env, links, charged)
+    _check(sent, fills, fill_env, fees)
     attempts = []
     for env in np.unique(sent["env"]).tolist():
         ours, here = sent[sent["env"] == env], fills[fill_env == env]
         found = _attempts(ours, links)
         for place, (package, legs) in enumerate(found):
             until = found[place + 1][1][0]["first_id"] if place + 1 < len(found) else np.iinfo(np.int64).max
-            attempts.append(_attempt(here, links, charged, package, legs, int(until)))
+            attempts.append(_attempt(here, links, fees, package, legs, int(until)))
     return _summary(np.array(attempts, ATTEMPT))
 
 
@@ -96,7 +96,7 @@ def arbitrage_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarra
     linked = episodes.linked
     if linked is None:
         return {}
-    report = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.charged)
+    report = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.fees)
     attempts = report.attempts
 
     def total(values: np.ndarray) -> np.ndarray:
@@ -118,15 +118,18 @@ def arbitrage_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarra
     }
 
 
-def _check(sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged) -> None:
+def _check(sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, fees: np.ndarray) -> None:
     if sent.dtype != SENT or sent.ndim != 1:
         raise ValueError(f"arbitrage: expected SENT orders of shape (S,), got {sent.dtype} {sent.shape}")
     if fills.dtype != FILL or fill_env.shape != fills.shape:
         raise ValueError(f"arbitrage: expected FILL rows and their environments, got {fills.dtype} {fills.shape}, "
                          f"{fill_env.shape}")  # fmt: skip
-    last = max(links.legs["market"].max(initial=-1), sent["market"].max(initial=-1))
-    if last >= len(charged.fee_of):
-        raise ValueError(f"arbitrage: market {last} has no fee schedule; there are {len(charged.fee_of)}")
+    unknown = sent[(sent["fee"] < 0) | (sent["fee"] >= len(fees))]
+    if len(unknown):
+        raise ValueError(
+            f"arbitrage: an order in market {unknown[0]['market']} names fee schedule {unknown[0]['fee']}; "
+            f"there are {len(fees)}, numbered from 0"
+        )
 
 
 def _legs(links: Links, package: int) -> np.ndarray:
@@ -188,7 +191,7 @@ def _leg_of(fills: np.ndarray, order: np.void, until: int) -> _Leg:
     )  # fmt: skip
 
 
-def _attempt(fills: np.ndarray, links: Links, charged: Charged, package: int, legs: np.ndarray, until: int) -> tuple:
+def _attempt(fills: np.ndarray, links: Links, fees: np.ndarray, package: int, legs: np.ndarray, until: int) -> tuple:
     """The row of one attempt; the next one's numbers begin at ``until``."""
     floor = int(links.packages[package]["floor_px"])
     parts = [_leg_of(fills, order, until) for order in legs]
@@ -196,7 +199,7 @@ def _attempt(fills: np.ndarray, links: Links, charged: Charged, package: int, le
     quoted = floor * qty
     for order in legs:
         px = int(_price(int(order["leg"]), order["px"]))
-        quoted -= px * qty + charge(charged.fees, charged.fee_of[order["market"]], px, qty, True, False, 0)[0]
+        quoted -= px * qty + charge(fees, order["fee"], px, qty, True, False, 0)[0]
     stamps = [part.first_ns for part in parts if part.first_ns >= 0]
     unwound = [min(part.sold, part.filled - whole) for part in parts]
     spent = sum(_share(part.cost, whole, part.filled) for part in parts)

@@ -129,7 +129,7 @@ def test_every_fill_of_the_arbitrageur_is_a_leg_or_an_orphan_given_up():
     env = make_env(6, scenario=TWO, window_s=np.inf)
     episodes = rollout(env, trader("baseline:arbitrageur?margin=0.0&least=1", env), 12)
     linked = episodes.linked
-    made = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.charged)
+    made = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.fees)
     attempts = made.attempts
     assert len(attempts) > 5 and set(linked.links.packages["count"]) == {2}
     bought = 2 * attempts["whole_qty"] + attempts["orphan_qty"]
