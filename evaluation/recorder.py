@@ -182,7 +182,8 @@ class Recorder:
     def _record_orders(self, env: np.ndarray) -> None:
         """Orders of this step that do not rest."""
         wanted = self.env.sent[env]
-        row, market, side = np.nonzero((wanted["do"] == DO_PLACE) & (wanted["tif"] != GTC))
+        immediate = (wanted["tif"] != GTC) | (wanted["budget_uusd"] > 0)  # see sim.latency.send_order
+        row, market, side = np.nonzero((wanted["do"] == DO_PLACE) & immediate)
         if not len(row):
             return
         order, here = wanted[row, market, side], env[row]

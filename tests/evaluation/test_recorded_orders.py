@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+import pytest
 from worlds import make_env, tiny_tape
 
 from evaluation.arbitrage import arbitrage_report
@@ -11,7 +12,7 @@ from sim.scenarios import Scenario
 from sim.scenarios.portfolio import Place
 from sim.scenarios.row import default_rows
 from sim.tape import FeeRates, seal
-from sim.types import ASK, BID, DO_PLACE, END_OF_BATCH, EVENT, FEES, INTENT, IOC, NO, SECOND_NS, YES
+from sim.types import ASK, BID, DO_PLACE, END_OF_BATCH, EVENT, FEES, FOK, GTC, INTENT, IOC, NO, SECOND_NS, YES
 
 FREE_THEN_HALF = (FeeRates("free", "kalshi", 0), FeeRates("half", "kalshi", 35_000))
 SECONDS = 8
@@ -78,3 +79,18 @@ def test_before_and_after_a_change_the_quote_is_what_whole_attempts_came_to():
     attempts = made.attempts
     assert made.complete_share == 1.0
     np.testing.assert_array_equal(attempts["quoted_uusd"] - attempts["slippage_uusd"], attempts["realised_uusd"])
+
+
+@pytest.mark.parametrize(
+    ("tif", "budget_uusd", "attempts"),
+    [
+        (IOC, 0, 1),
+        (FOK, 0, 1),
+        (GTC, 0, 0),  # may rest
+        (GTC, 50_000_000, 1),  # never rests: a budget is for taking
+    ],
+)
+def test_what_may_rest_is_no_attempt(tif, budget_uusd, attempts):
+    episodes = recorded((2,), tif, budget_uusd)
+    assert len(report(episodes).attempts) == attempts and len(episodes.linked.sent) == 2 * attempts
+    assert len(episodes.fill) > 0  # all of these orders cross
