@@ -79,12 +79,13 @@ class GroupConfig:
     """Markets that share a belief, and are linked: see `sim.scenarios.portfolio`, docs/portfolios.md."""
 
     kind: str = MISSING  # exclusive, same, nested, complement, single
-    markets: int = 2  # of an exclusive set and of nested strikes
     venues: list[str] = field(
         default_factory=lambda: ["kalshi"]
     )  # one; of same: two or more; of complement: one or two
-    exhaustive: bool = True  # of an exclusive set: exactly one market pays; else at most one
-    nets: bool = False  # of an exclusive set: its venue nets it (Kalshi returns collateral, Polymarket: negRisk)
+    # not given = None; other kinds than those named refuse it
+    markets: int | None = None  # of an exclusive set and of nested strikes: 2
+    exhaustive: bool | None = None  # of an exclusive set: exactly one market pays (true), or at most one
+    nets: bool | None = None  # of an exclusive set: its venue nets it (Kalshi returns collateral, Polymarket: negRisk)
 
 
 @dataclass
@@ -93,8 +94,8 @@ class LinkConfig:
 
     kind: str = MISSING  # exclusive, same, nested
     markets: list[int] = MISSING  # of nested: the hardest first
-    exhaustive: bool = True
-    nets: bool = False
+    exhaustive: bool | None = None  # of exclusive, and refused of others: not given = true
+    nets: bool | None = None  # of exclusive, and refused of others: not given = false
 
 
 @dataclass

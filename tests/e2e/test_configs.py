@@ -242,8 +242,18 @@ def test_groups_are_added_and_links_may_be_said():
     [
         ("scenario.groups=[]", "scenario.groups: expected at least one group"),
         ("scenario.groups=[{kind: pair}]", r"scenario\.groups\[0\]\.kind = 'pair': expected one of exclusive, nested"),
-        ("scenario.groups=[{kind: same}]", r"groups\[0\]\.venues = \['kalshi'\]: same lies on two venues"),
-        ("scenario.groups=[{kind: nested, venues: [kalshi, polymarket]}]", "nested lies on one venue"),
+        (
+            "scenario.groups=[{kind: same}]",
+            r"groups\[0\]\.venues = \['kalshi'\]: same takes 2 or more, one for each of its markets, not 1",
+        ),
+        (
+            "scenario.groups=[{kind: nested, venues: [kalshi, polymarket]}]",
+            r"groups\[0\]\.venues = .*: nested takes 1, where all of its markets lie, not 2",
+        ),
+        (
+            "scenario.groups=[{kind: complement, venues: [kalshi, polymarket, kalshi]}]",
+            r"groups\[0\]\.venues = .*: complement takes 1 for both of its markets, or 2, one for each, not 3",
+        ),
         ("scenario.groups=[{kind: single, venues: [nyse]}]", "no venue 'nyse'"),
         ("scenario.links=[{kind: equal, markets: [0, 1]}]", r"scenario\.links\[0\]\.kind = 'equal'"),
         ("scenario.links=[{kind: same, markets: [0, 1, 2]}]", "same is said of two markets"),
@@ -253,6 +263,42 @@ def test_groups_are_added_and_links_may_be_said():
 def test_a_portfolio_that_cannot_be_is_named(override, message):
     with pytest.raises(ValueError, match=message):
         training_scenario(config("scenario=negrisk4", override))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "groups=[{kind: same, venues: [kalshi, polymarket], markets: 5}]",
+            r"scenario\.groups\[0\]\.markets = 5: same takes venues; it has a market for each of its venues: list 5",
+        ),
+        ("groups=[{kind: single, markets: 4}]", r"groups\[0\]\.markets = 4: single takes venues; .*: write 4 groups"),
+        (
+            "groups=[{kind: complement, markets: 3}]",
+            r"groups\[0\]\.markets = 3: complement takes venues; it is always 2",
+        ),
+        (
+            "groups=[{kind: single}, {kind: nested, nets: true}]",
+            r"scenario\.groups\[1\]\.nets = True: nested takes markets, venues; only an exclusive set",
+        ),
+        (
+            "groups=[{kind: nested, exhaustive: false}]",
+            r"groups\[0\]\.exhaustive = False: nested takes markets, venues",
+        ),
+        ("groups=[{kind: complement, nets: false}]", r"groups\[0\]\.nets = False: complement takes venues"),
+        (
+            "links=[{kind: nested, markets: [0, 1], nets: true}]",
+            r"scenario\.links\[0\]\.nets = True: nested takes markets",
+        ),
+        (
+            "links=[{kind: same, markets: [0, 1], exhaustive: true}]",
+            r"links\[0\]\.exhaustive = True: same takes markets",
+        ),
+    ],
+)
+def test_a_key_that_the_kind_does_not_take_is_refused(entry, message):
+    with pytest.raises(ValueError, match=message):
+        training_scenario(config("scenario=negrisk4", f"scenario.{entry}"))
 
 
 def test_baselines_are_judged_without_a_run():
