@@ -110,13 +110,16 @@ class PortfolioConfig(ScenarioConfig):
 _SCENARIOS = {node.kind: node for node in (SyntheticConfig, ReplayConfig, MixConfig, PortfolioConfig)}
 
 
+BASELINES = ("noop", "random", "imbalance", "signal", "quoter")
+
+
 @dataclass
 class EvaluationConfig:
     """What a run or a checkpoint is judged by."""
 
     synthetic_episodes: int = 512  # of the synthetic scenario; recorded markets are played once each
     seed: int = 1_000_000  # of the rows and worlds that policies are judged on; give training other numbers
-    baselines: list[str] = field(default_factory=lambda: ["noop", "random", "imbalance", "signal", "quoter"])
+    baselines: list[str] | None = field(default_factory=lambda: list(BASELINES))  # beside a run; None = these
     fill_models: list[str] = field(default_factory=lambda: ["pessimistic", "probabilistic", "optimistic"])
 
 
@@ -147,7 +150,8 @@ class EvaluateConfig:
     policies: list[str] = field(default_factory=list)  # baselines to judge instead of a run and its baselines
     scenario: ScenarioConfig | None = None  # instead of the run's own
     env: DirectionalConfig | None = None  # without a run: the environment that the policies play in
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    # baselines not given = None: where policies are named there is no run for them to stand beside
+    evaluation: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(baselines=None))
     tapes: str | None = None  # judge on these tapes instead of the run's own evaluation scenario
     out: str | None = None  # folder of the report; default outputs/<run>-<time>
 
@@ -213,6 +217,11 @@ def _check_evaluate(config: EvaluateConfig) -> None:
         raise ValueError(
             f"checkpoint = {config.checkpoint}, policies = {config.policies}: expected one of them: a run folder, or "
             f"baselines such as [arbitrageur,noop]"
+        )
+    if config.policies and config.evaluation.baselines is not None:
+        raise ValueError(
+            f"evaluation.baselines = {config.evaluation.baselines} stand beside a run, and there is none: leave them "
+            f"out, or add them to policies = {config.policies}"
         )
     if config.checkpoint is None and config.scenario is None and config.tapes is None:
         raise ValueError("policies without a run need to know where to play: add scenario=NAME, or tapes=DIR")

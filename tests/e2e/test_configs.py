@@ -9,15 +9,20 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from agents.checkpoint import LIBRARIES, git_state
 from configs.build import Trial, training_env, training_scenario
-from configs.judge import judge
+from configs.judge import judge, manifest_without_run, policies_of, with_data
 from configs.schema import DirectionalConfig, EvaluationConfig, read_run_config, register, to_config, whole_steps
 from curricula.phase import draw, ranges_of
 from sim.links import Exclusive, Nested, Same
-from sim.scenarios import synthetic
+from sim.scenarios import Scenario, synthetic
+from sim.scenarios.row import default_rows
 from sim.scenarios.tables import load_table, rows_of
+from sim.tape import FeeRates, Header, Market, seal
+from sim.types import EVENT
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+FEES = FeeRates("free", "polymarket", 0)
 register()
 
 
@@ -301,6 +306,25 @@ def test_a_key_that_the_kind_does_not_take_is_refused(entry, message):
         training_scenario(config("scenario=negrisk4", f"scenario.{entry}"))
 
 
+def test_a_run_is_judged_beside_five_baselines_unless_others_are_named():
+    five = ["agent", "noop", "random", "imbalance", "signal", "quoter"]
+    assert list(policies_of(Path("x"), config("checkpoint=x", name="evaluate").evaluation.baselines)) == five
+    assert list(policies_of(Path("x"), config().evaluation.baselines)) == five
+    assert list(policies_of(Path("x"), [])) == ["agent"]
+
+
+def test_a_report_without_a_run_says_what_program_and_which_data():
+    header = Header("polymarket", (Market("M", "a market", 0, 1),), (((0, 10_000, 100),),), (FEES,), ())
+    tapes = tuple(seal(np.zeros(count, EVENT), header) for count in (0, 1))
+    what = Trial("two", Scenario(default_rows(), tapes=tapes, names=("A", "B"), replay_share=1.0), 2, 2)
+    manifest = with_data(manifest_without_run("policies: [noop]", "2026-01-02T03:04:05", CONFIGS.parent), what)
+    assert manifest["git"] == git_state(CONFIGS.parent) and len(manifest["git"]["commit"]) == 40
+    assert manifest["data"] == {"judged": {name: one.header.digest for name, one in zip("AB", tapes, strict=True)}}
+    assert set(manifest["versions"]) == set(LIBRARIES)
+    assert len(set(manifest["data"]["judged"].values())) == 2
+    assert (manifest["config"], manifest["date"]) == ("policies: [noop]", "2026-01-02T03:04:05")
+
+
 def test_baselines_are_judged_without_a_run():
     made = config("scenario=negrisk4", "policies=[arbitrageur,noop]", "env=portfolio", name="evaluate")
     assert made.policies == ["arbitrageur", "noop"] and made.scenario.kind == "portfolio" and made.checkpoint is None
@@ -315,6 +339,14 @@ def test_baselines_are_judged_without_a_run():
         (["policies=[noop]"], "add scenario=NAME, or tapes=DIR"),
         (["checkpoint=x", "env=portfolio"], "env is the run's own"),
         (["policies=[noop]", "scenario=negrisk4", "tapes=DIR"], "leave one of them out"),
+        (
+            ["policies=[noop]", "scenario=negrisk4", "evaluation.baselines=[signal]"],
+            r"evaluation\.baselines = \['signal'\] stand beside a run, .* add them to policies = \['noop'\]",
+        ),
+        (
+            ["policies=[noop]", "scenario=negrisk4", "evaluation.baselines=[noop,random,imbalance,signal,quoter]"],
+            "evaluation.baselines",
+        ),
     ],
 )
 def test_an_evaluation_that_says_too_little_or_too_much_is_refused(overrides, message):
