@@ -18,6 +18,7 @@ from sim.backtest import backtest
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import cross_venue, exclusive, single
 from sim.scenarios.row import make_rows
+from sim.types import DO_NOTHING, DO_PLACE, INTENT
 
 ROWS = make_rows(4, life_s=np.array([9.5, 14.5, 19.5, 40.0]), news_size=0.06, maker_rate=0.5)
 CONVERTS = Scenario(ROWS, portfolio=exclusive(3, neg_risk=True, venue="polymarket"))
@@ -162,3 +163,19 @@ def test_without_links_there_is_no_such_section():
     env = make_env(2, flatten=True, window_s=5.0)
     episodes = rollout(env, Dice(env.table.listed), 2)
     assert episodes.linked is None and "arb_attempts" not in legend(episodes) and not arbitrage_parts(episodes)
+
+
+def test_finished_episodes_sent_none_whoever_wrote_the_orders():
+    env = make_env(2, scenario=TWO, window_s=3.0)
+    env.reset()
+    orders = np.zeros((2, 2, 2), INTENT)
+    orders["do"], orders["qty"], orders["px"] = DO_PLACE, 100, 5000
+    given = orders.copy()
+    for _ in range(3):
+        _, _, _, truncated, _ = env.step_orders(orders)
+        assert (env.sent["do"] == DO_PLACE).all()  # also in the step that ends them
+    assert truncated.all()
+    env.reset(options={"reset_mask": np.array([True, False])})
+    env.step_orders(orders)
+    assert (env.sent["do"][0] == DO_PLACE).all() and (env.sent["do"][1] == DO_NOTHING).all()
+    np.testing.assert_array_equal(orders, given)  # the caller's array is left alone
