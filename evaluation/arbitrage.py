@@ -97,24 +97,14 @@ def arbitrage_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarra
     if linked is None:
         return {}
     report = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.fees)
-    attempts = report.attempts
+    env = report.attempts["env"]
 
     def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(attempts["env"], values, len(episodes))
+        return np.bincount(env, values, len(episodes))
 
-    one, count = np.ones(len(episodes)), total(np.ones(len(attempts)))
-    whole, orphans, gap = attempts["whole_qty"], attempts["orphan_qty"], attempts["gap_ns"]
     return {
-        "arb_attempts": (count, one),
-        "arb_complete": (total(whole == attempts["qty"]), count),
-        "arb_orphaned": (total(orphans > 0), count),
-        "arb_empty": (total(whole + orphans == 0), count),
-        "arb_unwind_rate": (total(attempts["unwound_qty"]), total(orphans)),
-        "arb_unwind_cost_usd": (total(attempts["unwind_cost_uusd"]) / UUSD, one),
-        "arb_gap_s": (total(np.maximum(gap, 0) / SECOND_NS), total(gap >= 0)),
-        "arb_slippage_usd": (total(attempts["slippage_uusd"]) / UUSD, one),
-        "arb_quoted_usd": (total(attempts["quoted_uusd"]) / UUSD, one),
-        "arb_realised_usd": (total(attempts["realised_uusd"]) / UUSD, one),
+        name: (total(of.part) / of.unit, np.ones(len(episodes)) if of.whole is None else total(of.whole))
+        for name, of in _figures(report.attempts).items()
     }
 
 
@@ -219,20 +209,48 @@ def _share(amount: int, part: int, whole: int) -> int:
     return amount * part // whole if whole else 0
 
 
-def _summary(attempts: np.ndarray) -> ArbitrageReport:
-    def share(of: np.ndarray) -> float:
-        return float(np.mean(of)) if len(of) else np.nan
+class _Figure(NamedTuple):
+    """A figure is the sum of the attempts' parts over that of their wholes."""
 
-    filled = attempts["whole_qty"] + attempts["orphan_qty"]
-    orphans, gaps = int(attempts["orphan_qty"].sum()), attempts["gap_ns"][attempts["gap_ns"] >= 0]
+    part: np.ndarray  # (A,)
+    whole: np.ndarray | None = None  # (A,); None = the number of episodes
+    unit: int = 1  # of the part
+
+
+def _figures(attempts: np.ndarray) -> dict[str, _Figure]:
+    """The metrics of arbitrage, by their names in a scorecard."""
+    one = np.ones(len(attempts))
+    whole, orphans, gap = attempts["whole_qty"], attempts["orphan_qty"], attempts["gap_ns"]
+    return {
+        "arb_attempts": _Figure(one),
+        "arb_complete": _Figure(whole == attempts["qty"], one),
+        "arb_orphaned": _Figure(orphans > 0, one),
+        "arb_empty": _Figure(whole + orphans == 0, one),
+        "arb_unwind_rate": _Figure(attempts["unwound_qty"], orphans),
+        "arb_unwind_cost_usd": _Figure(attempts["unwind_cost_uusd"], unit=UUSD),
+        "arb_gap_s": _Figure(np.maximum(gap, 0) / SECOND_NS, gap >= 0),
+        "arb_slippage_usd": _Figure(attempts["slippage_uusd"], unit=UUSD),
+        "arb_quoted_usd": _Figure(attempts["quoted_uusd"], unit=UUSD),
+        "arb_realised_usd": _Figure(attempts["realised_uusd"], unit=UUSD),
+    }
+
+
+def _summary(attempts: np.ndarray) -> ArbitrageReport:
+    figures = _figures(attempts)
     return ArbitrageReport(
         attempts=attempts,
-        complete_share=share(attempts["whole_qty"] == attempts["qty"]),
-        orphaned_share=share(attempts["orphan_qty"] > 0),
-        empty_share=share(filled == 0),
-        unwind_rate=int(attempts["unwound_qty"].sum()) / orphans if orphans else np.nan,
-        unwind_cost_uusd=int(attempts["unwind_cost_uusd"].sum()),
-        mean_gap_s=share(gaps / 1e9),
-        quoted_uusd=int(attempts["quoted_uusd"].sum()),
-        realised_uusd=int(attempts["realised_uusd"].sum()),
+        complete_share=_share_of(figures["arb_complete"]),
+        orphaned_share=_share_of(figures["arb_orphaned"]),
+        empty_share=_share_of(figures["arb_empty"]),
+        unwind_rate=_share_of(figures["arb_unwind_rate"]),
+        unwind_cost_uusd=int(figures["arb_unwind_cost_usd"].part.sum()),
+        mean_gap_s=_share_of(figures["arb_gap_s"]),
+        quoted_uusd=int(figures["arb_quoted_usd"].part.sum()),
+        realised_uusd=int(figures["arb_realised_usd"].part.sum()),
     )
+
+
+def _share_of(figure: _Figure) -> float:
+    assert figure.whole is not None  # a figure an episode is no share
+    total = figure.whole.sum()
+    return float(figure.part.sum() / total) if total else np.nan

@@ -138,6 +138,14 @@ def test_every_fill_of_the_arbitrageur_is_a_leg_or_an_orphan_given_up():
     parts = arbitrage_parts(episodes)
     assert parts["arb_attempts"][0].sum() == len(attempts)
     assert parts["arb_realised_usd"][0].sum() == pytest.approx(made.realised_uusd / 1e6)
+    shares = {
+        "arb_complete": made.complete_share, "arb_orphaned": made.orphaned_share, "arb_empty": made.empty_share,
+        "arb_unwind_rate": made.unwind_rate, "arb_gap_s": made.mean_gap_s,
+    }  # fmt: skip
+    for name, value in shares.items():
+        part, whole = parts[name]
+        assert (part.dtype, whole.dtype) == (np.float64, np.float64)
+        assert part.sum() / whole.sum() == pytest.approx(value, nan_ok=True), name
 
 
 def test_the_report_shows_arbitrage_and_markets_where_there_are_links(tmp_path, capsys):
