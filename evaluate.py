@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from agents.checkpoint import read_manifest
 from configs.build import recorded_trial, trial
-from configs.judge import baselines_of, judge, policies_of, print_places
+from configs.judge import baselines_of, judge, manifest_without_run, policies_of, print_places, with_data
 from configs.schema import (
     DirectionalConfig,
     EvaluateConfig,
@@ -37,7 +36,9 @@ def main(composed: DictConfig) -> None:
     config: EvaluateConfig = to_config(composed)
     now = datetime.now(UTC)
     if config.checkpoint is None:
-        manifest: dict[str, Any] = {"config": OmegaConf.to_yaml(composed), "date": now.isoformat(timespec="seconds")}
+        manifest = manifest_without_run(
+            OmegaConf.to_yaml(composed), now.isoformat(timespec="seconds"), Path(__file__).parent
+        )
         policies, name = baselines_of(config.policies), "baselines"
         env, scenario, seed = config.env or DirectionalConfig(), config.scenario or ReplayConfig(), None
     else:
@@ -52,7 +53,7 @@ def main(composed: DictConfig) -> None:
         what = recorded_trial(config.tapes, scenario, config.evaluation)
     else:
         what = trial(scenario, config.evaluation, seed)
-    card = judge(policies, env, what, config.evaluation, folder, manifest)
+    card = judge(policies, env, what, config.evaluation, folder, with_data(manifest, what))
     console = Console()
     places = {"scorecard": folder / "scorecard.json", "report": folder / "report.html", "plots": folder / "plots"}
     print_places(f"judged on {what.title}", places, console)

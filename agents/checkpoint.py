@@ -103,8 +103,13 @@ def make_manifest(
         "sheet": dict(sheet),
         "network": dict(network),
         "data": dict(data),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that decide numbers, by name."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 def read_manifest(run: str | Path) -> dict[str, Any]:

@@ -8,23 +8,34 @@ from typing import Any
 
 from rich.console import Console
 
+from agents.checkpoint import git_state, versions
 from agents.policy import BASELINE
-from configs.build import Trial, trial_env
-from configs.schema import DirectionalConfig, EvaluationConfig
+from configs.build import Trial, data_digests, trial_env
+from configs.schema import BASELINES, DirectionalConfig, EvaluationConfig
 from evaluation.compare import evaluate
 from evaluation.fills import fill_set_of
 from evaluation.report import refuse_existing, write_report
 from evaluation.scorecard import scorecard, write_scorecard
 
 
-def policies_of(run: Path, baselines: Sequence[str]) -> dict[str, str]:
-    """A run as the agent, and baselines beside it."""
-    return {"agent": str(run), **baselines_of(baselines)}
+def policies_of(run: Path, baselines: Sequence[str] | None) -> dict[str, str]:
+    """A run as the agent, and baselines beside it; None = `configs.schema.BASELINES`."""
+    return {"agent": str(run), **baselines_of(BASELINES if baselines is None else baselines)}
 
 
 def baselines_of(baselines: Sequence[str]) -> dict[str, str]:
     """Baselines by name; ``NAME?key=value`` gives parameters."""
     return {name: f"{BASELINE}{name}" for name in baselines}
+
+
+def manifest_without_run(config_yaml: str, date: str, repository: Path) -> dict[str, Any]:
+    """What a report over baselines alone says of its making, under the names that runs' manifests have."""
+    return {"config": config_yaml, "date": date, "git": git_state(repository), "versions": versions()}
+
+
+def with_data(manifest: Mapping[str, Any], what: Trial) -> dict[str, Any]:
+    """``manifest`` and the digests of the tapes that are judged on."""
+    return {**manifest, "data": {**manifest.get("data", {}), "judged": data_digests(what.scenario)}}
 
 
 def judge(

@@ -79,12 +79,13 @@ class GroupConfig:
     """Markets that share a belief, and are linked: see `sim.scenarios.portfolio`, docs/portfolios.md."""
 
     kind: str = MISSING  # exclusive, same, nested, complement, single
-    markets: int = 2  # of an exclusive set and of nested strikes
     venues: list[str] = field(
         default_factory=lambda: ["kalshi"]
     )  # one; of same: two or more; of complement: one or two
-    exhaustive: bool = True  # of an exclusive set: exactly one market pays; else at most one
-    nets: bool = False  # of an exclusive set: its venue nets it (Kalshi returns collateral, Polymarket: negRisk)
+    # not given = None; other kinds than those named refuse it
+    markets: int | None = None  # of an exclusive set and of nested strikes: 2
+    exhaustive: bool | None = None  # of an exclusive set: exactly one market pays (true), or at most one
+    nets: bool | None = None  # of an exclusive set: its venue nets it (Kalshi returns collateral, Polymarket: negRisk)
 
 
 @dataclass
@@ -93,8 +94,8 @@ class LinkConfig:
 
     kind: str = MISSING  # exclusive, same, nested
     markets: list[int] = MISSING  # of nested: the hardest first
-    exhaustive: bool = True
-    nets: bool = False
+    exhaustive: bool | None = None  # of exclusive, and refused of others: not given = true
+    nets: bool | None = None  # of exclusive, and refused of others: not given = false
 
 
 @dataclass
@@ -109,13 +110,16 @@ class PortfolioConfig(ScenarioConfig):
 _SCENARIOS = {node.kind: node for node in (SyntheticConfig, ReplayConfig, MixConfig, PortfolioConfig)}
 
 
+BASELINES = ("noop", "random", "imbalance", "signal", "quoter")
+
+
 @dataclass
 class EvaluationConfig:
     """What a run or a checkpoint is judged by."""
 
     synthetic_episodes: int = 512  # of the synthetic scenario; recorded markets are played once each
     seed: int = 1_000_000  # of the rows and worlds that policies are judged on; give training other numbers
-    baselines: list[str] = field(default_factory=lambda: ["noop", "random", "imbalance", "signal", "quoter"])
+    baselines: list[str] | None = field(default_factory=lambda: list(BASELINES))  # beside a run; None = these
     fill_models: list[str] = field(default_factory=lambda: ["pessimistic", "probabilistic", "optimistic"])
 
 
@@ -146,7 +150,8 @@ class EvaluateConfig:
     policies: list[str] = field(default_factory=list)  # baselines to judge instead of a run and its baselines
     scenario: ScenarioConfig | None = None  # instead of the run's own
     env: DirectionalConfig | None = None  # without a run: the environment that the policies play in
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    # baselines not given = None: where policies are named there is no run for them to stand beside
+    evaluation: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(baselines=None))
     tapes: str | None = None  # judge on these tapes instead of the run's own evaluation scenario
     out: str | None = None  # folder of the report; default outputs/<run>-<time>
 
@@ -212,6 +217,11 @@ def _check_evaluate(config: EvaluateConfig) -> None:
         raise ValueError(
             f"checkpoint = {config.checkpoint}, policies = {config.policies}: expected one of them: a run folder, or "
             f"baselines such as [arbitrageur,noop]"
+        )
+    if config.policies and config.evaluation.baselines is not None:
+        raise ValueError(
+            f"evaluation.baselines = {config.evaluation.baselines} stand beside a run, and there is none: leave them "
+            f"out, or add them to policies = {config.policies}"
         )
     if config.checkpoint is None and config.scenario is None and config.tapes is None:
         raise ValueError("policies without a run need to know where to play: add scenario=NAME, or tapes=DIR")

@@ -18,7 +18,7 @@ from envs.transition import CHANGE
 from sim.engine import Engine
 from sim.loop import ANY_NUMBER
 from sim.state import State
-from sim.types import INTENT, SECOND_NS
+from sim.types import DO_NOTHING, INTENT, SECOND_NS
 
 _NO_ACTIONS = np.zeros(0, np.int64)
 
@@ -91,6 +91,7 @@ class Core:
     def play_orders(self, wanted: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take a step with orders instead of rows of the table: ``wanted`` (N, M, 2) INTENT, checked."""
         self._work.intents[:] = wanted
+        self._work.intents["do"][self.engine.state.account["done"] == 1] = DO_NOTHING  # the engine would drop them
         now.reject[:] = 0
         self.play(_NO_ACTIONS, resting, now)
 

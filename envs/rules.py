@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.scenarios.portfolio import MAX_MARKETS
 from sim.sets import SET, Sets
 from sim.types import PX_ONE
 
-MAX_MARKETS = 64
 _NONE = np.zeros(0, np.int64)
 NO_SETS = Sets(np.zeros(0, SET), _NONE, np.full(MAX_MARKETS, -1), np.zeros(MAX_MARKETS, np.int64))
 

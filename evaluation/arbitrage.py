@@ -10,7 +10,7 @@ orphans            sum over the legs of filled - whole; an attempt with any is `
 unwound            lots of its legs given up again by orders sent before the next attempt, at most the orphans
 gap in time        last less first of the legs' first fills, nanoseconds; -1 where fewer than two legs got any
 slippage           sum over the legs of (price paid - price ordered at) x filled: negative, or zero, for a limit order
-quoted edge        (floor - prices ordered at) x q - taker fees on them
+quoted edge        (floor - prices ordered at) x q - taker fees on them, by the schedules in force at the order
 realised edge      floor x whole - what the whole lots cost, fees included, each leg at its average
 unwind cost        what the unwound lots had cost, fees included, less what they brought after fees
 =================  =========================================================================================
@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluation.episodes import Episodes
-from evaluation.linked import SENT, Charged
+from evaluation.linked import SENT
 from sim.links import Links
 from sim.types import ASK, BID, FILL, PX_ONE, SECOND_NS, UUSD, YES
 from sim.venues.fees import charge
@@ -68,7 +68,7 @@ class ArbitrageReport:
 
 
 def arbitrage_report(
-    sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged
+    sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, fees: np.ndarray
 ) -> ArbitrageReport:
     """Find the attempts among the orders ``sent`` and what became of them in ``fills``.
 
@@ -76,18 +76,18 @@ def arbitrage_report(
         sent: ``(S,)`` SENT: immediate orders, those of an environment in the order of its steps.
         fills: ``(n,)`` FILL of the environments ``fill_env`` int64.
         links: the packages.
-        charged: what takers pay.
+        fees: ``(F,)`` FEE: the schedules that the orders name.
 
-    Raises ValueError where dtypes, shapes or markets do not fit.
+    Raises ValueError where dtypes, shapes or schedules do not fit.
     """
-    _check(sent, fills, fill_env, links, charged)
+    _check(sent, fills, fill_env, fees)
     attempts = []
     for env in np.unique(sent["env"]).tolist():
         ours, here = sent[sent["env"] == env], fills[fill_env == env]
         found = _attempts(ours, links)
         for place, (package, legs) in enumerate(found):
             until = found[place + 1][1][0]["first_id"] if place + 1 < len(found) else np.iinfo(np.int64).max
-            attempts.append(_attempt(here, links, charged, package, legs, int(until)))
+            attempts.append(_attempt(here, links, fees, package, legs, int(until)))
     return _summary(np.array(attempts, ATTEMPT))
 
 
@@ -96,37 +96,30 @@ def arbitrage_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarra
     linked = episodes.linked
     if linked is None:
         return {}
-    report = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.charged)
-    attempts = report.attempts
+    report = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.fees)
+    env = report.attempts["env"]
 
     def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(attempts["env"], values, len(episodes))
+        return np.bincount(env, values, len(episodes))
 
-    one, count = np.ones(len(episodes)), total(np.ones(len(attempts)))
-    whole, orphans, gap = attempts["whole_qty"], attempts["orphan_qty"], attempts["gap_ns"]
     return {
-        "arb_attempts": (count, one),
-        "arb_complete": (total(whole == attempts["qty"]), count),
-        "arb_orphaned": (total(orphans > 0), count),
-        "arb_empty": (total(whole + orphans == 0), count),
-        "arb_unwind_rate": (total(attempts["unwound_qty"]), total(orphans)),
-        "arb_unwind_cost_usd": (total(attempts["unwind_cost_uusd"]) / UUSD, one),
-        "arb_gap_s": (total(np.maximum(gap, 0) / SECOND_NS), total(gap >= 0)),
-        "arb_slippage_usd": (total(attempts["slippage_uusd"]) / UUSD, one),
-        "arb_quoted_usd": (total(attempts["quoted_uusd"]) / UUSD, one),
-        "arb_realised_usd": (total(attempts["realised_uusd"]) / UUSD, one),
+        name: (total(of.part) / of.unit, np.ones(len(episodes)) if of.whole is None else total(of.whole))
+        for name, of in _figures(report.attempts).items()
     }
 
 
-def _check(sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, links: Links, charged: Charged) -> None:
+def _check(sent: np.ndarray, fills: np.ndarray, fill_env: np.ndarray, fees: np.ndarray) -> None:
     if sent.dtype != SENT or sent.ndim != 1:
         raise ValueError(f"arbitrage: expected SENT orders of shape (S,), got {sent.dtype} {sent.shape}")
     if fills.dtype != FILL or fill_env.shape != fills.shape:
         raise ValueError(f"arbitrage: expected FILL rows and their environments, got {fills.dtype} {fills.shape}, "
                          f"{fill_env.shape}")  # fmt: skip
-    last = max(links.legs["market"].max(initial=-1), sent["market"].max(initial=-1))
-    if last >= len(charged.fee_of):
-        raise ValueError(f"arbitrage: market {last} has no fee schedule; there are {len(charged.fee_of)}")
+    unknown = sent[(sent["fee"] < 0) | (sent["fee"] >= len(fees))]
+    if len(unknown):
+        raise ValueError(
+            f"arbitrage: an order in market {unknown[0]['market']} names fee schedule {unknown[0]['fee']}; "
+            f"there are {len(fees)}, numbered from 0"
+        )
 
 
 def _legs(links: Links, package: int) -> np.ndarray:
@@ -188,7 +181,7 @@ def _leg_of(fills: np.ndarray, order: np.void, until: int) -> _Leg:
     )  # fmt: skip
 
 
-def _attempt(fills: np.ndarray, links: Links, charged: Charged, package: int, legs: np.ndarray, until: int) -> tuple:
+def _attempt(fills: np.ndarray, links: Links, fees: np.ndarray, package: int, legs: np.ndarray, until: int) -> tuple:
     """The row of one attempt; the next one's numbers begin at ``until``."""
     floor = int(links.packages[package]["floor_px"])
     parts = [_leg_of(fills, order, until) for order in legs]
@@ -196,7 +189,7 @@ def _attempt(fills: np.ndarray, links: Links, charged: Charged, package: int, le
     quoted = floor * qty
     for order in legs:
         px = int(_price(int(order["leg"]), order["px"]))
-        quoted -= px * qty + charge(charged.fees, charged.fee_of[order["market"]], px, qty, True, False, 0)[0]
+        quoted -= px * qty + charge(fees, order["fee"], px, qty, True, False, 0)[0]
     stamps = [part.first_ns for part in parts if part.first_ns >= 0]
     unwound = [min(part.sold, part.filled - whole) for part in parts]
     spent = sum(_share(part.cost, whole, part.filled) for part in parts)
@@ -216,20 +209,48 @@ def _share(amount: int, part: int, whole: int) -> int:
     return amount * part // whole if whole else 0
 
 
-def _summary(attempts: np.ndarray) -> ArbitrageReport:
-    def share(of: np.ndarray) -> float:
-        return float(np.mean(of)) if len(of) else np.nan
+class _Figure(NamedTuple):
+    """A figure is the sum of the attempts' parts over that of their wholes."""
 
-    filled = attempts["whole_qty"] + attempts["orphan_qty"]
-    orphans, gaps = int(attempts["orphan_qty"].sum()), attempts["gap_ns"][attempts["gap_ns"] >= 0]
+    part: np.ndarray  # (A,)
+    whole: np.ndarray | None = None  # (A,); None = the number of episodes
+    unit: int = 1  # of the part
+
+
+def _figures(attempts: np.ndarray) -> dict[str, _Figure]:
+    """The metrics of arbitrage, by their names in a scorecard."""
+    one = np.ones(len(attempts))
+    whole, orphans, gap = attempts["whole_qty"], attempts["orphan_qty"], attempts["gap_ns"]
+    return {
+        "arb_attempts": _Figure(one),
+        "arb_complete": _Figure(whole == attempts["qty"], one),
+        "arb_orphaned": _Figure(orphans > 0, one),
+        "arb_empty": _Figure(whole + orphans == 0, one),
+        "arb_unwind_rate": _Figure(attempts["unwound_qty"], orphans),
+        "arb_unwind_cost_usd": _Figure(attempts["unwind_cost_uusd"], unit=UUSD),
+        "arb_gap_s": _Figure(np.maximum(gap, 0) / SECOND_NS, gap >= 0),
+        "arb_slippage_usd": _Figure(attempts["slippage_uusd"], unit=UUSD),
+        "arb_quoted_usd": _Figure(attempts["quoted_uusd"], unit=UUSD),
+        "arb_realised_usd": _Figure(attempts["realised_uusd"], unit=UUSD),
+    }
+
+
+def _summary(attempts: np.ndarray) -> ArbitrageReport:
+    figures = _figures(attempts)
     return ArbitrageReport(
         attempts=attempts,
-        complete_share=share(attempts["whole_qty"] == attempts["qty"]),
-        orphaned_share=share(attempts["orphan_qty"] > 0),
-        empty_share=share(filled == 0),
-        unwind_rate=int(attempts["unwound_qty"].sum()) / orphans if orphans else np.nan,
-        unwind_cost_uusd=int(attempts["unwind_cost_uusd"].sum()),
-        mean_gap_s=share(gaps / 1e9),
-        quoted_uusd=int(attempts["quoted_uusd"].sum()),
-        realised_uusd=int(attempts["realised_uusd"].sum()),
+        complete_share=_share_of(figures["arb_complete"]),
+        orphaned_share=_share_of(figures["arb_orphaned"]),
+        empty_share=_share_of(figures["arb_empty"]),
+        unwind_rate=_share_of(figures["arb_unwind_rate"]),
+        unwind_cost_uusd=int(figures["arb_unwind_cost_usd"].part.sum()),
+        mean_gap_s=_share_of(figures["arb_gap_s"]),
+        quoted_uusd=int(figures["arb_quoted_usd"].part.sum()),
+        realised_uusd=int(figures["arb_realised_usd"].part.sum()),
     )
+
+
+def _share_of(figure: _Figure) -> float:
+    assert figure.whole is not None  # a figure an episode is no share
+    total = figure.whole.sum()
+    return float(figure.part.sum() / total) if total else np.nan

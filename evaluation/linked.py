@@ -23,15 +23,9 @@ SENT = np.dtype(
         ("leg", "<i8"),
         ("px", "<i8"),  # limit, YES space
         ("qty", "<i8"),  # lots
+        ("fee", "<i8"),  # the market's schedule when it went out
     ]
 )
-
-
-class Charged(NamedTuple):
-    """What takers pay: schedules, and that of each market."""
-
-    fees: np.ndarray  # (F,) FEE
-    fee_of: np.ndarray  # (M,) int64
 
 
 class Linked(NamedTuple):
@@ -39,4 +33,4 @@ class Linked(NamedTuple):
 
     sent: np.ndarray  # (S,) SENT
     links: Links
-    charged: Charged
+    fees: np.ndarray  # (F,) FEE: the schedules

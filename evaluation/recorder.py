@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.episodes import LANE_PATHS, PATHS, PER_EPISODE, PER_LANE, Episodes
-from evaluation.linked import SENT, Charged, Linked
+from evaluation.linked import SENT, Linked
 from sim.types import DO_PLACE, FILL, GTC, PAIR_UUSD, PX_ONE, SETTLED
 
 if TYPE_CHECKING:
@@ -78,9 +78,10 @@ class Recorder:
         return (index[:, None] * self.width + np.arange(self.width)).ravel()
 
     def before(self) -> None:
-        """A step is about to be taken: when its orders go out, and from which number on."""
+        """A step is about to be taken: when its orders go out, from which number on, and what they will be charged."""
         if self.linked:
             self._ns, self._first_id = self.state.account["now_ns"].copy(), self.state.account["next_id"].copy()
+            self._fee = self.state.market["fee"].reshape(-1, self.width).copy()
 
     def step(self, actions: np.ndarray | None, info: dict[str, Any]) -> None:
         """One step of the batch is over; ``actions`` None = orders of its own."""
@@ -181,14 +182,15 @@ class Recorder:
     def _record_orders(self, env: np.ndarray) -> None:
         """Orders of this step that do not rest."""
         wanted = self.env.sent[env]
-        row, market, side = np.nonzero((wanted["do"] == DO_PLACE) & (wanted["tif"] != GTC))
+        immediate = (wanted["tif"] != GTC) | (wanted["budget_uusd"] > 0)  # see sim.latency.send_order
+        row, market, side = np.nonzero((wanted["do"] == DO_PLACE) & immediate)
         if not len(row):
             return
         order, here = wanted[row, market, side], env[row]
         sent = np.zeros(len(row), SENT)
         sent["env"], sent["step"], sent["ns"] = self.place[here], self.t[here], self._ns[here]
         sent["first_id"], sent["end_id"] = self._first_id[here], self.state.account["next_id"][here]
-        sent["market"], sent["side"] = market, side
+        sent["market"], sent["side"], sent["fee"] = market, side, self._fee[here, market]
         for name in ("leg", "px", "qty"):
             sent[name] = order[name]
         self.sent.append(sent)
@@ -198,8 +200,7 @@ class Recorder:
             return None
         sent = np.concatenate(self.sent)
         world = self.env.engine.world
-        charged = Charged(world.fees, world.fee_of)
-        return Linked(sent[np.argsort(sent["env"], kind="stable")], world.links, charged)
+        return Linked(sent[np.argsort(sent["env"], kind="stable")], world.links, world.fees)
 
     def _grow(self) -> None:
         """Room for twice as many steps."""

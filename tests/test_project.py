@@ -99,6 +99,11 @@ def test_every_function_but_kernels_is_annotated():
     assert not bare, "\n".join(["functions without annotations:", *bare])
 
 
+def test_the_largest_number_of_markets_is_said_in_one_place():
+    said = re.compile(r"^MAX_MARKETS\b.*=", re.MULTILINE)
+    assert [_name(path) for path in PYTHON if said.search(_text(path))] == ["sim/scenarios/portfolio.py"]
+
+
 def test_packages_are_those_listed():
     folders = {
         _name(path.parent).replace("/", ".")

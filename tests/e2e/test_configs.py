@@ -9,15 +9,20 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from agents.checkpoint import LIBRARIES, git_state
 from configs.build import Trial, training_env, training_scenario
-from configs.judge import judge
+from configs.judge import judge, manifest_without_run, policies_of, with_data
 from configs.schema import DirectionalConfig, EvaluationConfig, read_run_config, register, to_config, whole_steps
 from curricula.phase import draw, ranges_of
 from sim.links import Exclusive, Nested, Same
-from sim.scenarios import synthetic
+from sim.scenarios import Scenario, synthetic
+from sim.scenarios.row import default_rows
 from sim.scenarios.tables import load_table, rows_of
+from sim.tape import FeeRates, Header, Market, seal
+from sim.types import EVENT
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+FEES = FeeRates("free", "polymarket", 0)
 register()
 
 
@@ -242,8 +247,18 @@ def test_groups_are_added_and_links_may_be_said():
     [
         ("scenario.groups=[]", "scenario.groups: expected at least one group"),
         ("scenario.groups=[{kind: pair}]", r"scenario\.groups\[0\]\.kind = 'pair': expected one of exclusive, nested"),
-        ("scenario.groups=[{kind: same}]", r"groups\[0\]\.venues = \['kalshi'\]: same lies on two venues"),
-        ("scenario.groups=[{kind: nested, venues: [kalshi, polymarket]}]", "nested lies on one venue"),
+        (
+            "scenario.groups=[{kind: same}]",
+            r"groups\[0\]\.venues = \['kalshi'\]: same takes 2 or more, one for each of its markets, not 1",
+        ),
+        (
+            "scenario.groups=[{kind: nested, venues: [kalshi, polymarket]}]",
+            r"groups\[0\]\.venues = .*: nested takes 1, where all of its markets lie, not 2",
+        ),
+        (
+            "scenario.groups=[{kind: complement, venues: [kalshi, polymarket, kalshi]}]",
+            r"groups\[0\]\.venues = .*: complement takes 1 for both of its markets, or 2, one for each, not 3",
+        ),
         ("scenario.groups=[{kind: single, venues: [nyse]}]", "no venue 'nyse'"),
         ("scenario.links=[{kind: equal, markets: [0, 1]}]", r"scenario\.links\[0\]\.kind = 'equal'"),
         ("scenario.links=[{kind: same, markets: [0, 1, 2]}]", "same is said of two markets"),
@@ -253,6 +268,61 @@ def test_groups_are_added_and_links_may_be_said():
 def test_a_portfolio_that_cannot_be_is_named(override, message):
     with pytest.raises(ValueError, match=message):
         training_scenario(config("scenario=negrisk4", override))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "groups=[{kind: same, venues: [kalshi, polymarket], markets: 5}]",
+            r"scenario\.groups\[0\]\.markets = 5: same takes venues; it has a market for each of its venues: list 5",
+        ),
+        ("groups=[{kind: single, markets: 4}]", r"groups\[0\]\.markets = 4: single takes venues; .*: write 4 groups"),
+        (
+            "groups=[{kind: complement, markets: 3}]",
+            r"groups\[0\]\.markets = 3: complement takes venues; it is always 2",
+        ),
+        (
+            "groups=[{kind: single}, {kind: nested, nets: true}]",
+            r"scenario\.groups\[1\]\.nets = True: nested takes markets, venues; only an exclusive set",
+        ),
+        (
+            "groups=[{kind: nested, exhaustive: false}]",
+            r"groups\[0\]\.exhaustive = False: nested takes markets, venues",
+        ),
+        ("groups=[{kind: complement, nets: false}]", r"groups\[0\]\.nets = False: complement takes venues"),
+        (
+            "links=[{kind: nested, markets: [0, 1], nets: true}]",
+            r"scenario\.links\[0\]\.nets = True: nested takes markets",
+        ),
+        (
+            "links=[{kind: same, markets: [0, 1], exhaustive: true}]",
+            r"links\[0\]\.exhaustive = True: same takes markets",
+        ),
+    ],
+)
+def test_a_key_that_the_kind_does_not_take_is_refused(entry, message):
+    with pytest.raises(ValueError, match=message):
+        training_scenario(config("scenario=negrisk4", f"scenario.{entry}"))
+
+
+def test_a_run_is_judged_beside_five_baselines_unless_others_are_named():
+    five = ["agent", "noop", "random", "imbalance", "signal", "quoter"]
+    assert list(policies_of(Path("x"), config("checkpoint=x", name="evaluate").evaluation.baselines)) == five
+    assert list(policies_of(Path("x"), config().evaluation.baselines)) == five
+    assert list(policies_of(Path("x"), [])) == ["agent"]
+
+
+def test_a_report_without_a_run_says_what_program_and_which_data():
+    header = Header("polymarket", (Market("M", "a market", 0, 1),), (((0, 10_000, 100),),), (FEES,), ())
+    tapes = tuple(seal(np.zeros(count, EVENT), header) for count in (0, 1))
+    what = Trial("two", Scenario(default_rows(), tapes=tapes, names=("A", "B"), replay_share=1.0), 2, 2)
+    manifest = with_data(manifest_without_run("policies: [noop]", "2026-01-02T03:04:05", CONFIGS.parent), what)
+    assert manifest["git"] == git_state(CONFIGS.parent) and len(manifest["git"]["commit"]) == 40
+    assert manifest["data"] == {"judged": {name: one.header.digest for name, one in zip("AB", tapes, strict=True)}}
+    assert set(manifest["versions"]) == set(LIBRARIES)
+    assert len(set(manifest["data"]["judged"].values())) == 2
+    assert (manifest["config"], manifest["date"]) == ("policies: [noop]", "2026-01-02T03:04:05")
 
 
 def test_baselines_are_judged_without_a_run():
@@ -269,6 +339,14 @@ def test_baselines_are_judged_without_a_run():
         (["policies=[noop]"], "add scenario=NAME, or tapes=DIR"),
         (["checkpoint=x", "env=portfolio"], "env is the run's own"),
         (["policies=[noop]", "scenario=negrisk4", "tapes=DIR"], "leave one of them out"),
+        (
+            ["policies=[noop]", "scenario=negrisk4", "evaluation.baselines=[signal]"],
+            r"evaluation\.baselines = \['signal'\] stand beside a run, .* add them to policies = \['noop'\]",
+        ),
+        (
+            ["policies=[noop]", "scenario=negrisk4", "evaluation.baselines=[noop,random,imbalance,signal,quoter]"],
+            "evaluation.baselines",
+        ),
     ],
 )
 def test_an_evaluation_that_says_too_little_or_too_much_is_refused(overrides, message):

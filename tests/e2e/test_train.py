@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stable_baselines3.common.env_checker import check_env
 
-from agents.checkpoint import read_manifest
+from agents.checkpoint import git_state, read_manifest
 from envs.single import TradingEnv
 from evaluation.summary import parse_summary
 
@@ -101,6 +101,8 @@ def test_baselines_are_judged_without_a_run(tmp_path):
     done = call(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Attempts with orphaned legs" in done.stdout and parse_summary(done.stdout.splitlines()[-1])
+    page = (tmp_path / "judged" / "report.html").read_text()
+    assert "git.commit" in page and str(git_state(ROOT)["commit"]) in page
     again = call(*command, cwd=tmp_path)
     assert again.returncode != 0 and "exists: a report is never overwritten; name another folder" in again.stderr
     assert "queue fills:" not in again.stderr  # nothing was played: no progress bar

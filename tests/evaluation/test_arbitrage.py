@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 from evaluation.arbitrage import ATTEMPT, arbitrage_report
-from evaluation.linked import SENT, Charged
+from evaluation.linked import SENT
 from sim.links import Exclusive, Same, compile_links
-from sim.types import ASK, BID, FILL, FOK, GTC, IOC, NO, SECOND_NS, YES
+from sim.types import ASK, BID, FILL, NO, SECOND_NS, YES
 from sim.venues import fee_table, kalshi_fees
 
 SAME = compile_links([Same(0, 1)], 2)  # package 0: YES in 0 and NO in 1
-FREE = Charged(fee_table([kalshi_fees(multiplier=0)]), np.zeros(2, np.int64))
-KALSHI = Charged(fee_table([kalshi_fees()]), np.zeros(2, np.int64))
+FREE = fee_table([kalshi_fees(multiplier=0)])
+KALSHI = fee_table([kalshi_fees()])
 
 
-def orders_of(steps, *sent, tif=IOC):
+def orders_of(*sent):
     """Orders sent a second apart; one is (step, environment, market, side, leg, cents, contracts).
 
-    A step's messages have the numbers 10 x step + 1 to 10 x step + 9. Orders that rest are not among those kept.
+    A step's messages have the numbers 10 x step + 1 to 10 x step + 9.
     """
-    rows = np.zeros(len(sent) if tif != GTC else 0, SENT)
-    for row, (step, env, market, side, leg, cents, contracts) in zip(rows, sent, strict=False):
+    rows = np.zeros(len(sent), SENT)
+    for row, (step, env, market, side, leg, cents, contracts) in zip(rows, sent, strict=True):
         row["env"], row["step"], row["ns"] = env, step, step * SECOND_NS
         row["first_id"], row["end_id"] = 10 * step + 1, 10 * step + 10
         row["market"], row["side"], row["leg"], row["px"], row["qty"] = market, side, leg, 100 * cents, 100 * contracts
@@ -39,13 +39,13 @@ def journal(*rows):
 BOTH = ((0, 0, 0, BID, YES, 40, 10), (0, 0, 1, ASK, NO, 45, 10))
 
 
-def report(orders, rows, charged=FREE, links=SAME):
-    return arbitrage_report(orders, *journal(*rows), links, charged)
+def report(orders, rows, fees=FREE, links=SAME):
+    return arbitrage_report(orders, *journal(*rows), links, fees)
 
 
 def test_an_attempt_that_succeeds():
     # 10 YES at 40 and 10 NO at 55 for 10 dollars: 50 cents; the second leg fills .2 s later and a cent better: 60 cents
-    made = report(orders_of(3, *BOTH), [(0.3, 0, YES, 10, 40, 0, 0), (0.5, 1, NO, -10, 46, 0, 0)])
+    made = report(orders_of(*BOTH), [(0.3, 0, YES, 10, 40, 0, 0), (0.5, 1, NO, -10, 46, 0, 0)])
     row = dict(zip(ATTEMPT.names, made.attempts[0].item(), strict=True))
     assert row == {
         "env": 0, "package": 0, "sent_ns": 0, "qty": 1000, "whole_qty": 1000, "orphan_qty": 0, "unwound_qty": 0,
@@ -58,15 +58,22 @@ def test_an_attempt_that_succeeds():
 
 def test_fees_come_off_both_edges():
     # .07 x 10 x .4 x .6 = .168 and .07 x 10 x .45 x .55 = .17325 -> .1733: .50 - .3413
-    made = report(orders_of(1, *BOTH), [(0.3, 0, YES, 10, 40, 168_000, 0), (0.3, 1, NO, -10, 45, 173_300, 0)], KALSHI)
+    made = report(orders_of(*BOTH), [(0.3, 0, YES, 10, 40, 168_000, 0), (0.3, 1, NO, -10, 45, 173_300, 0)], KALSHI)
     assert made.quoted_uusd == made.realised_uusd == 500_000 - 168_000 - 173_300
+
+
+def test_a_leg_is_quoted_by_the_schedule_that_its_order_names():
+    # YES in 0 is free, NO in 1 pays .07 x 10 x .45 x .55 = .17325 -> .1733
+    orders = orders_of(*BOTH)
+    orders["fee"] = [1, 0]
+    assert report(orders, [], np.concatenate([KALSHI, FREE])).quoted_uusd == 500_000 - 173_300
 
 
 def test_orphans_and_what_it_costs_to_unwind_them():
     # 10 YES at 40 (fees .10) but 4 NO at 55: 6 orphans. 5 of them are sold at 38 (fees .05)
     # realised: 4 - 4 x .40 - .04 - 4 x .55 = .16; unwound: 5 x .40 + .05 - (5 x .38 - .05) = .20
     rows = [(0.3, 0, YES, 10, 40, 100_000, 0), (0.3, 1, NO, -4, 45, 0, 0), (2.2, 0, YES, -5, 38, 50_000, 2)]
-    made = report(orders_of(3, *BOTH, (2, 0, 0, ASK, YES, 38, 6)), rows)
+    made = report(orders_of(*BOTH, (2, 0, 0, ASK, YES, 38, 6)), rows)
     row = made.attempts[0]
     assert (row["whole_qty"], row["orphan_qty"], row["unwound_qty"]) == (400, 600, 500)
     assert (row["realised_uusd"], row["unwind_cost_uusd"]) == (160_000, 200_000)
@@ -76,14 +83,14 @@ def test_orphans_and_what_it_costs_to_unwind_them():
 def test_selling_whole_lots_too_is_no_unwinding():
     # 10 and 4 lots, then all 10 are sold at 38: 6 of them were orphans, at 6 x (.40 - .38)
     rows = [(0.3, 0, YES, 10, 40, 0, 0), (0.3, 1, NO, -4, 45, 0, 0), (2.2, 0, YES, -10, 38, 0, 2)]
-    row = report(orders_of(3, *BOTH, (2, 0, 0, ASK, YES, 38, 10)), rows).attempts[0]
+    row = report(orders_of(*BOTH, (2, 0, 0, ASK, YES, 38, 10)), rows).attempts[0]
     assert (row["unwound_qty"], row["unwind_cost_uusd"]) == (600, 120_000)
 
 
 def test_attempts_end_with_the_next_one():
     again = tuple((4, *one[1:]) for one in BOTH)
     rows = [(0.3, 0, YES, 10, 40, 0, 0), (4.3, 0, YES, 10, 40, 0, 4), (4.3, 1, NO, -10, 45, 0, 4)]
-    made = report(orders_of(6, *BOTH, *again), rows)
+    made = report(orders_of(*BOTH, *again), rows)
     assert made.attempts["whole_qty"].tolist() == [0, 1000]
     assert made.attempts["orphan_qty"].tolist() == [1000, 0]
     assert made.attempts["gap_ns"].tolist() == [-1, 0]
@@ -91,7 +98,7 @@ def test_attempts_end_with_the_next_one():
 
 
 def test_an_attempt_that_gets_nothing():
-    made = report(orders_of(2, *BOTH), [])
+    made = report(orders_of(*BOTH), [])
     assert (made.empty_share, made.realised_uusd, made.quoted_uusd) == (1.0, 0, 500_000)
     assert np.isnan(made.mean_gap_s)
 
@@ -99,10 +106,9 @@ def test_an_attempt_that_gets_nothing():
 @pytest.mark.parametrize(
     "orders",
     [
-        orders_of(1, BOTH[0]),  # one leg
-        orders_of(1, BOTH[0], (0, 0, 1, ASK, NO, 45, 9)),  # not the same size
-        orders_of(1, BOTH[0], (0, 0, 1, BID, YES, 45, 10)),  # YES in both guarantees nothing
-        orders_of(1, *BOTH, tif=GTC),  # resting
+        orders_of(BOTH[0]),  # one leg
+        orders_of(BOTH[0], (0, 0, 1, ASK, NO, 45, 9)),  # not the same size
+        orders_of(BOTH[0], (0, 0, 1, BID, YES, 45, 10)),  # YES in both guarantees nothing
     ],
 )
 def test_what_is_no_attempt(orders):
@@ -110,8 +116,8 @@ def test_what_is_no_attempt(orders):
     assert len(made.attempts) == 0 and np.isnan(made.complete_share)
 
 
-def test_environments_are_kept_apart_and_fill_or_kill_counts():
-    orders = orders_of(2, *BOTH, (1, 1, 0, BID, YES, 40, 10), (1, 1, 1, ASK, NO, 45, 10), tif=FOK)
+def test_environments_are_kept_apart():
+    orders = orders_of(*BOTH, (1, 1, 0, BID, YES, 40, 10), (1, 1, 1, ASK, NO, 45, 10))
     fills, env = journal((1.3, 0, YES, 10, 40, 0, 1), (1.3, 1, NO, -10, 45, 0, 1))
     made = arbitrage_report(orders, fills, env + 1, SAME, FREE)
     assert made.attempts[["env", "whole_qty"]].tolist() == [(0, 0), (1, 1000)]
@@ -121,8 +127,7 @@ def test_the_larger_of_two_packages_in_one_step_counts():
     links = compile_links([Same(0, 1), Exclusive((0, 1, 2))], 3)
     sent = tuple((0, 0, market, ASK, NO, 60, 10) for market in range(3))
     made = arbitrage_report(
-        orders_of(1, *sent, (0, 0, 0, BID, YES, 30, 10)), *journal(), links,
-        Charged(FREE.fees, np.zeros(3, np.int64)),
+        orders_of(*sent, (0, 0, 0, BID, YES, 30, 10)), *journal(), links, FREE
     )  # fmt: skip
     assert links.packages["count"][made.attempts["package"]].tolist() == [3]
     assert made.quoted_uusd == 10 * (2_000_000 - 3 * 400_000)
@@ -134,13 +139,12 @@ def test_the_larger_of_two_packages_in_one_step_counts():
         ({"sent": np.zeros((1, 2), SENT)}, r"SENT orders of shape \(S,\)"),
         ({"sent": np.zeros(2, FILL)}, "SENT orders"),
         ({"fill_env": np.zeros(3, np.int64)}, "FILL rows and their environments"),
-        ({"links": compile_links([Same(0, 5)], 6)}, "market 5 has no fee schedule; there are 2"),
-        ({"charged": Charged(FREE.fees, np.zeros(1, np.int64))}, "market 1 has no fee schedule; there are 1"),
+        ({"fees": FREE[:0]}, "an order in market 0 names fee schedule 0; there are 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, says):
-    given = {"sent": orders_of(1, *BOTH), "fills": np.zeros(0, FILL), "fill_env": np.zeros(0, np.int64),
-             "links": SAME, "charged": FREE, **changes}  # fmt: skip
+    given = {"sent": orders_of(*BOTH), "fills": np.zeros(0, FILL), "fill_env": np.zeros(0, np.int64),
+             "links": SAME, "fees": FREE, **changes}  # fmt: skip
     with pytest.raises(ValueError, match=says):
         arbitrage_report(**given)
 
@@ -150,7 +154,7 @@ def test_a_fill_belongs_to_the_order_with_its_number_however_late_it_comes():
     # second's. First: 10 whole, .2 + .8 worse in time; second: 10 YES at 41 alone, 10 orphans
     again = tuple((4, *one[1:]) for one in BOTH)
     rows = [(0.3, 0, YES, 10, 40, 0, 0), (4.3, 0, YES, 10, 41, 0, 4), (4.5, 1, NO, -10, 45, 0, 0)]
-    made = report(orders_of(6, *BOTH, *again), rows)
+    made = report(orders_of(*BOTH, *again), rows)
     assert made.attempts["whole_qty"].tolist() == [1000, 0]
     assert made.attempts["orphan_qty"].tolist() == [0, 1000]
     assert made.attempts["gap_ns"].tolist() == [4_200_000_000, -1]
@@ -162,7 +166,7 @@ def test_a_late_fill_of_an_order_that_unwinds_is_the_old_attempts():
     # 10 YES alone; the order of 2 s sells them, but is filled at 4.2 s at 38, after the next attempt: 10 x .02 lost
     again = tuple((4, *one[1:]) for one in BOTH)
     rows = [(0.3, 0, YES, 10, 40, 0, 0), (4.2, 0, YES, -10, 38, 0, 2)]
-    made = report(orders_of(6, *BOTH, (2, 0, 0, ASK, YES, 38, 10), *again), rows)
+    made = report(orders_of(*BOTH, (2, 0, 0, ASK, YES, 38, 10), *again), rows)
     assert made.attempts["unwound_qty"].tolist() == [1000, 0]
     assert made.attempts["unwind_cost_uusd"].tolist() == [200_000, 0]
 
@@ -170,12 +174,12 @@ def test_a_late_fill_of_an_order_that_unwinds_is_the_old_attempts():
 def test_a_fill_of_the_other_leg_is_not_the_orders():
     # in the attempt's step an order sells NO in market 0: it gains as the YES does, but is another order
     rows = [(0.3, 0, YES, 10, 40, 0, 0), (0.4, 0, NO, 5, 39, 0, 0), (0.5, 1, NO, -10, 45, 0, 0)]
-    made = report(orders_of(2, *BOTH), rows)
+    made = report(orders_of(*BOTH), rows)
     assert made.attempts[["whole_qty", "orphan_qty"]].tolist() == [(1000, 0)]
 
 
 def test_buying_the_other_leg_gives_a_leg_up():
     # 10 YES at 40 alone; buying 10 NO at 1 - .38 = .62 makes pairs: the YES brought .38
     rows = [(0.3, 0, YES, 10, 40, 0, 0), (2.2, 0, NO, -10, 38, 0, 2)]
-    made = report(orders_of(3, *BOTH, (2, 0, 0, ASK, NO, 38, 10)), rows)
+    made = report(orders_of(*BOTH, (2, 0, 0, ASK, NO, 38, 10)), rows)
     assert made.attempts[["unwound_qty", "unwind_cost_uusd"]].tolist() == [(1000, 200_000)]

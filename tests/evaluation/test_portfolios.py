@@ -18,6 +18,7 @@ from sim.backtest import backtest
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import cross_venue, exclusive, single
 from sim.scenarios.row import make_rows
+from sim.types import DO_NOTHING, DO_PLACE, INTENT
 
 ROWS = make_rows(4, life_s=np.array([9.5, 14.5, 19.5, 40.0]), news_size=0.06, maker_rate=0.5)
 CONVERTS = Scenario(ROWS, portfolio=exclusive(3, neg_risk=True, venue="polymarket"))
@@ -129,7 +130,7 @@ def test_every_fill_of_the_arbitrageur_is_a_leg_or_an_orphan_given_up():
     env = make_env(6, scenario=TWO, window_s=np.inf)
     episodes = rollout(env, trader("baseline:arbitrageur?margin=0.0&least=1", env), 12)
     linked = episodes.linked
-    made = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.charged)
+    made = arbitrage_report(linked.sent, episodes.fill, episodes.fill_episode, linked.links, linked.fees)
     attempts = made.attempts
     assert len(attempts) > 5 and set(linked.links.packages["count"]) == {2}
     bought = 2 * attempts["whole_qty"] + attempts["orphan_qty"]
@@ -137,6 +138,14 @@ def test_every_fill_of_the_arbitrageur_is_a_leg_or_an_orphan_given_up():
     parts = arbitrage_parts(episodes)
     assert parts["arb_attempts"][0].sum() == len(attempts)
     assert parts["arb_realised_usd"][0].sum() == pytest.approx(made.realised_uusd / 1e6)
+    shares = {
+        "arb_complete": made.complete_share, "arb_orphaned": made.orphaned_share, "arb_empty": made.empty_share,
+        "arb_unwind_rate": made.unwind_rate, "arb_gap_s": made.mean_gap_s,
+    }  # fmt: skip
+    for name, value in shares.items():
+        part, whole = parts[name]
+        assert (part.dtype, whole.dtype) == (np.float64, np.float64)
+        assert part.sum() / whole.sum() == pytest.approx(value, nan_ok=True), name
 
 
 def test_the_report_shows_arbitrage_and_markets_where_there_are_links(tmp_path, capsys):
@@ -162,3 +171,19 @@ def test_without_links_there_is_no_such_section():
     env = make_env(2, flatten=True, window_s=5.0)
     episodes = rollout(env, Dice(env.table.listed), 2)
     assert episodes.linked is None and "arb_attempts" not in legend(episodes) and not arbitrage_parts(episodes)
+
+
+def test_finished_episodes_sent_none_whoever_wrote_the_orders():
+    env = make_env(2, scenario=TWO, window_s=3.0)
+    env.reset()
+    orders = np.zeros((2, 2, 2), INTENT)
+    orders["do"], orders["qty"], orders["px"] = DO_PLACE, 100, 5000
+    given = orders.copy()
+    for _ in range(3):
+        _, _, _, truncated, _ = env.step_orders(orders)
+        assert (env.sent["do"] == DO_PLACE).all()  # also in the step that ends them
+    assert truncated.all()
+    env.reset(options={"reset_mask": np.array([True, False])})
+    env.step_orders(orders)
+    assert (env.sent["do"][0] == DO_PLACE).all() and (env.sent["do"][1] == DO_NOTHING).all()
+    np.testing.assert_array_equal(orders, given)  # the caller's array is left alone
