@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sim.account import free_lots
 from sim.kernel import hot, inner, kernel
-from sim.sets import requested_qty
+from sim.sets import converts, mergeable, requested_qty
 from sim.state import ORDER_SLOTS
 from sim.strategies.decision import BUY, CANCEL, CONVERT, HOLD, MERGE, SELL
 from sim.types import (
@@ -35,7 +36,6 @@ from sim.types import (
     REJECT_NOTHING_TO_REDUCE,
     REJECT_NOTIONAL,
     REJECT_SIZE,
-    SETTLED,
     YES,
 )
 from sim.venues.fees import fee_bound
@@ -50,7 +50,7 @@ class Offer(NamedTuple):
     min_take: int  # micro-dollars a buy that trades at once must be worth, price x size
     returns: int  # 1: a sale may cost its set returned collateral, so it takes cash (sim.sets)
     pairs: int  # lots of YES and NO together that no order has promised
-    converts: int  # lots of NO that may be converted
+    convertible: int  # lots of NO that may be converted
     cross_bid: int  # limit prices of orders on that side; -1 = none
     cross_ask: int
     join_bid: int
@@ -91,8 +91,7 @@ def _means(pool, market, cancels_first):
     """
     cash_bid = cash_ask = pool["cash_uusd"] - pool["reserved_uusd"]
     position, orders = market["position"], market["orders"]
-    yes = position["yes_qty"] - position["yes_held_qty"]
-    no = position["no_qty"] - position["no_held_qty"]
+    yes, no = free_lots(position, YES), free_lots(position, NO)
     quoted_bid = quoted_ask = 0
     if market["live_orders"] == 0:
         return cash_bid, cash_ask, yes, no, quoted_bid, quoted_ask
@@ -156,7 +155,7 @@ def _reason_at_any_size(offer, verb, leg, cross):
     if verb == MERGE:
         return REJECT_NONE if offer.pairs > 0 else REJECT_NOTHING_TO_MERGE
     if verb == CONVERT:
-        return REJECT_NONE if offer.converts > 0 else REJECT_CANNOT_CONVERT
+        return REJECT_NONE if offer.convertible > 0 else REJECT_CANNOT_CONVERT
     if verb == CANCEL:
         bid = leg != NO and offer.quoted_bid == 1
         ask = leg != YES and offer.quoted_ask == 1
@@ -188,36 +187,25 @@ def _reason_of_size(offer, fees, verb, leg, qty, cross):
     return REJECT_NONE if _affordable(fees, offer.fee, price, qty, cross, cash) else REJECT_CASH
 
 
-@inner
-def _unsettled(sets, markets, slot, width):
-    """Whether no market has settled of the set that the market in ``slot`` belongs to."""
-    index = sets.set_of[slot % width]
-    first = sets.sets[index]["first"]
-    for place in range(first, first + sets.sets[index]["count"]):
-        if markets[slot - slot % width + sets.members[place]]["status"] == SETTLED:
-            return False
-    return True
-
-
 @hot
-def _requests(sets, pool, markets, slot, width):
-    """Lots of a market that can be merged, and converted, now."""
+def _requests(sets, pools, markets, slot, width):
+    """Lots of a market that can be merged, and converted, now; ``pools`` (V,) of its environment."""
     position = markets[slot]["position"]
-    yes = position["yes_qty"] - position["yes_held_qty"]
-    no = position["no_qty"] - position["no_held_qty"]
-    converts = 0
-    if no > 0 and pool["netting"] == 0 and sets.set_of[slot % width] >= 0 and _unsettled(sets, markets, slot, width):
-        converts = no
-    return max(0, min(yes, no)), converts
+    convertible = free_lots(position, NO)
+    index = sets.set_of[slot % width]
+    first = slot - slot % width
+    if convertible <= 0 or index < 0 or not converts(pools, markets[first : first + width], sets, index):
+        convertible = 0
+    return max(0, mergeable(position)), convertible
 
 
 @hot
-def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, pairs, converts):
+def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests):
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
     is_open = int(market["status"] == OPEN)
     least, take = pool["min_qty"], pool["min_take_uusd"]
-    return Offer(is_open, market["fee"], least, take, market["returns"], pairs, converts, *prices, *means)
+    return Offer(is_open, market["fee"], least, take, market["returns"], *requests, *prices, *means)
 
 
 @kernel
@@ -240,8 +228,8 @@ def write_masks(rules, pools, markets, rows, wanted, first, last, out):
             continue
         market = markets[slot]
         pool = pools[env, market["venue"]]
-        pairs, converts = _requests(rules.sets, pool, markets, slot, width)
-        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, pairs, converts)
+        requests = _requests(rules.sets, pools[env], markets, slot, width)
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests)
         allowed = mixed = 0  # bits, one a kind
         for k in range(len(smallest)):
             row = smallest[k]
@@ -288,8 +276,8 @@ def decode(rules, accounts, pools, markets, rows, first, last, actions, intents,
         if account["done"] == 1 or verb == HOLD:
             continue
         pool = pools[env, market["venue"]]
-        pairs, converts = _requests(rules.sets, pool, markets, slot, width)
-        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, pairs, converts)
+        requests = _requests(rules.sets, pools[env], markets, slot, width)
+        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests)
         reason = _reason_at_any_size(offer, verb, leg, cross)
         if reason == REJECT_NONE:
             reason = _reason_of_size(offer, fees, verb, leg, qty, cross)
@@ -328,7 +316,7 @@ def _write(wanted, offer, verb, leg, qty, cross):
         wanted[BID]["qty"] = offer.pairs
     elif verb == CONVERT:
         wanted[BID]["do"] = DO_CONVERT
-        wanted[BID]["qty"] = offer.converts
+        wanted[BID]["qty"] = offer.convertible
     else:
         side = order_side(verb, leg)
         _place(wanted[side], offer, side, verb, leg, qty, cross)

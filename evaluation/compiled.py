@@ -24,17 +24,22 @@ def trader(spec: str | Path, env: TradingVectorEnv) -> Trader | None:
 
     None where ``spec`` names none of ``COMPILED``. Raises ValueError for a parameter it does not take.
     """
-    text = str(spec)
-    name = text.removeprefix(BASELINE).split("?")[0].split("@")[0]
-    if not text.startswith(BASELINE) or name not in COMPILED:
+    name = _named(spec)
+    if name not in COMPILED:
         return None
-    _, values = parse_baseline(text.removeprefix(BASELINE))
+    _, values = parse_baseline(str(spec).removeprefix(BASELINE))
     return Trader(env.engine, COMPILED[name], values)
 
 
 def check_names(specs: Mapping[str, Any]) -> None:
     """Raise ValueError for a ``baseline:NAME`` that neither kind of strategy has, before anything is played."""
     for spec in specs.values():
-        name = str(spec).removeprefix(BASELINE).split("?")[0].split("@")[0]
-        if str(spec).startswith(BASELINE) and name not in STRATEGIES and name not in COMPILED:
+        name = _named(spec)
+        if name is not None and name not in STRATEGIES and name not in COMPILED:
             raise ValueError(f"no baseline {name!r}; the baselines are {', '.join((*STRATEGIES, *COMPILED))}")
+
+
+def _named(spec: str | Path) -> str | None:
+    """The NAME in ``baseline:NAME...``; None for what is no baseline, such as a run's folder."""
+    text = str(spec)
+    return text.removeprefix(BASELINE).split("?")[0].split("@")[0] if text.startswith(BASELINE) else None

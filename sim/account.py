@@ -33,13 +33,18 @@ def free_cash(desk):
     return desk.pool["cash_uusd"] - desk.pool["reserved_uusd"]
 
 
-@inner
-def held_free(desk, leg):
+@hot
+def free_lots(position, leg):
     """Lots of a leg that no resting order has promised."""
-    position = desk.market["position"]
     if leg == YES:
         return position["yes_qty"] - position["yes_held_qty"]
     return position["no_qty"] - position["no_held_qty"]
+
+
+@inner
+def held_free(desk, leg):
+    """As :func:`free_lots`, at a desk."""
+    return free_lots(desk.market["position"], leg)
 
 
 @inner

@@ -81,25 +81,29 @@ def _hide(state, account, slot):
     _copy_book(state.frozen_book, kept, state.book, slot)
 
 
-@kernel
-def show_feeds(state, first, last):
-    """Exchange the markets of environments ``first`` to ``last`` for what feeds that stand still show of them."""
-    if len(state.frozen) == 0:
-        return
+@inner
+def _exchange(state, first, last, back):
+    """Show, or with ``back`` hide, what the feeds that stand still show of environments ``first`` to ``last``."""
     markets = len(state.market) // len(state.account)
     for slot in range(first * markets, last * markets):
         account = state.account[slot // markets]
-        if account["now_ns"] < state.market[slot]["stale_until_ns"]:
+        if account["now_ns"] >= state.market[slot]["stale_until_ns"]:
+            continue
+        if back:
+            _hide(state, account, slot)
+        else:
             _show(state, account, slot)
+
+
+@kernel
+def show_feeds(state, first, last):
+    """Exchange the markets of environments ``first`` to ``last`` for what feeds that stand still show of them."""
+    if len(state.frozen) > 0:
+        _exchange(state, first, last, False)
 
 
 @kernel
 def hide_feeds(state, first, last):
     """Exchange back what :func:`show_feeds` has exchanged; no time may have passed in between."""
-    if len(state.frozen) == 0:
-        return
-    markets = len(state.market) // len(state.account)
-    for slot in range(first * markets, last * markets):
-        account = state.account[slot // markets]
-        if account["now_ns"] < state.market[slot]["stale_until_ns"]:
-            _hide(state, account, slot)
+    if len(state.frozen) > 0:
+        _exchange(state, first, last, True)

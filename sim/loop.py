@@ -79,12 +79,15 @@ def _others_next(clock, env, index):
 
 
 @hot
-def _meeting(clock, env, slots):
+def _meeting(clock, env, slots, max_events):
     """The next moment at which something in one of an environment's markets may touch another; ``slots`` (K,) MARKET.
 
     A message of ours arrives and spends cash, a market closes and its group learns of it, a recording moves and may
-    break off, or the environment's own clock strikes. Before it, synthetic markets go on without each other.
+    break off, or the environment's own clock strikes. Before it, synthetic markets go on without each other. 0 where
+    ``max_events`` counts: then they are never without each other.
     """
+    if max_events != ANY_NUMBER:
+        return 0
     count = clock.shape[1] - 1
     soonest = clock[env, count]
     for index in range(count):
@@ -124,7 +127,7 @@ def advance_env(world, state, env, until, max_events):
     until = min(until, account["end_ns"])
     last_event = account["events"] + max_events
     reached = latest = account["now_ns"]  # nobody is before the one, nobody after the other
-    meeting = _meeting(clock, env, state.market) if max_events == ANY_NUMBER else 0
+    meeting = _meeting(clock, env, state.market, max_events)
     while account["events"] < last_event and account["gap"] == 0:
         index = _soonest(clock, env)
         now = max(reached, clock[env, index])
@@ -150,7 +153,7 @@ def advance_env(world, state, env, until, max_events):
         latest = max(latest, account["now_ns"])
         if now >= meeting:
             reached = now
-            meeting = _meeting(clock, env, state.market) if max_events == ANY_NUMBER else 0
+            meeting = _meeting(clock, env, state.market, max_events)
     account["now_ns"] = latest
     if account["events"] < last_event and until != NEVER_NS:
         account["now_ns"] = max(latest, until)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.account import merge, take_out
+from sim.account import free_lots, merge, take_out
 from sim.kernel import inner
 from sim.latency import refuse
 from sim.links import Exclusive, Link
@@ -41,6 +41,7 @@ from sim.types import (
     REJECT_CANNOT_CONVERT,
     REJECT_NOTHING_TO_MERGE,
     SETTLED,
+    YES,
 )
 
 SET = np.dtype([("first", "<i8"), ("count", "<i8")])  # its markets are members [first, first + count)
@@ -122,10 +123,20 @@ def requested_qty(wanted, do):
 
 
 @inner
-def _convertible(market, qty):
-    """Whether ``qty`` lots of a market's NO are there and promised to no order."""
-    position = market["position"]
-    return 0 < qty <= position["no_qty"] - position["no_held_qty"]
+def mergeable(position):
+    """Pairs of YES and NO that no order has promised."""
+    return min(free_lots(position, YES), free_lots(position, NO))
+
+
+@inner
+def converts(pools, markets, sets, index):
+    """Whether set ``index`` may be converted: its venue does so, and no market of it has settled."""
+    first = sets.sets[index]["first"]
+    for place in range(first, first + sets.sets[index]["count"]):
+        market = markets[sets.members[place]]
+        if market["status"] == SETTLED or pools[market["venue"]]["netting"] == 1:
+            return False
+    return True
 
 
 @inner
@@ -134,15 +145,14 @@ def _conversion(pools, markets, sets, index, wanted):
     first = sets.sets[index]["first"]
     chosen = 0
     qty = 0
-    possible = True
+    possible = converts(pools, markets, sets, index)
     for place in range(first, first + sets.sets[index]["count"]):
-        market = markets[sets.members[place]]
-        possible = possible and market["status"] != SETTLED and pools[market["venue"]]["netting"] == 0
         asked = requested_qty(wanted[sets.members[place]], DO_CONVERT)
         if asked >= 0:
             qty = asked if chosen == 0 else qty
             chosen += 1
-            possible = possible and asked == qty and _convertible(market, asked)
+            there = free_lots(markets[sets.members[place]]["position"], NO)
+            possible = possible and asked == qty and 0 < asked <= there
     return chosen, qty if possible else -1
 
 
@@ -190,8 +200,7 @@ def _hand_on(markets, sets, index, wanted, cost):
 def _merge(account, pools, market, qty):
     """Merge up to ``qty`` pairs that no order has promised."""
     position = market["position"]
-    free = min(position["yes_qty"] - position["yes_held_qty"], position["no_qty"] - position["no_held_qty"])
-    pairs = min(qty, free)
+    pairs = min(qty, mergeable(position))
     account["n_messages"] += 1
     if pairs <= 0:
         refuse(account, REJECT_NOTHING_TO_MERGE)

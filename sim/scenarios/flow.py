@@ -19,7 +19,7 @@ from sim.resting import change_status
 from sim.rng import RESET, SIGNAL, below, uniform
 from sim.scenarios.blocks import EXPO_UNIT, KIND, PLACE, SIZE, WAIT, exponential, refill
 from sim.scenarios.compiled import ADD, CANCEL, FORECAST, INFORMED, NOISE, PPM, REPRICE
-from sim.scenarios.makers import fill_book, reprice
+from sim.scenarios.makers import fill_book, level_behind, reprice
 from sim.scenarios.takers import (
     MARKET_BITS,
     draw,
@@ -34,7 +34,7 @@ from sim.scenarios.takers import (
     walk,
 )
 from sim.state import BLOCKS
-from sim.types import BID, OPEN, SECOND_NS
+from sim.types import OPEN, SECOND_NS
 
 _UNIT16 = 2.0**-16
 
@@ -101,14 +101,12 @@ def _forget(market):
 @hot
 def _change_level(desk, row, kind, place, expo, now):
     """A limit order joins one of the levels behind the makers' quotes, or a cancel takes part of it away."""
-    market = desk.market
     pick = below(place, 2 * row["levels"])
     side = pick & 1
     steps = 0 if (kind & 0xFFFF) < row["touch_word"] else pick >> 1
-    rank = market["bid_rank"] - steps if side == BID else market["ask_rank"] + steps
-    if rank < 1 or rank > market["last_rank"]:
+    level = level_behind(desk, side, steps)
+    if level < 0:
         return
-    level = np.int64(desk.ticks[market["tick_grid"], 1, rank])
     shown = desk.book[side, level]
     share = ((place & 0xFFFF) + 0.5) * _UNIT16 * row["cancel_share"]
     more = lots(expo, row["add_qty"] * row["profile"][steps])

@@ -85,7 +85,7 @@ def _mean_depth(desk, steps, level, now):
 def learn(market, row, now):
     """What opponents know of our takes, as of ``now``, and what they still want of them: one memory for both."""
     if market["ours_all_qty"] > 0.0:
-        keep = exp(-(now - market["ours_ns"]) / row["watch_ns"])
+        keep = faded(1.0, now - market["ours_ns"], row["watch_ns"])
         market["ours_net_qty"] *= keep
         market["ours_all_qty"] *= keep
         market["front_qty"] *= keep

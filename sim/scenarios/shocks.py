@@ -79,16 +79,22 @@ def _void_ppm(void_px, row, index):
 
 
 @hot
+def _expected(pays, index, belief):
+    """Expected payout in ppm of market ``index``, its event not void."""
+    total = 0
+    for outcome in range(len(belief)):
+        total += pays[index, outcome] * belief[outcome]
+    return total // PX_ONE
+
+
+@hot
 def refresh(markets, belief, pays, void_px, row):
     """Write the expected payout of a group's open ``markets``: what their makers and informed takers believe."""
     void = row["void_share_ppm"]
     for index in range(len(markets)):
         if markets[index]["status"] == SETTLED:
             continue
-        total = 0
-        for outcome in range(len(belief)):
-            total += pays[markets[index]["index"], outcome] * belief[outcome]
-        expected = total // PX_ONE
+        expected = _expected(pays, markets[index]["index"], belief)
         fate = markets[index]["fate"]
         if fate == VOID:
             expected = _void_ppm(void_px, row, markets[index]["index"])
@@ -224,7 +230,8 @@ def close_market(world, state, env, desk):
     if market["fate"] == VOID:
         worth = _void_ppm(world.void_px, _shock_row(world, account), market["index"])
     else:
-        worth = _expected(world, state, env, market["index"], group)
+        belief = state.belief[env, world.first_state[group] : world.first_state[group + 1]]
+        worth = _expected(world.pays, market["index"], belief)
     settle(desk, (worth + 50) // 100)
     market["stop_ns"] = NEVER_NS
     market["event_ns"] = NEVER_NS
@@ -261,15 +268,6 @@ def _decide(world, state, env, group):
     base = env * (state.clock.shape[1] - 1)
     for index in range(world.first_market[group], world.first_market[group + 1]):
         state.market[base + index]["fate"] = fate
-
-
-@inner
-def _expected(world, state, env, index, group):
-    total = 0
-    first = world.first_state[group]
-    for outcome in range(world.first_state[group + 1] - first):
-        total += world.pays[index, outcome] * state.belief[env, first + outcome]
-    return total // PX_ONE
 
 
 @inner
