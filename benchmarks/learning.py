@@ -80,7 +80,7 @@ def expected_uusd(episodes: Episodes) -> np.ndarray:
     return np.bincount(episodes.fill_episode, worth, len(episodes))
 
 
-def train(seed: int, steps: int, config: ppo.PPOConfig, num_envs: int) -> ppo.BatchPPO:
+def train(seed: int, steps: int, config: ppo.PPOConfig, num_envs: int) -> ppo.ConstrainedPPO:
     """PPO from scratch on the training rows."""
     env = make_env(num_envs, TRAIN_SEED, 1000 + seed, AutoresetMode.SAME_STEP)
     model = ppo.build(SB3VecEnv(env), config, gamma=ppo.discount(config.gamma_per_s, 1.0), seed=seed)
@@ -93,7 +93,7 @@ def train(seed: int, steps: int, config: ppo.PPOConfig, num_envs: int) -> ppo.Ba
 class Greedy:
     """A model's most likely action, for `rollout`."""
 
-    def __init__(self, model: ppo.BatchPPO) -> None:
+    def __init__(self, model: ppo.ConstrainedPPO) -> None:
         self.model = model
 
     @torch.no_grad()

@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from agents.ppo import PPOConfig, build
+from agents.config import PPOConfig
+from agents.ppo import build
 from agents.sb3_vec import SB3VecEnv
 
 
@@ -97,5 +98,5 @@ SHEET = {
 
 def small_ppo(env=None, *, seed=0, gamma=1.0, **config):
     """PPO with tiny networks and rollouts on a fake environment."""
-    settings = {"n_steps": 8, "minibatches": 2, "epochs": 2, "hidden": [8], "reward_scale": 1.0, **config}
+    settings = {"n_steps": 8, "minibatches": 2, "epochs": 2, "hidden": [8], **config}
     return build(SB3VecEnv(env or ClockEnv()), PPOConfig(**settings), gamma=gamma, seed=seed)

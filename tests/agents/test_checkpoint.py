@@ -21,7 +21,7 @@ from agents.checkpoint import (
     write_atomically,
 )
 from agents.metrics import MetricsWriter
-from agents.ppo import BatchPPO
+from agents.ppo import ConstrainedPPO
 from agents.sb3_vec import SB3VecEnv
 
 
@@ -95,7 +95,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
 def test_a_policy_comes_back_as_it_was_and_sb3_can_read_it(tmp_path):
     model = small_ppo().learn(64)
     save_policy(model, tmp_path / "policy.zip")
-    again = BatchPPO.load(tmp_path / "policy.zip", env=SB3VecEnv(ClockEnv()), device="cpu")
+    again = ConstrainedPPO.load(tmp_path / "policy.zip", env=SB3VecEnv(ClockEnv()), device="cpu")
     assert parameters_digest(again) == parameters_digest(model)
     assert again.num_timesteps == 64 and again.reward_scale == 1.0
     again.learn(16, reset_num_timesteps=False)  # and go on
@@ -152,7 +152,7 @@ def test_metrics_and_last_checkpoint_stay_when_a_run_dies(tmp_path):
     assert rows[0]["return_mean"] == pytest.approx(11 / 3)  # ended in 8 steps: two of length 3 and one of 5
     table = (run.path / "metrics.csv").read_text().splitlines()
     assert table[0].startswith("steps,update,steps_per_s,env_share,episodes,return_mean") and len(table) == 6
-    saved = BatchPPO.load(run.policy_path, device="cpu")
+    saved = ConstrainedPPO.load(run.policy_path, device="cpu")
     assert saved.num_timesteps == 64  # after update 4
 
 
