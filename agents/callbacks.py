@@ -58,7 +58,10 @@ def unreachable(model: ConstrainedPPO) -> list[str]:
 
 
 class Checkpoints(BaseCallback):
-    """Saves the run at its start, and after every ``every`` updates, so that a killed one can go on from there."""
+    """Saves the run at its start, and after every ``every`` updates, so that a killed one can go on from there.
+
+    On an environment without a snapshot only the policy is saved, and the run cannot be resumed.
+    """
 
     model: ConstrainedPPO
 
@@ -73,7 +76,8 @@ class Checkpoints(BaseCallback):
 
     def save(self) -> None:
         """Save what resuming needs, then the policy as it is."""
-        save_resume(self.model, self.run.resume_path, lengths_of(self.run.path))
+        if self.model.env.resumable:  # type: ignore[union-attr]
+            save_resume(self.model, self.run.resume_path, lengths_of(self.run.path))
         if self.model._n_updates:
             save_policy(self.model, self.run.policy_path)
 

@@ -109,7 +109,7 @@ class Gaussian(torch.nn.Module):
 
 
 def make_head(space: Mapping[str, Any], initial_std: float, repeats: int = 1) -> Choices | Gaussian:
-    """The head of a space that `agents.ppo.describe` has described; ``repeats``: markets that share parameters."""
+    """The head of a space that `agents.describe` has described; ``repeats``: markets that share parameters."""
     if space["kind"] == "choices":
         return Choices(space["count"], space["rows"])
     return Gaussian(torch.tensor(space["low"]), torch.tensor(space["high"]), initial_std, repeats)

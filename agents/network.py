@@ -108,7 +108,7 @@ class Memory(torch.nn.Module):
 
 
 class Network(torch.nn.Module):
-    """Body, actor and critics of a policy; `agents.ppo.describe` says what ``spec`` holds.
+    """Body, actor and critics of a policy; `agents.describe` says what ``spec`` holds.
 
     ``critics``: 1 + the number of budgets. Their heads value in units of ``scale`` (critics,), the root mean square of
     the returns seen (van Hasselt et al. 2016, scale only): so one trunk serves columns of every unit, and neither

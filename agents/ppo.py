@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
@@ -36,6 +35,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.actor_critic import ActorCritic
 from agents.budgets import Constraint, constraints
 from agents.config import PPOConfig
+from agents.describe import describe
 from agents.errors import NonFiniteError, refuse_output
 from agents.heads import Choices
 from agents.ledger import Ledger
@@ -80,41 +80,6 @@ def build(
         gamma=gamma,
         seed=seed,
         policy_kwargs={"spec": spec, "critics": 1 + len(limits)},
-    )
-
-
-def describe(observation_space: Any, action_space: Any, config: PPOConfig, markets: int) -> dict[str, Any]:
-    """What a network is made of, as plain numbers and strings: stored in a run's manifest, read by inference."""
-    (features,) = observation_space.shape
-    shared = markets > 1 if config.shared is None else config.shared
-    if shared and features % markets:
-        raise ValueError(f"agent.shared: {features} features are not those of {markets} markets side by side")
-    return {
-        "features": features // markets if shared else features,
-        "markets": markets,
-        "shared": shared,
-        "space": _describe_space(action_space),
-        "hidden": list(config.hidden),
-        "activation": config.activation,
-        "normalise": config.normalise_observations,
-        "memory": config.memory,
-        "memory_size": config.memory_size,
-        "initial_std": config.initial_std,
-        "masks": config.masks,
-    }
-
-
-def _describe_space(space: Space) -> dict[str, Any]:
-    """An action space as plain numbers, for `agents.heads.make_head`."""
-    if isinstance(space, Discrete):
-        return {"kind": "choices", "count": 1, "rows": int(space.n)}
-    if isinstance(space, MultiDiscrete) and space.nvec.ndim == 1 and len(set(space.nvec.tolist())) == 1:
-        return {"kind": "choices", "count": len(space.nvec), "rows": int(space.nvec[0])}
-    if isinstance(space, Box) and len(space.shape) == 1:
-        return {"kind": "box", "low": space.low.tolist(), "high": space.high.tolist()}
-    raise ValueError(
-        f"agent: expected a Discrete action space, a MultiDiscrete one with as many rows for each choice, or a Box of "
-        f"one axis, got {space}"
     )
 
 

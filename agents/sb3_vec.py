@@ -93,6 +93,11 @@ class SB3VecEnv(VecEnv):
         self._lengths[rows] = 0
         return infos
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the environment has ``snapshot`` and ``restore``: what else runs on it cannot be resumed."""
+        return hasattr(self.env, "snapshot") and hasattr(self.env, "restore")
+
     def snapshot(self) -> tuple:
         """A copy of all that decides how the batch goes on: arrays in tuples and dictionaries, and the masks."""
         mask = self.last_info.get("action_mask")

@@ -140,6 +140,7 @@ class Config:
     checkpoints: str = "checkpoints"  # folder of the run folders
     save_every: int = 10  # updates between checkpoints
     tensorboard: bool = False  # also write event files into the run folder
+    resume: str | None = None  # a run folder: go on where it was killed, with its own config and nothing else
 
 
 @dataclass

@@ -49,6 +49,12 @@ class ClockEnv(VectorEnv):
         info["action_mask"] = self._mask()
         return self._observe(), np.ones(self.num_envs), ended & ~self.truncates, ended & self.truncates, info
 
+    def snapshot(self):
+        return self.episode.copy(), self.t.copy()
+
+    def restore(self, saved):
+        self.episode[:], self.t[:] = saved
+
     def _observe(self):
         self.buffer[:, 0] = 100 * self.episode + self.t
         self.buffer[:, 1] = np.arange(self.num_envs)
