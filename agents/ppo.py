@@ -367,4 +367,6 @@ class ConstrainedPPO(PPO):
 
 
 def _compiled(function: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=False) if wanted else function
+    # tanh as 2 / (1 + exp(-2 x)) - 1: the exponential is twice as fast as the vector library's tanh
+    options = {"cpp.use_decompose_tanh": True}
+    return torch.compile(function, dynamic=False, options=options) if wanted else function

@@ -13,7 +13,7 @@ COMMANDS = {
     "replay": "events a second from an in-memory tape, and from file to book",
     "peers": "hftbacktest and this engine on one task, side by side, with fills; installs it on first use",
     "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",
-    "train": "PPO end to end beside the bound of its own networks on random data",
+    "train": "stock SB3, ours eager and ours compiled, with 0, 1 and 3 budgets, side by side",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
