@@ -14,6 +14,7 @@ COMMANDS = {
     "peers": "hftbacktest and this engine on one task, side by side, with fills; installs it on first use",
     "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",
     "train": "stock SB3, ours eager and ours compiled, with 0, 1 and 3 budgets, side by side",
+    "constrained": "market making within budgets: constrained PPO, plain PPO and tuned baselines, five seeds",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",

@@ -94,9 +94,10 @@ def contestants(task: str, num_envs: int) -> dict[str, PPO]:
     models: dict[str, PPO] = {}
     make = TASKS[task]
     shared = _settings(0, compiled=False)
+    size = num_envs * shared.n_steps // shared.minibatches
     models["sb3"] = PPO(
-        "MlpPolicy", make(num_envs, 0), n_steps=shared.n_steps, batch_size=num_envs * shared.n_steps // shared.minibatches,
-        n_epochs=shared.epochs, gamma=_GAMMA, gae_lambda=0.95, device="cpu", seed=0,
+        "MlpPolicy", make(num_envs, 0), n_steps=shared.n_steps, batch_size=size, n_epochs=shared.epochs, gamma=_GAMMA,
+        gae_lambda=0.95, device="cpu", seed=0,
     )  # fmt: skip
     for costs in BUDGETS:
         for compiled in (False, True):
