@@ -144,7 +144,9 @@ class BaselinePolicy:
         self.params = strategy_params(name, values)
         self.markets = sheet.get("markets", 1)
         self.features = _of_one_market(sheet["observation"], self.markets)
-        self.table = table_from_rows(sheet["actions"])
+        # beside a control surface baselines act through a table of their own: the environment's `step_rows`
+        self.chooses_rows = True
+        self.table = table_from_rows(sheet.get("rows", sheet["actions"]))
         self.seed = seed
         self.calls = 0
 
