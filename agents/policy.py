@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from agents.checkpoint import load_parameters, read_manifest
+from agents.fixed import FIXED as FIXED
+from agents.fixed import FixedPolicy
 from agents.network import MASKED, find_activation, normalise
 from sim.strategies import (
     STRATEGIES,
@@ -40,7 +42,8 @@ class Policy(Protocol):
     def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Rows of the action table, ``(N,)`` int64, for observations ``(N, F)`` float32.
 
-        With M markets ``(N, M)``, for ``(N, M x F)``. ``masks`` bool ``(N, [M], A)``: rows that can be done; where
+        With M markets ``(N, M)``, for ``(N, M x F)``. On a control surface points of it, ``(N, M x D)`` float32, unless
+        a true attribute ``chooses_rows`` says otherwise. ``masks`` bool ``(N, [M], A)``: rows that can be done; where
         ``masked`` is False nobody need give them.
         """
         ...
@@ -56,7 +59,8 @@ def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = Tr
 
     Args:
         spec: a run folder; or ``baseline:NAME``, ``baseline:NAME?key=value&key=value``, ``baseline:NAME@FILE.json``
-            with the parameters as a JSON object.
+            with the parameters as a JSON object. ``baseline:fixed?spread=1&skew=3`` is a point of a control surface, in
+            its coordinates' units, the others at their defaults.
         sheet: the environment's ``spec_sheet``, of which ``observation`` and ``actions`` with their digests are read.
         deterministic: a trained policy takes its most likely action; False = it samples.
         seed: of sampling and of the random baseline; with the number of calls so far and the row it decides each draw.
@@ -66,7 +70,7 @@ def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = Tr
     text = str(spec)
     if text.startswith(BASELINE):
         name, values = parse_baseline(text.removeprefix(BASELINE))
-        return BaselinePolicy(name, values, sheet, seed)
+        return FixedPolicy(values, sheet) if name == FIXED else BaselinePolicy(name, values, sheet, seed)
     manifest = read_manifest(text)
     check_sheet(text, manifest["sheet"], sheet)
     return TrainedPolicy(manifest, load_parameters(text), sheet["observation"], deterministic, seed)
@@ -166,7 +170,9 @@ class BaselinePolicy:
 class TrainedPolicy:
     """The actor of a run: normaliser, hidden layers, one logit per row of the action table, and market.
 
-    A run that was trained with masks (``network.masks`` of its manifest) never chooses a row that ``masks`` rule out.
+    On a control surface they give a mean per coordinate, and market: the action is the mean, or a draw with the run's
+    ``log_std``, clipped to [-1, 1] as in training. A run that was trained with masks (``network.masks`` of its
+    manifest) never chooses a row that ``masks`` rule out.
     """
 
     def __init__(
@@ -182,8 +188,10 @@ class TrainedPolicy:
         self.deterministic = deterministic
         self.seed = seed
         self.calls = 0
-        self.masked = bool(manifest["network"].get("masks", True))
+        self.surface = manifest["sheet"].get("action_form") == "surface"
+        self.masked = bool(manifest["network"].get("masks", True)) and not self.surface
         self.markets = manifest["sheet"].get("markets", 1)
+        self._log_std = parameters.get("log_std")
         self._activation = find_activation(manifest["network"]["activation"])()
         self._layers = _actor_layers(parameters)
         self._mean = parameters.get("features_extractor.mean")
@@ -195,7 +203,7 @@ class TrainedPolicy:
 
     @torch.no_grad()
     def logits(self, observations: np.ndarray) -> np.ndarray:
-        """Logits of the action table's rows, ``(N, A)`` float32, or ``(N, M x A)``.
+        """Logits of the action table's rows, ``(N, A)`` float32, or ``(N, M x A)``; means on a control surface.
 
         Raises FloatingPointError where one is not finite.
         """
@@ -221,6 +229,8 @@ class TrainedPolicy:
         shape.
         """
         logits = self.logits(observations)
+        if self.surface:
+            return self._point(logits)
         if self.markets > 1:
             logits = logits.reshape(len(logits), self.markets, -1)
         if masks is not None and self.masked:
@@ -232,6 +242,16 @@ class TrainedPolicy:
             logits = logits - np.log(-np.log(_uniforms(self.seed, self.calls, logits.shape)))
         self.calls += 1
         return logits.argmax(-1)
+
+    def _point(self, means: np.ndarray) -> np.ndarray:
+        """The mean action, or a draw around it, float32 in [-1, 1]."""
+        if not self.deterministic:
+            if self._log_std is None:
+                raise ValueError(f"policy {self.name}: its checkpoint has no log_std to sample with")
+            generator = np.random.Generator(np.random.Philox(key=[self.seed, self.calls]))
+            means = means + np.exp(self._log_std.numpy()) * generator.standard_normal(means.shape)
+        self.calls += 1
+        return np.clip(means, -1.0, 1.0).astype(np.float32)
 
     def _refuse(self, logits: np.ndarray) -> None:
         row = int(np.argmin(np.isfinite(logits).all(1)))

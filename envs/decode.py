@@ -207,6 +207,7 @@ def _requests(sets, pools, markets, slot, width):
 
 @hot
 def make_offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests):
+    """What a market's book and account allow now; ``requests``: lots that can be merged, and converted."""
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
     is_open = int(market["status"] == OPEN)
@@ -332,6 +333,7 @@ def _write(wanted, offer, verb, leg, qty, cross):
 
 @inner
 def place(intent, offer, side, verb, leg, qty, cross):
+    """Write an order that can be done, ``qty`` lots or as many as are held, at the offer's price."""
     intent["do"] = DO_PLACE
     intent["px"] = _limit_px(offer, side, cross)
     intent["qty"] = qty if verb == BUY else min(qty, offer.yes if leg == YES else offer.no)

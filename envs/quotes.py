@@ -139,7 +139,7 @@ def _quote(intent, market, offer, fees, side, px, qty, quoted):
 
 @inner
 def _send(intent, offer, fees, side, qty, sells):
-    """Write the order of a side, a sale of what is held or a purchase, if it can be done. Returns why not; 0 = it is."""
+    """Write a side's order, a sale of what is held or a purchase, if it can be done. Returns why not; 0 = it is."""
     verb = SELL if sells else BUY
     leg = YES if (side == BID) == (verb == BUY) else NO
     reason = reason_of_size(offer, fees, verb, leg, qty, 0)
@@ -198,7 +198,7 @@ def _quote_both(rules, pool, market, ranges, controls, wanted):
 
 @kernel
 def decode_controls(rules, state, ranges, first, last, controls, intents, rejects):
-    """Turn ``controls`` float64 ``(N x M, D)`` into ``intents`` INTENT ``(N, M, 2)``, environments ``first`` to ``last``.
+    """Turn ``controls`` float64 ``(N x M, D)`` into ``intents`` INTENT ``(N, M, 2)``.
 
     ``rejects`` int32 ``(N x M,)`` says why a quote was not sent, the bid's reason first; 0 = all that is wanted is sent
     or rests. Finished episodes send nothing and are refused nothing. Each market is judged as if nothing were done in

@@ -15,15 +15,19 @@ TASKS: dict[str, dict[str, Any]] = {
     "shadowbook/Directional-v0": {},
     "shadowbook/MarketMaking-v0": {
         "actions": "surface",
-        "reward": {"pnl": 1.0, "carry": 0.001},
+        "features": ("book", "time", "portfolio", "orders", "flow"),
+        "reward": {"pnl": 1.0, "inventory_squared": 0.002},
         "costs": ("drawdown", "kill", "inventory", "order_rate", "loss"),
-        "kill_drawdown": 0.005,
+        "window_s": 300.0,
+        "kill_drawdown": 0.0025,
     },
     "shadowbook/Execution-v0": {
         "actions": "seller",
+        "features": ("book", "time", "portfolio", "orders", "flow"),
         "reward": {"pnl": 1.0, "left": 0.02},
         "costs": ("left", "loss"),
-        "start_contracts": 200.0,
+        "window_s": 120.0,
+        "start_contracts": 300.0,
     },
 }
 IDS = tuple(TASKS)

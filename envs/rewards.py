@@ -28,7 +28,7 @@ TERMS: dict[str, str] = {
     "messages": "- orders and cancels sent",
     "rejects": "- messages refused and actions that could not be sent",
     "left": "- |net contracts| still held when the episode ends",
-    "carry": "- (net contracts / 100) squared x seconds",
+    "inventory_squared": "- (net contracts / 100) squared x seconds",
 }
 _CODES = {name: code for code, name in enumerate(TERMS)}
 

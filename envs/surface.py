@@ -1,7 +1,7 @@
 """The control surface as data: a few bounded numbers say what is to be quoted. ``envs.quotes`` turns them into orders.
 
-An action is a vector in [-1, 1], a number for each coordinate: -1 is its ``low``, 0 its ``default``, 1 its ``high``, and
-linear between. So the zero vector is a plain market maker that joins the touch and leans against what it holds.
+An action is a vector in [-1, 1], a number for each coordinate: -1 is its ``low``, 0 its ``default``, 1 its ``high``,
+and linear between. So the zero vector is a plain market maker that joins the touch and leans against what it holds.
 
 * ``spread``: ticks each quote stands behind its reference, negative in front of it. The reference is the best quote of
   others on the same side (``touch``), or their mid (``mid``), our own orders left out.
@@ -11,7 +11,8 @@ linear between. So the zero vector is a plain market maker that joins the touch 
   order means: do not quote this side.
 
 Prices are rounded to the tick, halves outwards. A quote never reaches the other side of the book, nor our other quote:
-where the two would meet, both step back to their middle. They are post-only and rest until another step wants otherwise.
+where the two would meet, both step back to their middle. They are post-only, and rest until another step wants
+otherwise.
 """
 
 from __future__ import annotations
@@ -91,43 +92,40 @@ def make_surface(
     reference = own if reference is None else reference
     if reference not in REFERENCES:
         raise ValueError(f"control surface: reference {reference!r} is not one of {', '.join(REFERENCES)}")
-    changed = {**changed, **{key: tuple(map(float, values)) for key, values in (ranges or {}).items()}}  # type: ignore[dict-item]
-    known = [coordinate.name for coordinate in COORDINATES]
-    for key in changed:
-        if key not in known:
-            raise ValueError(f"control surface: no coordinate {key!r}; they are {', '.join(known)}")
-    listed = [[c.name, c.unit, *changed.get(c.name, (c.low, c.default, c.high))] for c in COORDINATES]
-    for index, (key, _, *values) in enumerate(listed):
+    limits: dict[str, Sequence[float]] = {c.name: (c.low, c.default, c.high) for c in COORDINATES}
+    for key in ranges or ():
+        if key not in limits:
+            raise ValueError(f"control surface: no coordinate {key!r}; they are {', '.join(limits)}")
+    limits |= {**changed, **(ranges or {})}
+    for index, (key, values) in enumerate(limits.items()):
         _check_range(key, values, sizes=index in _SIZES)
+    listed = [[c.name, c.unit, *map(float, limits[c.name])] for c in COORDINATES]
     text = json.dumps({"version": VERSION, "reference": reference, "step": STEP_CONTRACTS, "coordinates": listed})
-    columns = np.array([values for _, _, *values in listed]).T
-    coded = Ranges(
-        *(np.ascontiguousarray(column) for column in columns),
-        np.array([int(reference == "mid")]),
-        np.array([STEP_CONTRACTS * LOTS_PER_CONTRACT]),
-    )
+    low, default, high = np.array(list(limits.values()), np.float64).T.copy()
+    at_mid, step_qty = np.array([int(reference == "mid")]), np.array([STEP_CONTRACTS * LOTS_PER_CONTRACT])
+    coded = Ranges(low, default, high, at_mid, step_qty)
     return Surface(listed, reference, coded, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _check_range(name: str, values: Sequence[float], *, sizes: bool) -> None:
     if len(values) != 3 or not np.isfinite(values).all() or not values[0] <= values[1] <= values[2]:
-        raise ValueError(f"control surface, {name}: expected low <= default <= high, three numbers, got {list(values)}")
+        raise ValueError(f"control surface, {name}: expected low <= default <= high, three numbers, got {values}")
     most = MAX_QTY / LOTS_PER_CONTRACT if sizes else 10_000.0
     least = 0.0 if sizes else -most
     if values[0] < least or values[2] > most:
-        raise ValueError(f"control surface, {name}: {list(values)} leaves [{least:g}, {most:g}]")
+        raise ValueError(f"control surface, {name}: {values} leaves [{least:g}, {most:g}]")
 
 
-def check_controls(actions: object, shape: tuple[int, ...], markets: int) -> np.ndarray:
-    """``actions`` of ``shape`` (N, M x D) as a contiguous float64 array ``(N x M, D)``.
+def check_controls(actions: object, num_envs: int, markets: int) -> np.ndarray:
+    """``actions`` ``(N, M x D)`` as a contiguous float64 array ``(N x M, D)``.
 
     Raises ValueError for another shape or type, or naming the first environment and coordinate that is not a number in
     [-1, 1]. Nothing is clipped: who samples from a wider distribution clips first.
     """
-    given = np.asarray(actions)
+    given, shape = np.asarray(actions), (num_envs, markets * len(COORDINATES))
     if given.shape != shape or given.dtype.kind not in "fiu":
         raise ValueError(f"actions: expected numbers in [-1, 1], shape {shape}, got {given.dtype} {given.shape}")
-    flat = np.ascontiguousarray(given, np.float64).reshape(shape[0] * markets, -1)
+    flat = np.ascontiguousarray(given, np.float64).reshape(num_envs * markets, -1)
     outside = ~((flat >= -1.0) & (flat <= 1.0))  # NaN is outside
     if outside.any():
         slot, index = (int(place) for place in np.argwhere(outside)[0])

@@ -10,18 +10,19 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.actions import ActionTable, check_actions, make_table
+from envs.actions import check_actions
 from envs.autoreset import Autoreset, Seen
 from envs.buffers import Buffers, make_buffers, make_shapes, step_info
 from envs.core import Core
 from envs.core import Snapshot as CoreSnapshot
 from envs.costs import pick_costs
 from envs.features import GROUPS, make_schema
+from envs.forms import action_form, action_space
 from envs.holding import start_lots
 from envs.rewards import pick_rewards
 from envs.sheet import make_sheet
 from envs.step import Terms
-from envs.surface import SURFACES, Surface, check_controls, make_surface
+from envs.surface import Surface, check_controls
 from envs.text import draw_environment
 from sim.engine import Engine
 from sim.scenarios import Scenario, synthetic
@@ -41,9 +42,10 @@ class TradingVectorEnv(VectorEnv):
 
     With one market ``step`` takes ``(N,)`` integers, rows of the action table, and returns ``obs`` float32 ``(N, F)``
     in [-1, 1]. With M markets it takes ``(N, M)``, a row for each market, and returns ``obs`` ``(N, M, F)``, or
-    ``(N, M x F)`` with ``flatten``. On a control surface of D coordinates it takes floats in [-1, 1] instead, ``(N, D)``
-    or ``(N, M x D)``, and A below is 0. ``reward`` is float64 ``(N,)``, ``terminated`` and ``truncated`` are bool ``(N,)``,
-    and ``info`` is a dictionary of arrays, where ``[M]`` stands for an axis that one market does not have:
+    ``(N, M x F)`` with ``flatten``. On a control surface of D coordinates it takes floats in [-1, 1] instead,
+    ``(N, D)`` or ``(N, M x D)``, and A below is 0. ``reward`` is float64 ``(N,)``, ``terminated`` and ``truncated`` are
+    bool ``(N,)``, and ``info`` is a dictionary of arrays, where ``[M]`` stands for an axis that one market does not
+    have:
 
     * ``costs`` float32 ``(N, K)`` of this step, in the order of ``spec_sheet["costs"]``
     * ``reward_terms`` float64 ``(N, R)`` of this step, unweighted, in the order of ``spec_sheet["rewards"]``
@@ -115,7 +117,7 @@ class TradingVectorEnv(VectorEnv):
         weights = {"pnl": 1.0} if reward is None else dict(reward)
         self.num_envs = num_envs
         self.schema = make_schema(tuple(features))
-        self.table, self.surface = _action_form(actions, cross_ticks)
+        self.table, self.surface = action_form(actions, cross_ticks)
         self.engine = Engine(
             scenario or synthetic(),
             num_envs,
@@ -144,7 +146,7 @@ class TradingVectorEnv(VectorEnv):
         self._begun = False
         self.render_mode = render_mode
         self.single_observation_space = gym.spaces.Box(-1.0, 1.0, self._shapes.obs[1:], np.float32)
-        self.single_action_space = _action_space(rows, self.engine.num_markets, self.surface)
+        self.single_action_space = action_space(rows, self.engine.num_markets, self.surface)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.spec_sheet: dict[str, Any] = make_sheet(
@@ -184,7 +186,7 @@ class TradingVectorEnv(VectorEnv):
             return self.step_rows(actions)
         if not self._begun:
             raise ValueError("step: call reset first")
-        controls = check_controls(actions, self.action_space.shape, self.engine.num_markets)
+        controls = check_controls(actions, self.engine.num_envs, self.engine.num_markets)
         now = self._turn()
         self._core.play_controls(controls, self._autoreset.resting, now)
         return self._stepped(now)
@@ -268,23 +270,6 @@ class TradingVectorEnv(VectorEnv):
             gym.logger.warn('render: no render_mode was given; "ansi" draws the market as text')
             return None
         return tuple(draw_environment(self.engine.world.px_of, self.engine.state, env) for env in range(self.num_envs))
-
-
-def _action_form(actions: str | Sequence[Sequence] | Surface, cross_ticks: int) -> tuple[ActionTable, Surface | None]:
-    """An action table alone, or a control surface and the table that baselines act through beside it."""
-    if isinstance(actions, Surface):
-        return make_table("full", cross_ticks=cross_ticks), actions
-    if isinstance(actions, str) and actions in SURFACES:
-        return make_table("full", cross_ticks=cross_ticks), make_surface(actions)
-    return make_table(actions, cross_ticks=cross_ticks), None
-
-
-def _action_space(
-    rows: int, markets: int, surface: Surface | None
-) -> gym.spaces.Box | gym.spaces.Discrete | gym.spaces.MultiDiscrete:
-    if surface is not None:
-        return gym.spaces.Box(-1.0, 1.0, (markets * len(surface.listed),), np.float32)
-    return gym.spaces.Discrete(rows) if markets == 1 else gym.spaces.MultiDiscrete([rows] * markets)
 
 
 def _check_settings(
