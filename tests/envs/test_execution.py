@@ -57,7 +57,7 @@ def test_money_is_conserved_and_equity_does_not_change(portfolio):
     shape = env.action_space.shape
     for step in range(30):  # through resets
         assert conserved(env), step
-        *_, info = env.step(rng.integers(0, 44, shape))
+        env.step(rng.integers(0, 44, shape))
     assert (env.engine.state.position["yes_qty"] > 0).any()
 
 

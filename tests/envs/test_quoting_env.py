@@ -52,7 +52,7 @@ def test_a_policy_of_another_encoding_is_refused():
     wider = make(actions=make_surface(ranges={"skew": (0, 2, 20)})).spec_sheet
     check_sheet("run", ours, make().spec_sheet)
     for other in (table, wider):
-        with pytest.raises(ValueError, match="trained on action schema .* rows only in the run"):
+        with pytest.raises(ValueError, match=r"trained on action schema .* rows only in the run"):
             check_sheet("run", other, ours)
     with pytest.raises(ValueError, match="the rows have the same names, but their definition or version differs"):
         check_sheet("run", make(actions=make_surface(reference="mid")).spec_sheet, ours)

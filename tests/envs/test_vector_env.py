@@ -40,7 +40,7 @@ def test_make_vec_in_five_lines():
     assert obs in env.observation_space
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     names = ("Directional", "MarketMaking", "Execution")
-    assert envs.registration.IDS == tuple(f"shadowbook/{name}-v0" for name in names)
+    assert list(envs.registration.IDS) == [f"shadowbook/{name}-v0" for name in names]
 
 
 def test_the_step_returns_what_the_class_says():
