@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from agents.checkpoint import load_parameters, read_manifest
+from agents.fixed import FIXED as FIXED
+from agents.fixed import FixedPolicy
 from agents.randomness import uniforms
 from agents.trained import TrainedPolicy, check_observations
 from sim.strategies import (
@@ -39,7 +41,8 @@ class Policy(Protocol):
     def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Rows of the action table, ``(N,)`` int64, for observations ``(N, F)`` float32.
 
-        With M markets ``(N, M)``, for ``(N, M x F)``. ``masks`` bool ``(N, [M], A)``: rows that can be done; where
+        With M markets ``(N, M)``, for ``(N, M x F)``. On a control surface points of it, ``(N, M x D)`` float32, unless
+        a true attribute ``chooses_rows`` says otherwise. ``masks`` bool ``(N, [M], A)``: rows that can be done; where
         ``masked`` is False nobody need give them.
         """
         ...
@@ -55,7 +58,8 @@ def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = Tr
 
     Args:
         spec: a run folder; or ``baseline:NAME``, ``baseline:NAME?key=value&key=value``, ``baseline:NAME@FILE.json``
-            with the parameters as a JSON object.
+            with the parameters as a JSON object. ``baseline:fixed?spread=1&skew=3`` is a point of a control surface, in
+            its coordinates' units, the others at their defaults.
         sheet: the environment's ``spec_sheet``, of which ``observation`` and ``actions`` with their digests are read.
         deterministic: a trained policy takes its most likely action; False = it samples.
         seed: of sampling and of the random baseline; with the number of calls so far and the row it decides each draw.
@@ -65,7 +69,7 @@ def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = Tr
     text = str(spec)
     if text.startswith(BASELINE):
         name, values = parse_baseline(text.removeprefix(BASELINE))
-        return BaselinePolicy(name, values, sheet, seed)
+        return FixedPolicy(values, sheet) if name == FIXED else BaselinePolicy(name, values, sheet, seed)
     manifest = read_manifest(text)
     shared = bool(manifest["network"]["shared"])
     check_sheet(text, manifest["sheet"], sheet, each=shared)
@@ -149,7 +153,9 @@ class BaselinePolicy:
         self.params = strategy_params(name, values)
         self.markets = sheet.get("markets", 1)
         self.features = _of_one_market(sheet["observation"], self.markets)
-        self.table = table_from_rows(sheet["actions"])
+        # beside a control surface baselines act through a table of their own: the environment's `step_rows`
+        self.chooses_rows = True
+        self.table = table_from_rows(sheet.get("rows", sheet["actions"]))
         self.seed = seed
         self.calls = 0
 

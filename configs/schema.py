@@ -22,7 +22,7 @@ from sim.scenarios.row import FILL_SET
 
 @dataclass
 class DirectionalConfig:
-    """One market, one account, orders from an action table; see `envs.vector.TradingVectorEnv`."""
+    """One market, one account, orders from an action table or a control surface: `envs.vector.TradingVectorEnv`."""
 
     actions: str = "taker21"
     features: list[str] = field(default_factory=lambda: ["book", "time", "portfolio", "orders", "signal"])
@@ -35,6 +35,7 @@ class DirectionalConfig:
     fill_model: str = "queue"
     kill_drawdown: float = 0.05  # share of the cash; a larger drawdown is charged as the kill cost
     cross_ticks: int = 2  # ticks past the best opposite quote that a crossing order may pay
+    start_contracts: float = 0.0  # YES contracts that an episode begins with, paid for at the mid
 
 
 @dataclass

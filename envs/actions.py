@@ -47,6 +47,11 @@ TABLES: dict[str, list[tuple]] = {
     ],
 }
 TABLES["portfolio"] = [*TABLES["full"], ("merge", "BOTH", 0, "cross"), ("convert", "NO", 0, "cross")]
+TABLES["seller"] = [
+    _HOLD,
+    *(("sell", "YES", size, style) for style in ("cross", "passive") for size in SIZES),
+    ("cancel", "NO", 0, "passive"),
+]
 
 
 class Rows(NamedTuple):
@@ -59,6 +64,10 @@ class Rows(NamedTuple):
     kind: np.ndarray  # int64: rows of one kind differ in size only
     smallest: np.ndarray  # (kinds,) int64: the row of a kind with the smallest size
     largest: np.ndarray  # (kinds,) int64
+
+
+_NONE = np.zeros(0, np.int64)
+NO_ROWS = Rows(*[_NONE] * len(Rows._fields))  # of who does not choose rows: nothing to mask
 
 
 class ActionTable(NamedTuple):

@@ -7,15 +7,20 @@ from typing import NamedTuple
 import numpy as np
 
 from envs import memory as memories
-from envs.actions import ActionTable
+from envs.actions import NO_ROWS, ActionTable
 from envs.buffers import Buffers
+from envs.decode import decode
 from envs.features import Schema
+from envs.holding import begin_with
 from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
+from envs.quotes import decode_controls
 from envs.rules import make_rules
 from envs.step import Terms, Work, look, play
+from envs.surface import Surface
 from envs.transition import CHANGE
 from sim.engine import Engine
+from sim.feed import hide_feeds, show_feeds
 from sim.loop import ANY_NUMBER
 from sim.state import State
 from sim.types import DO_NOTHING, INTENT, SECOND_NS
@@ -33,7 +38,9 @@ class Snapshot(NamedTuple):
 class Core:
     """An engine with what it takes to act in it and to observe it.
 
-    ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None.
+    ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None. With a ``surface``
+    actions are its points, nothing is masked, and the table is for `play_rows` alone. ``start_qty``: lots of YES that
+    every market begins with.
     """
 
     def __init__(
@@ -42,11 +49,14 @@ class Core:
         schema: Schema,
         table: ActionTable,
         terms: Terms,
+        surface: Surface | None = None,
         *,
         dt_s: float,
         events: int | None,
+        start_qty: int = 0,
     ) -> None:
-        self.engine, self.schema, self.table, self.terms = engine, schema, table, terms
+        self.engine, self.schema, self.table, self.terms, self.surface = engine, schema, table, terms, surface
+        self._choices = table.rows if surface is None else NO_ROWS
         self.links = compile_bounds(bounds_of(engine.scenario.links or ()), engine.num_markets)
         world = engine.world
         self.rules = make_rules(
@@ -69,6 +79,7 @@ class Core:
         )
         sizes = (len(schema.features), len(self.links.low))
         self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
+        self._start_qty = start_qty
         self._pace = (round(dt_s * SECOND_NS), ANY_NUMBER) if events is None else (0, events)
 
     def play(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
@@ -81,7 +92,7 @@ class Core:
 
         def run(first: int, last: int) -> None:
             full = play(
-                engine.world, engine.state, self.rules, self.table.rows, self.terms, self._memory, self.links,
+                engine.world, engine.state, self.rules, self._choices, self.terms, self._memory, self.links,
                 self._columns, self._scratch[first], work, now, actions, first, last, *self._pace,
             )  # fmt: skip
             engine.check_journal(full)
@@ -95,6 +106,31 @@ class Core:
         now.reject[:] = 0
         self.play(_NO_ACTIONS, resting, now)
 
+    def play_controls(self, controls: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
+        """Take a step with points of the surface: ``controls`` float64 (N x M, D), checked."""
+        assert self.surface is not None
+        ranges = self.surface.ranges
+
+        def run(first: int, last: int) -> None:
+            state, intents = self.engine.state, self._work.intents
+            decode_controls(self.rules, state, ranges, first, last, controls, intents, now.reject)
+
+        self.engine.spread(run)
+        self.play(_NO_ACTIONS, resting, now)
+
+    def play_rows(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
+        """Take a step with rows of the table, int64 (N x M,), checked, whatever form the environment's actions have."""
+        if self.surface is None:
+            self.play(actions, resting, now)
+            return
+        state, rows, count = self.engine.state, self.table.rows, self.engine.num_envs
+        show_feeds(state, 0, count)
+        decode(
+            self.rules, state.account, state.pool, state.market, rows, 0, count, actions, self._work.intents, now.reject
+        )
+        hide_feeds(state, 0, count)
+        self.play(_NO_ACTIONS, resting, now)
+
     @property
     def sent(self) -> np.ndarray:
         """``(N, M, 2)`` INTENT: what was submitted in the last step."""
@@ -103,13 +139,15 @@ class Core:
     def begin(self, mask: np.ndarray) -> None:
         """Begin the next episode of the environments in ``mask`` bool ``(N,)``."""
         self.engine.reset(mask)
+        if self._start_qty > 0:
+            begin_with(self.engine.state, mask, self._start_qty)
         memories.begin(self._memory, self.engine.state.account, mask)
 
     def observe(self, mask: np.ndarray, now: Buffers) -> None:
         """Write observations and action masks of the environments in ``mask`` bool ``(N,)``."""
         first = next(iter(self._scratch))
         look(
-            self.rules, self.engine.state, self.table.rows, self._memory, self.links, self._columns,
+            self.rules, self.engine.state, self._choices, self._memory, self.links, self._columns,
             self._scratch[first], mask, now, 0, self.engine.num_envs,
         )  # fmt: skip
 

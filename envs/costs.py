@@ -8,13 +8,15 @@ import numpy as np
 
 from envs.rewards import inventory
 from sim.kernel import inner, kernel
-from sim.types import UUSD
+from sim.types import LOTS_PER_CONTRACT, UUSD
 
 TERMS: dict[str, str] = {
     "drawdown": "increase of the episode's largest drawdown, dollars",
     "kill": "1 in the step in which the drawdown first passes the kill limit",
     "inventory": "|net contracts| x seconds / 100",
     "order_rate": "orders and cancels sent",
+    "loss": "- change of equity, dollars; signed: an episode's sum is what it lost",
+    "left": "|net contracts| still held when the episode ends",
 }
 _CODES = {name: code for code, name in enumerate(TERMS)}
 
@@ -35,7 +37,11 @@ def _term(change, code):
         return float(change["kill"])
     if code == 2:
         return inventory(change)
-    return float(change["messages"])
+    if code == 3:
+        return float(change["messages"])
+    if code == 4:
+        return -change["pnl_uusd"] / UUSD
+    return change["left_qty"] / LOTS_PER_CONTRACT
 
 
 @kernel

@@ -124,9 +124,15 @@ def _affordable(fees, fee, price, qty, cross, cash):
 
 @inner
 def _just_affordable(fees, fee, price, qty, cross, cash):
+    return most_cost(fees, fee, price, qty, cross) <= cash
+
+
+@inner
+def most_cost(fees, fee, price, qty, cross):
+    """Micro-dollars that an opening order costs at most, and locks while it rests."""
     if cross:
-        return price * qty + fee_bound(fees, fee, 0, price, qty, False) <= cash
-    return price * qty + fee_bound(fees, fee, price, price, qty, True) <= cash
+        return price * qty + fee_bound(fees, fee, 0, price, qty, False)
+    return price * qty + fee_bound(fees, fee, price, price, qty, True)
 
 
 @inner
@@ -168,7 +174,7 @@ def _reason_at_any_size(offer, verb, leg, cross):
 
 
 @hot
-def _reason_of_size(offer, fees, verb, leg, qty, cross):
+def reason_of_size(offer, fees, verb, leg, qty, cross):
     """Why a row of a kind that can be done cannot be done in its size; 0 where it can."""
     if verb == SELL:
         qty = min(qty, offer.yes if leg == YES else offer.no)
@@ -200,7 +206,8 @@ def _requests(sets, pools, markets, slot, width):
 
 
 @hot
-def _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests):
+def make_offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests):
+    """What a market's book and account allow now; ``requests``: lots that can be merged, and converted."""
     prices = _prices(join_bid, join_ask, cross_bid, cross_ask, market, levels)
     means = _means(pool, market, cancels_first[market["row"]])
     is_open = int(market["status"] == OPEN)
@@ -222,6 +229,8 @@ def write_masks(rules, pools, markets, rows, wanted, first, last, out):
     verb, leg, qty, cross = rows.verb, rows.leg, rows.qty, rows.cross
     kind, smallest, largest = rows.kind, rows.smallest, rows.largest
     width = len(markets) // len(pools)
+    if len(verb) == 0:
+        return  # nothing to choose from
     for slot in range(first * width, last * width):
         env = slot // width
         if not wanted[env]:
@@ -229,15 +238,15 @@ def write_masks(rules, pools, markets, rows, wanted, first, last, out):
         market = markets[slot]
         pool = pools[env, market["venue"]]
         requests = _requests(rules.sets, pools[env], markets, slot, width)
-        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests)
+        offer = make_offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests)
         allowed = mixed = 0  # bits, one a kind
         for k in range(len(smallest)):
             row = smallest[k]
             if _reason_at_any_size(offer, verb[row], leg[row], cross[row]) != REJECT_NONE:
                 continue
-            small = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            small = reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
             row = largest[k]
-            large = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            large = reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
             allowed |= int(small == REJECT_NONE and large == REJECT_NONE) << k
             mixed |= int(small != large) << k
         for row in range(len(verb)):
@@ -251,7 +260,7 @@ def _row_by_row(offer, fees, verb, leg, qty, cross, kind, mixed, slot, out):
     """Judge the rows of kinds without one answer. Apart: a loop hardly ever entered would slow the one above."""
     for row in range(len(verb)):
         if (mixed >> kind[row]) & 1:
-            reason = _reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
+            reason = reason_of_size(offer, fees, verb[row], leg[row], qty[row], cross[row])
             out[slot, row] = reason == REJECT_NONE
 
 
@@ -277,10 +286,10 @@ def decode(rules, accounts, pools, markets, rows, first, last, actions, intents,
             continue
         pool = pools[env, market["venue"]]
         requests = _requests(rules.sets, pools[env], markets, slot, width)
-        offer = _offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests)
+        offer = make_offer(join_bid, join_ask, cross_bid, cross_ask, cancels_first, pool, market, levels, requests)
         reason = _reason_at_any_size(offer, verb, leg, cross)
         if reason == REJECT_NONE:
-            reason = _reason_of_size(offer, fees, verb, leg, qty, cross)
+            reason = reason_of_size(offer, fees, verb, leg, qty, cross)
         rejects[slot] = reason
         if reason != REJECT_NONE:
             continue
@@ -319,11 +328,12 @@ def _write(wanted, offer, verb, leg, qty, cross):
         wanted[BID]["qty"] = offer.convertible
     else:
         side = order_side(verb, leg)
-        _place(wanted[side], offer, side, verb, leg, qty, cross)
+        place(wanted[side], offer, side, verb, leg, qty, cross)
 
 
 @inner
-def _place(intent, offer, side, verb, leg, qty, cross):
+def place(intent, offer, side, verb, leg, qty, cross):
+    """Write an order that can be done, ``qty`` lots or as many as are held, at the offer's price."""
     intent["do"] = DO_PLACE
     intent["px"] = _limit_px(offer, side, cross)
     intent["qty"] = qty if verb == BUY else min(qty, offer.yes if leg == YES else offer.no)

@@ -27,6 +27,8 @@ TERMS: dict[str, str] = {
     "drawdown": "- increase of the episode's largest drawdown, dollars",
     "messages": "- orders and cancels sent",
     "rejects": "- messages refused and actions that could not be sent",
+    "left": "- |net contracts| still held when the episode ends",
+    "inventory_squared": "- (net contracts / 100) squared x seconds",
 }
 _CODES = {name: code for code, name in enumerate(TERMS)}
 
@@ -63,7 +65,18 @@ def _term(change, code):
         return -change["drawdown_uusd"] / UUSD
     if code == 4:
         return -float(change["messages"])
-    return -float(change["rejects"])
+    if code == 5:
+        return -float(change["rejects"])
+    if code == 6:
+        return -change["left_qty"] / LOTS_PER_CONTRACT
+    return -_squared_inventory(change)
+
+
+@inner
+def _squared_inventory(change):
+    """What variance a position adds, but for the market's own variance: it grows with its square and with time."""
+    hundreds = change["net_qty"] / (100.0 * LOTS_PER_CONTRACT)
+    return hundreds * hundreds * (change["dt_ns"] / SECOND_NS)
 
 
 @kernel

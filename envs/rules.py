@@ -23,6 +23,8 @@ class Rules(NamedTuple):
     px_of: np.ndarray  # (L,) price of a ladder level
     level_of: np.ndarray  # (10001,) ladder level of a price; -1 = off the ladder
     tick: np.ndarray  # (G, 10001) int16: distance between the legal prices around a price
+    down: np.ndarray  # (G, 10001) int16: highest legal price at or below a price; -1 = none
+    up: np.ndarray  # (G, 10001) int16: lowest legal price at or above a price; -1 = none
     join_bid: np.ndarray  # (G, L) int16: highest legal price at or below the level of the best bid; -1 = none
     join_ask: np.ndarray  # (G, L) int16: lowest legal price at or above the level of the best ask; -1 = none
     cross_bid: np.ndarray  # (G, L) int16: limit of a buyer who may pay some ticks more than that ask; -1 = none
@@ -51,6 +53,8 @@ def make_rules(
         px_of=px_of,
         level_of=level_of,
         tick=_distances(up, down).astype(np.int16),
+        down=down.astype(np.int16),
+        up=up.astype(np.int16),
         join_bid=_by_level(down, px_of),
         join_ask=_by_level(up, px_of),
         cross_bid=_by_level(_reach(up, 1, cross_ticks), px_of),

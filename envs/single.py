@@ -15,7 +15,8 @@ class TradingEnv(gym.Env):
     """A batch of one: ``settings`` are those of :class:`envs.vector.TradingVectorEnv`, but for ``num_envs`` and
     ``autoreset_mode``.
 
-    Observation float32 ``(F,)``, action an integer, or with M markets ``(M, F)`` and M integers; reward a float; the
+    Observation float32 ``(F,)``, action an integer, or with M markets ``(M, F)`` and M integers, or D and M x D floats
+    on a control surface; reward a float; the
     entries of ``info`` lose their first axis.
     ``vector`` is the batch, ``spec_sheet`` what its numbers mean. For speed use the batch itself: ``gym.make_vec``.
     """

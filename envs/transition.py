@@ -14,6 +14,7 @@ CHANGE = np.dtype(
         ("edge_uusd", "<i8"),  # what the step's fills gain if the forecasts are right
         ("drawdown_uusd", "<i8"),  # increase of the episode's largest drawdown
         ("net_qty", "<i8"),  # abs(YES lots less NO lots) held after the step, summed over the markets
+        ("left_qty", "<i8"),  # the same in the step that ends the episode, else 0
         ("dt_ns", "<i8"),  # market time that passed
         ("messages", "<i8"),  # orders and cancels sent
         ("rejects", "<i8"),  # messages refused, and actions that could not be sent
@@ -65,6 +66,7 @@ def measure(accounts, markets, past, rejects, kill_share, first, last, changes):
             position = markets[slot + index]["position"]
             held += abs(position["yes_qty"] - position["no_qty"])
         change["net_qty"] = held
+        change["left_qty"] = held if account["done"] == 1 else 0
         change["edge_uusd"] = edge(account, markets[slot : slot + width]) if account["n_fills"] > 0 else 0
         change["dt_ns"] = account["now_ns"] - before["now_ns"]
         change["messages"] = account["n_messages"]

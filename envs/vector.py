@@ -10,16 +10,19 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.actions import check_actions, make_table
+from envs.actions import check_actions
 from envs.autoreset import Autoreset, Seen
 from envs.buffers import Buffers, make_buffers, make_shapes, step_info
 from envs.core import Core
 from envs.core import Snapshot as CoreSnapshot
 from envs.costs import pick_costs
 from envs.features import GROUPS, make_schema
+from envs.forms import action_form, action_space
+from envs.holding import start_lots
 from envs.rewards import pick_rewards
 from envs.sheet import make_sheet
 from envs.step import Terms
+from envs.surface import Surface, check_controls
 from envs.text import draw_environment
 from sim.engine import Engine
 from sim.scenarios import Scenario, synthetic
@@ -39,8 +42,10 @@ class TradingVectorEnv(VectorEnv):
 
     With one market ``step`` takes ``(N,)`` integers, rows of the action table, and returns ``obs`` float32 ``(N, F)``
     in [-1, 1]. With M markets it takes ``(N, M)``, a row for each market, and returns ``obs`` ``(N, M, F)``, or
-    ``(N, M x F)`` with ``flatten``. ``reward`` is float64 ``(N,)``, ``terminated`` and ``truncated`` are bool ``(N,)``,
-    and ``info`` is a dictionary of arrays, where ``[M]`` stands for an axis that one market does not have:
+    ``(N, M x F)`` with ``flatten``. On a control surface of D coordinates it takes floats in [-1, 1] instead,
+    ``(N, D)`` or ``(N, M x D)``, and A below is 0. ``reward`` is float64 ``(N,)``, ``terminated`` and ``truncated`` are
+    bool ``(N,)``, and ``info`` is a dictionary of arrays, where ``[M]`` stands for an axis that one market does not
+    have:
 
     * ``costs`` float32 ``(N, K)`` of this step, in the order of ``spec_sheet["costs"]``
     * ``reward_terms`` float64 ``(N, R)`` of this step, unweighted, in the order of ``spec_sheet["rewards"]``
@@ -61,7 +66,8 @@ class TradingVectorEnv(VectorEnv):
         num_envs: N.
         scenario: where episodes come from; default synthetic markets with default parameters. Its links are what the
             features of groups ``links`` and ``fair`` are judged by.
-        actions: name of an action table, or its rows; see ``envs.actions``.
+        actions: name of an action table, or its rows, see ``envs.actions``; or name of a control surface, or one that
+            `envs.surface.make_surface` made.
         features: feature groups of the observation; see docs/features.md.
         flatten: several markets' features side by side instead of on an axis of their own.
         reward: weights by term, default 1 x pnl; see ``envs.rewards.TERMS``.
@@ -72,6 +78,7 @@ class TradingVectorEnv(VectorEnv):
         cash: dollars an account starts with.
         fill_model: pessimistic, queue, probabilistic or optimistic; see docs/fills.md.
         kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost.
+        start_contracts: YES contracts that every market begins with, paid for at its mid; see ``envs.holding``.
         cross_ticks: ticks past the best opposite quote that a crossing order may pay.
         seed: decides everything random, together with an environment's global number; 0 is a seed.
         first_env: global number of the first environment: a batch may be cut into pieces without changing any result.
@@ -87,7 +94,7 @@ class TradingVectorEnv(VectorEnv):
         num_envs: int,
         *,
         scenario: Scenario | None = None,
-        actions: str | Sequence[Sequence] = "taker21",
+        actions: str | Sequence[Sequence] | Surface = "taker21",
         features: Sequence[str] = GROUPS,
         flatten: bool = False,
         reward: Mapping[str, float] | None = None,
@@ -98,6 +105,7 @@ class TradingVectorEnv(VectorEnv):
         cash: float = 10_000.0,
         fill_model: str = "queue",
         kill_drawdown: float = 0.05,
+        start_contracts: float = 0.0,
         cross_ticks: int = 2,
         seed: int = 0,
         first_env: int = 0,
@@ -109,7 +117,7 @@ class TradingVectorEnv(VectorEnv):
         weights = {"pnl": 1.0} if reward is None else dict(reward)
         self.num_envs = num_envs
         self.schema = make_schema(tuple(features))
-        self.table = make_table(actions, cross_ticks=cross_ticks)
+        self.table, self.surface = action_form(actions, cross_ticks)
         self.engine = Engine(
             scenario or synthetic(),
             num_envs,
@@ -125,23 +133,26 @@ class TradingVectorEnv(VectorEnv):
             self.schema,
             self.table,
             Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown)),
+            self.surface,
             dt_s=dt_s,
             events=events_per_step,
+            start_qty=start_lots(start_contracts, self.engine.state.pool["start_uusd"][0], self.engine.world.venue_of),
         )
         self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))
-        features_count, rows = len(self.schema.features), len(self.table.listed)
+        features_count, rows = len(self.schema.features), 0 if self.surface else len(self.table.listed)
         self._shapes = make_shapes(num_envs, self.engine.num_markets, features_count, rows, flatten=flatten)
         sizes = (num_envs, self.engine.num_markets, features_count, rows, len(weights), len(costs))
         self._buffers = (make_buffers(*sizes), make_buffers(*sizes))
         self._begun = False
         self.render_mode = render_mode
         self.single_observation_space = gym.spaces.Box(-1.0, 1.0, self._shapes.obs[1:], np.float32)
-        self.single_action_space = _action_space(rows, self.engine.num_markets)
+        self.single_action_space = action_space(rows, self.engine.num_markets, self.surface)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.spec_sheet: dict[str, Any] = make_sheet(
-            self.schema, self.table, markets=self.engine.num_markets, flatten=flatten, costs=costs, rewards=weights
-        )
+            self.schema, self.table, self.surface,
+            markets=self.engine.num_markets, flatten=flatten, costs=costs, rewards=weights,
+        )  # fmt: skip
         self.metadata = {"autoreset_mode": self._autoreset.mode, "render_modes": ["ansi"], "render_fps": 1}
 
     def reset(
@@ -168,13 +179,29 @@ class TradingVectorEnv(VectorEnv):
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take a step; see the class, and ``envs.step.play`` for its stages.
 
-        Raises ValueError for an action outside the table, naming environment and value, and before the first reset.
+        Raises ValueError for an action outside the table, or outside [-1, 1] on a surface, naming environment and
+        value, and before the first reset.
+        """
+        if self.surface is None:
+            return self.step_rows(actions)
+        if not self._begun:
+            raise ValueError("step: call reset first")
+        controls = check_controls(actions, self.engine.num_envs, self.engine.num_markets)
+        now = self._turn()
+        self._core.play_controls(controls, self._autoreset.resting, now)
+        return self._stepped(now)
+
+    def step_rows(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Take a step with rows of ``table``, integers ``(N,)`` or ``(N, M)``, whatever form the actions have.
+
+        With a control surface the table is "full", and baselines that choose rows act through it. Raises ValueError as
+        `step` does.
         """
         if not self._begun:
             raise ValueError("step: call reset first")
         chosen = check_actions(actions, self._shapes.reject, len(self.table.listed))
         now = self._turn()
-        self._core.play(chosen, self._autoreset.resting, now)
+        self._core.play_rows(chosen, self._autoreset.resting, now)
         return self._stepped(now)
 
     def step_orders(self, orders: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -243,10 +270,6 @@ class TradingVectorEnv(VectorEnv):
             gym.logger.warn('render: no render_mode was given; "ansi" draws the market as text')
             return None
         return tuple(draw_environment(self.engine.world.px_of, self.engine.state, env) for env in range(self.num_envs))
-
-
-def _action_space(rows: int, markets: int) -> gym.spaces.Discrete | gym.spaces.MultiDiscrete:
-    return gym.spaces.Discrete(rows) if markets == 1 else gym.spaces.MultiDiscrete([rows] * markets)
 
 
 def _check_settings(

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.policy import BASELINE, parse_baseline
+from agents.policy import BASELINE, FIXED, parse_baseline
 from sim.backtest import CompiledStrategy, Trader
 from sim.strategies import STRATEGIES
 from sim.strategies.arbitrage import arbitrageur
+from sim.strategies.execution import twap
 from sim.strategies.hedger import hedger
 from sim.strategies.market_makers import avellaneda_stoikov, joiner
 
 if TYPE_CHECKING:
     from envs.vector import TradingVectorEnv
 
-COMPILED: dict[str, CompiledStrategy] = {one.name: one for one in (arbitrageur, hedger, joiner, avellaneda_stoikov)}
+COMPILED: dict[str, CompiledStrategy] = {
+    one.name: one for one in (arbitrageur, hedger, joiner, avellaneda_stoikov, twap)
+}
 
 
 def trader(spec: str | Path, env: TradingVectorEnv) -> Trader | None:
@@ -35,8 +38,8 @@ def check_names(specs: Mapping[str, Any]) -> None:
     """Raise ValueError for a ``baseline:NAME`` that neither kind of strategy has, before anything is played."""
     for spec in specs.values():
         name = _named(spec)
-        if name is not None and name not in STRATEGIES and name not in COMPILED:
-            raise ValueError(f"no baseline {name!r}; the baselines are {', '.join((*STRATEGIES, *COMPILED))}")
+        if name is not None and name not in (known := (*STRATEGIES, *COMPILED, FIXED)):
+            raise ValueError(f"no baseline {name!r}; the baselines are {', '.join(known)}")
 
 
 def _named(spec: str | Path) -> str | None:

@@ -29,7 +29,7 @@ class Recorder:
         count = int(plan.max()) + 1
         lanes = count * self.width
         costs = tuple(env.spec_sheet["costs"])
-        self.cost_names, self.action_names = costs, action_names(env.spec_sheet["actions"])
+        self.cost_names, self.action_names = costs, action_names(env.table.listed)
         markets = [tape.header.markets[0].id for tape in env.engine.scenario.tapes]
         self.market_names = tuple(dict.fromkeys(markets))
         # by tape; the last entry is for no tape, -1

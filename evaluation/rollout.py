@@ -40,7 +40,9 @@ def rollout(env: TradingVectorEnv, policy: Policy | Trader, episodes: int, *, la
     once through: then ``episodes`` is the number of tapes, and as many environments are the quickest. ``label`` names
     the progress bar; None = no bar. The environment is left open.
 
-    A `sim.backtest.Trader` on the environment's engine writes orders of its own instead of choosing rows.
+    A `sim.backtest.Trader` on the environment's engine writes orders of its own instead of choosing rows. A policy with
+    a true attribute ``chooses_rows`` chooses rows also where the environment has a control surface. Points of a surface
+    are not recorded, as if they were orders of its own.
 
     Raises ValueError for another autoreset mode, no episode, or sequential tapes that would not be played once each.
     """
@@ -56,8 +58,9 @@ def rollout(env: TradingVectorEnv, policy: Policy | Trader, episodes: int, *, la
                 obs, _, terminated, truncated, info = env.step_orders(policy.orders())
             else:
                 actions = choose(policy, obs, info["action_mask"])  # type: ignore[arg-type]
-                obs, _, terminated, truncated, info = env.step(actions)
-            keep.step(actions, info)
+                in_rows = getattr(policy, "chooses_rows", False)
+                obs, _, terminated, truncated, info = (env.step_rows if in_rows else env.step)(actions)
+            keep.step(None if np.issubdtype(np.asarray(actions).dtype, np.floating) else actions, info)
             over = (terminated | truncated) & keep.playing
             if over.any():
                 keep.finish(over)

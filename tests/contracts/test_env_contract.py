@@ -38,6 +38,18 @@ def make(name, kind="one", num_envs=6, **settings):
     return gym.make_vec(name, num_envs=num_envs, window_s=12.0, **KINDS[kind][1], **settings)
 
 
+def rows_of(env):
+    """How many rows a market's action chooses from; 0 on a control surface."""
+    return 0 if isinstance(env.single_action_space, gym.spaces.Box) else len(env.spec_sheet["actions"])
+
+
+def some_actions(env, rng):
+    """A batch of actions."""
+    if rows_of(env) == 0:
+        return rng.uniform(-1.0, 1.0, env.action_space.shape).astype(np.float32)
+    return rng.integers(0, rows_of(env), env.action_space.shape)
+
+
 def axis(kind):
     """The markets' axis of an array: none for one market."""
     markets = KINDS[kind][0]
@@ -59,7 +71,10 @@ class TestEnvironment:
         flat = kind in ("one", "three_flat")
         assert env.single_observation_space.shape == ((features,) if flat else (3, features))
         assert env.observation_space.shape == (6, *env.single_observation_space.shape)
-        assert env.action_space.shape == (6, *axis(kind))
+        if rows_of(env) > 0:
+            assert env.action_space.shape == (6, *axis(kind))
+        else:
+            assert env.action_space.shape == (6, KINDS[kind][0] * len(env.spec_sheet["actions"]))
         assert np.isfinite(env.single_observation_space.low).all()
         assert np.isfinite(env.single_observation_space.high).all()
 
@@ -73,13 +88,14 @@ class TestEnvironment:
         ended = np.zeros(6, int)
         for _ in range(30):
             assert obs in env.observation_space
-            assert info["action_mask"].shape == (6, *axis(kind), len(sheet["actions"]))
-            assert info["action_mask"].any(axis=-1).all()
+            assert info["action_mask"].shape == (6, *axis(kind), rows_of(env))
+            assert info["action_mask"].any(axis=-1).all() or rows_of(env) == 0
             obs, reward, terminated, truncated, info = env.step(env.action_space.sample())
             assert reward.shape == terminated.shape == truncated.shape == (6,)
             assert np.isfinite(reward).all()
             assert info["costs"].shape == (6, len(sheet["costs"]))
-            assert (info["costs"] >= 0).all()
+            signed = [name == "loss" for name in sheet["costs"]]
+            assert ((info["costs"] >= 0) | signed).all()
             assert info["reward_terms"].shape == (6, len(sheet["rewards"]))
             assert info["reject"].shape == (6, *axis(kind))
             assert info["venue_reject"].shape == (6,)
@@ -97,6 +113,8 @@ class TestEnvironment:
 
     def test_the_first_legal_rows_can_be_done(self, name, kind):
         env = make(name, kind)
+        if rows_of(env) == 0:
+            pytest.skip("a control surface has no rows")
         _, info = env.reset(seed=2)
         rng = np.random.default_rng(2)
         for _ in range(40):
@@ -147,7 +165,7 @@ class TestEnvironment:
         part.reset(seed=0)
         rng = np.random.default_rng(0)
         for _ in range(15):
-            actions = rng.integers(0, len(whole.spec_sheet["actions"]), (6, *axis(kind)))
+            actions = some_actions(whole, rng)
             of_whole, of_part = whole.step(actions)[0], part.step(actions[2:5])[0]
             np.testing.assert_array_equal(of_whole[2:5], of_part)
         assert whole.digest(2, 3) == part.digest()
@@ -160,7 +178,7 @@ class TestEnvironment:
         assert obs in single.observation_space
         obs, *_, info = single.step(single.action_space.sample())
         assert obs in single.observation_space
-        assert info["action_mask"].shape == (*axis(kind), len(single.spec_sheet["actions"]))
+        assert info["action_mask"].shape == (*axis(kind), rows_of(single.vector))
 
     def test_closing_twice_is_allowed(self, name, kind):
         env = make(name, kind)
@@ -180,6 +198,7 @@ def test_what_the_mask_allows_no_venue_refuses(name, venue, actions):
     )  # fmt: skip
     env = gym.make_vec(
         name, num_envs=16, scenario=synthetic(rows, venue=venue), actions=actions, window_s=60.0, cash=40.0,
+        start_contracts=0.0,
     )  # fmt: skip
     _, info = env.reset(seed=4)
     rng = np.random.default_rng(4)

@@ -14,6 +14,7 @@ from configs.build import Trial, training_env, training_scenario
 from configs.judge import judge, manifest_without_run, policies_of, with_data
 from configs.schema import DirectionalConfig, EvaluationConfig, read_run_config, register, to_config, whole_steps
 from curricula.phase import draw, ranges_of
+from envs.registration import TASKS
 from sim.links import Exclusive, Nested, Same
 from sim.scenarios import Scenario, synthetic
 from sim.scenarios.row import default_rows
@@ -352,3 +353,18 @@ def test_baselines_are_judged_without_a_run():
 def test_an_evaluation_that_says_too_little_or_too_much_is_refused(overrides, message):
     with pytest.raises(ValueError, match=message):
         config(*overrides, name="evaluate")
+
+
+@pytest.mark.parametrize(("choice", "name"), [("market_making", "MarketMaking"), ("execution", "Execution")])
+def test_a_task_is_the_same_by_config_and_by_id(choice, name):
+    made, settings = config(f"env={choice}").env, TASKS[f"shadowbook/{name}-v0"]
+    for key, value in settings.items():
+        found = getattr(made, key)
+        assert (tuple(found) if isinstance(found, list) else found) == value, key
+    assert made.cash == DirectionalConfig().cash and made.dt_s == 1.0
+
+
+def test_the_quoting_task_trains_on_a_surface():
+    env = training_env(config("env=market_making", "scenario=quoting", "num_envs=2"))
+    assert env.spec_sheet["action_form"] == "surface" and env.action_space.shape == (2, 5)
+    assert (env.engine.scenario.rows["life_s"] > 300.0).all()

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from envs.registration import IDS
 from envs.single import TradingEnv
 from envs.vector import TradingVectorEnv
 
 
-def test_check_env(recwarn):
-    env = gym.make("shadowbook/Directional-v0", disable_env_checker=True)
+@pytest.mark.parametrize("name", IDS)
+def test_check_env(name, recwarn):
+    env = gym.make(name, disable_env_checker=True)
     check_env(env.unwrapped)
     assert not [str(warning.message) for warning in recwarn]
 

@@ -39,7 +39,8 @@ def test_make_vec_in_five_lines():
     obs, *_ = env.step(env.action_space.sample())
     assert obs in env.observation_space
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
-    assert envs.registration.IDS == ("shadowbook/Directional-v0",)
+    names = ("Directional", "MarketMaking", "Execution")
+    assert list(envs.registration.IDS) == [f"shadowbook/{name}-v0" for name in names]
 
 
 def test_the_step_returns_what_the_class_says():

@@ -49,10 +49,10 @@ def test_it_beats_the_defaults_on_fresh_worlds():
 
 
 def test_candidates_are_counted_not_drawn_in_a_row():
-    strategy = find_strategy("quoter")
-    assert candidate(strategy, 0, 7) == {p.name: p.default for p in strategy.parameters}
-    assert candidate(strategy, 5, 7) == candidate(strategy, 5, 7) != candidate(strategy, 6, 7)
-    assert candidate(strategy, 5, 7) != candidate(strategy, 5, 8)
+    known = find_strategy("quoter").parameters
+    assert candidate(known, 0, 7) == {p.name: p.default for p in known}
+    assert candidate(known, 5, 7) == candidate(known, 5, 7) != candidate(known, 6, 7)
+    assert candidate(known, 5, 7) != candidate(known, 5, 8)
 
 
 def test_a_baseline_without_parameters_needs_no_steps():

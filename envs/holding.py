@@ -1,0 +1,48 @@
+"""What an episode begins with besides cash: YES contracts, bought from the counterparty at the arrival mid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.state import State
+from sim.types import LOTS_PER_CONTRACT, PAIR_UUSD, PX_ONE
+
+_EVEN = 2  # the mid is half of a whole number: with an even number of lots its value is whole
+
+
+def start_lots(contracts: float, cash_uusd: np.ndarray, venue_of: np.ndarray) -> int:
+    """Lots of YES that every market begins with.
+
+    Raises ValueError for a number of contracts that is negative or no multiple of 0.02, or that the cash of the
+    markets' venues, ``cash_uusd`` (V,), might not pay for at $1 a contract. ``venue_of`` (M,).
+    """
+    lots = round(contracts * LOTS_PER_CONTRACT) if np.isfinite(contracts) else -1
+    if lots < 0 or lots % _EVEN or abs(lots - contracts * LOTS_PER_CONTRACT) > 1e-6:
+        raise ValueError(f"environment: start_contracts = {contracts}: expected 0 or more, in steps of 0.02 contract")
+    for venue, count in enumerate(np.bincount(venue_of)):
+        if count * lots * PX_ONE > cash_uusd[venue]:
+            raise ValueError(
+                f"environment: start_contracts = {contracts} in {count} markets may cost more than the "
+                f"{cash_uusd[venue] / 1e6:g} dollars there: give more cash, or fewer contracts"
+            )
+    return lots
+
+
+def begin_with(state: State, mask: np.ndarray, lots: int) -> None:
+    """Hold ``lots`` of YES in every market of the environments in ``mask`` bool ``(N,)``, whose episode has just begun.
+
+    They cost the mid and no fee, so equity does not change: what an episode makes from there is minus the
+    implementation shortfall against the arrival mid (A. Perold, "The Implementation Shortfall", 1988).
+    """
+    envs = np.flatnonzero(mask)
+    width = len(state.market) // len(state.account)
+    for index in range(width):
+        slots = envs * width + index
+        cost = lots // _EVEN * state.market["mid2_px"][slots]
+        venue = state.market["venue"][slots]
+        state.market["position"]["yes_qty"][slots] = lots
+        state.market["position"]["yes_cost_uusd"][slots] = cost
+        state.market["moved"][slots] = state.market["returns"][slots]
+        state.pool["cash_uusd"][envs, venue] -= cost
+        state.pool["counterparty_uusd"][envs, venue] -= lots * PAIR_UUSD - cost
+        state.pool["escrow_uusd"][envs, venue] += lots * PAIR_UUSD
