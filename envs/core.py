@@ -13,6 +13,8 @@ from envs.features import Schema
 from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
 from envs.rules import make_rules
+from envs.shield.limits import Limits
+from envs.shield.stage import begin_watch, lift_latches, make_guard
 from envs.step import Terms, Work, look, play
 from envs.transition import CHANGE
 from sim.engine import Engine
@@ -33,7 +35,8 @@ class Snapshot(NamedTuple):
 class Core:
     """An engine with what it takes to act in it and to observe it.
 
-    ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None.
+    ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None. ``limits`` of the shield
+    that certifies orders; None = no shield.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Core:
         *,
         dt_s: float,
         events: int | None,
+        limits: Limits | None = None,
     ) -> None:
         self.engine, self.schema, self.table, self.terms = engine, schema, table, terms
         self.links = compile_bounds(bounds_of(engine.scenario.links or ()), engine.num_markets)
@@ -58,7 +62,8 @@ class Core:
             sets=world.sets,
         )
         count, markets = engine.num_envs, engine.num_markets
-        self._memory = memories.allocate(count, markets)
+        self._memory = memories.allocate(count, markets, guarded=limits is not None)
+        self._guard = make_guard(limits, engine.scenario.links or (), count, markets)
         self._columns = np.array(schema.columns)
         self._work = Work(
             intents=np.zeros((count, markets, 2), INTENT),
@@ -81,8 +86,8 @@ class Core:
 
         def run(first: int, last: int) -> None:
             full = play(
-                engine.world, engine.state, self.rules, self.table.rows, self.terms, self._memory, self.links,
-                self._columns, self._scratch[first], work, now, actions, first, last, *self._pace,
+                engine.world, engine.state, self.rules, self.table.rows, self.terms, self._memory, self._guard,
+                self.links, self._columns, self._scratch[first], work, now, actions, first, last, *self._pace,
             )  # fmt: skip
             engine.check_journal(full)
 
@@ -95,6 +100,10 @@ class Core:
         now.reject[:] = 0
         self.play(_NO_ACTIONS, resting, now)
 
+    def lift(self, mask: np.ndarray) -> int:
+        """Lift the kill switch's latch in the environments of ``mask`` bool ``(N,)``; how many had tripped."""
+        return lift_latches(self._memory, self.engine.state, mask)
+
     @property
     def sent(self) -> np.ndarray:
         """``(N, M, 2)`` INTENT: what was submitted in the last step."""
@@ -104,6 +113,7 @@ class Core:
         """Begin the next episode of the environments in ``mask`` bool ``(N,)``."""
         self.engine.reset(mask)
         memories.begin(self._memory, self.engine.state.account, mask)
+        begin_watch(self._guard, self._memory, self.engine.state, mask)
 
     def observe(self, mask: np.ndarray, now: Buffers) -> None:
         """Write observations and action masks of the environments in ``mask`` bool ``(N,)``."""
@@ -130,5 +140,5 @@ class Core:
     @property
     def bytes_per_env(self) -> int:
         """Of all arrays that grow with the number of environments, what a step returns left out."""
-        parts = (*self.engine.state, *self._memory, *self._work)
+        parts = (*self.engine.state, *self._memory, *self._work, *self._guard[2:])
         return sum(array.nbytes for array in parts) // self.engine.num_envs

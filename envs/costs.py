@@ -12,9 +12,10 @@ from sim.types import UUSD
 
 TERMS: dict[str, str] = {
     "drawdown": "increase of the episode's largest drawdown, dollars",
-    "kill": "1 in the step in which the drawdown first passes the kill limit",
+    "kill": "1 in the step in which the drawdown first passes the kill limit; with a shield, in which its kill switch trips",
     "inventory": "|net contracts| x seconds / 100",
     "order_rate": "orders and cancels sent",
+    "intervention": "orders that the shield changed or refused",
 }
 _CODES = {name: code for code, name in enumerate(TERMS)}
 
@@ -35,7 +36,9 @@ def _term(change, code):
         return float(change["kill"])
     if code == 2:
         return inventory(change)
-    return float(change["messages"])
+    if code == 3:
+        return float(change["messages"])
+    return float(change["intervention"])
 
 
 @kernel

@@ -19,6 +19,7 @@ from envs.costs import pick_costs
 from envs.features import GROUPS, make_schema
 from envs.rewards import pick_rewards
 from envs.sheet import make_sheet
+from envs.shield.limits import Limits, read_limits
 from envs.step import Terms
 from envs.text import draw_environment
 from sim.engine import Engine
@@ -52,6 +53,10 @@ class TradingVectorEnv(VectorEnv):
     * ``reason`` int8 ``(N,)``: why the episode ended in this step, see ``envs.terminations.REASONS``
     * ``action_mask`` bool ``(N, [M], A)``: rows that can be done from the returned observation, market by market: what
       they cost together the venue judges, leg after leg
+    * with ``limits``, of the shield: ``shield_reason`` int32 and ``shield_cut`` int64 ``(N, M, 2)``, for each order (columns
+      BID and ASK) why it was changed or refused, see ``envs.shield.ORDER_REASONS``, and the lots taken off; ``regime``
+      and ``regime_reason`` int8 ``(N,)`` that hold for the next orders, and why, see ``envs.shield.REGIMES`` and
+      ``REGIME_REASONS``; ``overshoot_uusd`` int64 ``(N,)``: by how much the kill switch's trigger was overshot
     * in SAME_STEP mode, in steps that end an episode: ``final_obs``, shaped as ``obs``, valid where ``_final_obs``, and
       ``final_info``, the entries above but the mask, valid where ``_final_info``
 
@@ -71,7 +76,10 @@ class TradingVectorEnv(VectorEnv):
         window_s: market seconds after which an episode is truncated.
         cash: dollars an account starts with.
         fill_model: pessimistic, queue, probabilistic or optimistic; see docs/fills.md.
-        kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost.
+        kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost. With ``limits`` the
+            shield's kill switch is charged instead.
+        limits: of the shield that certifies every order: `envs.shield.Limits`, the name of a preset, or a mapping of
+            ``preset`` and fields that replace its own; None = no shield. See docs/shield.md.
         cross_ticks: ticks past the best opposite quote that a crossing order may pay.
         seed: decides everything random, together with an environment's global number; 0 is a seed.
         first_env: global number of the first environment: a batch may be cut into pieces without changing any result.
@@ -99,6 +107,7 @@ class TradingVectorEnv(VectorEnv):
         fill_model: str = "queue",
         kill_drawdown: float = 0.05,
         cross_ticks: int = 2,
+        limits: Limits | str | Mapping[str, Any] | None = None,
         seed: int = 0,
         first_env: int = 0,
         threads: int = 1,
@@ -107,6 +116,7 @@ class TradingVectorEnv(VectorEnv):
     ) -> None:
         _check_settings(dt_s, events_per_step, cash, kill_drawdown, render_mode)
         weights = {"pnl": 1.0} if reward is None else dict(reward)
+        self.limits = read_limits(limits)
         self.num_envs = num_envs
         self.schema = make_schema(tuple(features))
         self.table = make_table(actions, cross_ticks=cross_ticks)
@@ -124,15 +134,17 @@ class TradingVectorEnv(VectorEnv):
             self.engine,
             self.schema,
             self.table,
-            Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown)),
+            Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown) if self.limits is None else np.inf),
             dt_s=dt_s,
             events=events_per_step,
+            limits=self.limits,
         )
         self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))
         features_count, rows = len(self.schema.features), len(self.table.listed)
         self._shapes = make_shapes(num_envs, self.engine.num_markets, features_count, rows, flatten=flatten)
         sizes = (num_envs, self.engine.num_markets, features_count, rows, len(weights), len(costs))
-        self._buffers = (make_buffers(*sizes), make_buffers(*sizes))
+        guarded = self.limits is not None
+        self._buffers = (make_buffers(*sizes, guarded=guarded), make_buffers(*sizes, guarded=guarded))
         self._begun = False
         self.render_mode = render_mode
         self.single_observation_space = gym.spaces.Box(-1.0, 1.0, self._shapes.obs[1:], np.float32)
@@ -191,6 +203,20 @@ class TradingVectorEnv(VectorEnv):
         now = self._turn()
         self._core.play_orders(orders, self._autoreset.resting, now)
         return self._stepped(now)
+
+    def lift(self, mask: np.ndarray | None = None) -> int:
+        """As an operator, lift the kill switch's latch in the environments of ``mask`` bool ``(N,)``, None = in all.
+
+        They go on as NORMAL, and drawdown and marked loss count from here; order limits know of no lifting. Returns in
+        how many it had tripped. Raises ValueError without a shield and for another mask.
+        """
+        chosen = np.ones(self.num_envs, np.bool_) if mask is None else mask
+        if self.limits is None or chosen.shape != (self.num_envs,) or chosen.dtype != np.bool_:
+            raise ValueError(
+                f"lift: expected an environment with limits and a bool mask ({self.num_envs},), got limits "
+                f"{self.limits} and {chosen.dtype} {chosen.shape}"
+            )
+        return self._core.lift(chosen)
 
     @property
     def sent(self) -> np.ndarray:
