@@ -15,6 +15,7 @@ COMMANDS = {
     "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",
     "train": "PPO end to end beside the bound of its own networks on random data",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
+    "shield": "100 million adversarial orders against the shield, judged by separate code; its cost with --cost",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",

@@ -35,8 +35,7 @@ class Snapshot(NamedTuple):
 class Core:
     """An engine with what it takes to act in it and to observe it.
 
-    ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None. ``limits`` of the shield
-    that certifies orders; None = no shield.
+    ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class Core:
         *,
         dt_s: float,
         events: int | None,
-        limits: Limits | None = None,
     ) -> None:
         self.engine, self.schema, self.table, self.terms = engine, schema, table, terms
         self.links = compile_bounds(bounds_of(engine.scenario.links or ()), engine.num_markets)
@@ -62,8 +60,7 @@ class Core:
             sets=world.sets,
         )
         count, markets = engine.num_envs, engine.num_markets
-        self._memory = memories.allocate(count, markets, guarded=limits is not None)
-        self._guard = make_guard(limits, engine.scenario.links or (), count, markets)
+        self.use_limits(None)
         self._columns = np.array(schema.columns)
         self._work = Work(
             intents=np.zeros((count, markets, 2), INTENT),
@@ -75,6 +72,17 @@ class Core:
         sizes = (len(schema.features), len(self.links.low))
         self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
         self._pace = (round(dt_s * SECOND_NS), ANY_NUMBER) if events is None else (0, events)
+
+    def use_limits(self, limits: Limits | None) -> None:
+        """Put a shield with ``limits`` between decisions and venue, None = none; before the first episode begins.
+
+        With a shield its kill switch is the kill, and no drawdown by itself.
+        """
+        count, markets = self.engine.num_envs, self.engine.num_markets
+        self._memory = memories.allocate(count, markets, guarded=limits is not None)
+        self._guard = make_guard(limits, self.engine.scenario.links or (), count, markets)
+        if limits is not None:
+            self.terms = self.terms._replace(kill_share=np.inf)
 
     def play(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take the step of ``actions`` int64 ``(N x M,)``, checked; see ``envs.step.play``.

@@ -12,7 +12,7 @@ from sim.types import UUSD
 
 TERMS: dict[str, str] = {
     "drawdown": "increase of the episode's largest drawdown, dollars",
-    "kill": "1 in the step in which the drawdown first passes the kill limit; with a shield, in which its kill switch trips",
+    "kill": "1 in the step in which the drawdown first passes the kill limit, or the shield's kill switch trips",
     "inventory": "|net contracts| x seconds / 100",
     "order_rate": "orders and cancels sent",
     "intervention": "orders that the shield changed or refused",

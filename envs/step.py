@@ -45,7 +45,22 @@ class Work(NamedTuple):
 
 @kernel
 def play(
-    world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, actions, first, last, step_ns,
+    world,
+    state,
+    rules,
+    rows,
+    terms,
+    memory,
+    guard,
+    links,
+    columns,
+    scratch,
+    work,
+    now,
+    actions,
+    first,
+    last,
+    step_ns,
     events,
 ):
     """Decode ``actions`` int64 ``(N x M,)``, certify, submit, advance, measure, reward, cost, terminate, observe, mask.
@@ -65,9 +80,7 @@ def play(
                 decode(
                     rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject
                 )
-            guard_orders(
-                guard, memory, state, rules.fees, first, end, work.intents, now.shield_reason, now.shield_cut
-            )
+            guard_orders(guard, memory, state, rules.fees, first, end, work.intents, now.shield_reason, now.shield_cut)
             hide_feeds(state, first, end)
         submit_slice(world, state, first, end, work.intents)
         advance_slice(world, state, first, end, step_ns, events)

@@ -17,7 +17,7 @@ CHANGE = np.dtype(
         ("dt_ns", "<i8"),  # market time that passed
         ("messages", "<i8"),  # orders and cancels sent
         ("rejects", "<i8"),  # messages refused, and actions that could not be sent
-        ("kill", "<i8"),  # 1 in the step in which the drawdown first passed the limit, or a shield's kill switch tripped
+        ("kill", "<i8"),  # 1 in the step in which the drawdown first passed the limit, or a kill switch tripped
         ("intervention", "<i8"),  # orders that the shield changed or refused
     ]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -53,10 +54,10 @@ class TradingVectorEnv(VectorEnv):
     * ``reason`` int8 ``(N,)``: why the episode ended in this step, see ``envs.terminations.REASONS``
     * ``action_mask`` bool ``(N, [M], A)``: rows that can be done from the returned observation, market by market: what
       they cost together the venue judges, leg after leg
-    * with ``limits``, of the shield: ``shield_reason`` int32 and ``shield_cut`` int64 ``(N, M, 2)``, for each order (columns
-      BID and ASK) why it was changed or refused, see ``envs.shield.ORDER_REASONS``, and the lots taken off; ``regime``
-      and ``regime_reason`` int8 ``(N,)`` that hold for the next orders, and why, see ``envs.shield.REGIMES`` and
-      ``REGIME_REASONS``; ``overshoot_uusd`` int64 ``(N,)``: by how much the kill switch's trigger was overshot
+    * with ``limits``, of the shield: ``shield_reason`` int32 and ``shield_cut`` int64 ``(N, M, 2)``, for each order
+      (columns BID and ASK) why it was changed or refused, see ``envs.shield.ORDER_REASONS``, and the lots taken off;
+      ``regime`` and ``regime_reason`` int8 ``(N,)`` that hold for the next orders, and why, see ``REGIMES`` and
+      ``REGIME_REASONS`` there; ``overshoot_uusd`` int64 ``(N,)``: how far past its trigger the kill switch tripped
     * in SAME_STEP mode, in steps that end an episode: ``final_obs``, shaped as ``obs``, valid where ``_final_obs``, and
       ``final_info``, the entries above but the mask, valid where ``_final_info``
 
@@ -76,8 +77,8 @@ class TradingVectorEnv(VectorEnv):
         window_s: market seconds after which an episode is truncated.
         cash: dollars an account starts with.
         fill_model: pessimistic, queue, probabilistic or optimistic; see docs/fills.md.
-        kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost. With ``limits`` the
-            shield's kill switch is charged instead.
+        kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost. With ``limits``
+            the shield's kill switch is charged instead.
         limits: of the shield that certifies every order: `envs.shield.Limits`, the name of a preset, or a mapping of
             ``preset`` and fields that replace its own; None = no shield. See docs/shield.md.
         cross_ticks: ticks past the best opposite quote that a crossing order may pay.
@@ -116,7 +117,6 @@ class TradingVectorEnv(VectorEnv):
     ) -> None:
         _check_settings(dt_s, events_per_step, cash, kill_drawdown, render_mode)
         weights = {"pnl": 1.0} if reward is None else dict(reward)
-        self.limits = read_limits(limits)
         self.num_envs = num_envs
         self.schema = make_schema(tuple(features))
         self.table = make_table(actions, cross_ticks=cross_ticks)
@@ -134,18 +134,19 @@ class TradingVectorEnv(VectorEnv):
             self.engine,
             self.schema,
             self.table,
-            Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown) if self.limits is None else np.inf),
+            Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown)),
             dt_s=dt_s,
             events=events_per_step,
-            limits=self.limits,
         )
         self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))
         features_count, rows = len(self.schema.features), len(self.table.listed)
         self._shapes = make_shapes(num_envs, self.engine.num_markets, features_count, rows, flatten=flatten)
         sizes = (num_envs, self.engine.num_markets, features_count, rows, len(weights), len(costs))
-        guarded = self.limits is not None
-        self._buffers = (make_buffers(*sizes, guarded=guarded), make_buffers(*sizes, guarded=guarded))
+        self._make_buffers = partial(make_buffers, *sizes)
+        self._buffers = (self._make_buffers(), self._make_buffers())
         self._begun = False
+        self.limits: Limits | None = None
+        self.use_limits(limits)
         self.render_mode = render_mode
         self.single_observation_space = gym.spaces.Box(-1.0, 1.0, self._shapes.obs[1:], np.float32)
         self.single_action_space = _action_space(rows, self.engine.num_markets)
@@ -203,6 +204,20 @@ class TradingVectorEnv(VectorEnv):
         now = self._turn()
         self._core.play_orders(orders, self._autoreset.resting, now)
         return self._stepped(now)
+
+    def use_limits(self, limits: Limits | str | Mapping[str, Any] | None) -> None:
+        """Put a shield with ``limits`` between decisions and venue, None = leave it as it is. See the class.
+
+        Raises ValueError for limits that are none, for a second shield, and after the first reset.
+        """
+        if limits is None:
+            return
+        wanted = read_limits(limits)
+        if self._begun or self.limits is not None:
+            raise ValueError("use_limits: expected an environment without limits and before its first reset")
+        self.limits = wanted
+        self._core.use_limits(wanted)
+        self._buffers = (self._make_buffers(guarded=True), self._make_buffers(guarded=True))
 
     def lift(self, mask: np.ndarray | None = None) -> int:
         """As an operator, lift the kill switch's latch in the environments of ``mask`` bool ``(N,)``, None = in all.

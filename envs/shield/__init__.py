@@ -1,7 +1,7 @@
 """The safety shield: hard limits that stand between any policy and any venue. docs/shield.md has the definitions.
 
-`certify` is pure: orders in, safe orders out, with a reason for each that it changed. It is the same code in training, in
-evaluation and beside a venue. `Limits` says what it keeps, `PRESETS` are tiers of them.
+`certify` is pure: orders in, safe orders out, with a reason for each that it changed. It is the same code in training,
+in evaluation and beside a venue. `Limits` says what it keeps, `PRESETS` are tiers of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from envs.shield.pure import Verdict, certify, new_watch
 from envs.shield.regime import WATCH
 
 __all__ = [
-    "CRITICAL", "LIMITS", "NORMAL", "ORDER_REASONS", "PRESETS", "REGIMES", "REGIME_REASONS", "WARNING", "WATCH", "Limits",
-    "Verdict", "certify", "new_watch", "orders_from_floats", "read_limits",
+    "CRITICAL", "LIMITS", "NORMAL", "ORDER_REASONS", "PRESETS", "REGIMES", "REGIME_REASONS", "WARNING", "WATCH",
+    "Limits", "Verdict", "certify", "new_watch", "orders_from_floats", "read_limits",
 ]  # fmt: skip

@@ -11,8 +11,8 @@ of each order fills, so the most it can lose lies at x = 0 or x = 1, with every 
 NO, loses k = px a contract where NO wins, and an ask loses k = $1 - px where YES wins. ``F(q)`` bounds the fees of any
 split of q lots into fills (`sim.venues.fees.fee_bound`): as taker unless the order is post-only, as maker if it can
 rest. In the other outcome an order gains $1 - k a contract: where that pays for the largest fee of a single lot it
-loses nothing there, else F(q). Orders count while the venue may still fill them: at rest, under way, and those whose cancel is
-still under way. An order with a budget costs at most that.
+loses nothing there, else F(q). Orders count while the venue may still fill them: at rest, under way, and those whose
+cancel is still under way. An order with a budget costs at most that.
 """
 
 from __future__ import annotations

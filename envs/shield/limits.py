@@ -81,7 +81,9 @@ class Limits:
     gap_critical: bool = _limit(True, "yes or no", "a feed that lost messages trips the kill switch")
     fee_change_seconds: float = _limit(60.0, "seconds", "how long a change of fees warns; 0 = not at all")
     calm_seconds: float = _limit(30.0, "seconds", "how long no trigger may warn before the warning ends")
-    warning_factor: float = _limit(0.5, "share", "what is left in WARNING of order_size and of all shares but the last two")
+    warning_factor: float = _limit(
+        0.5, "share", "what is left in WARNING of order_size and of all shares but the last two"
+    )
     warning_distance: float = _limit(0.01, "dollars", "in WARNING nothing is opened nearer to the mid")
     critical_size: float = _limit(100.0, "contracts", "in CRITICAL the largest order, and it only closes")
 

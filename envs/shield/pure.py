@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.shield.certify import TOTALS, certify_one
 from envs.shield.exposure import LEDGER
+from envs.shield.judge import TOTALS, certify_one
 from envs.shield.limits import Limits
 from envs.shield.regime import WATCH, start_watch
 from envs.shield.stage import events_of

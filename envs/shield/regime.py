@@ -38,7 +38,7 @@ WATCH = np.dtype(
         ("day", "<i8"),  # UTC, counted from 1970
         ("day_uusd", "<i8"),  # equity at the day's first look, or when the latch was lifted
         ("day_realised_uusd", "<i8"),  # realised results of the episode, fees paid, at the day's first look
-        ("overshoot_uusd", "<i8"),  # most by which drawdown or marked loss was past its critical trigger when it tripped
+        ("overshoot_uusd", "<i8"),  # how far drawdown or marked loss was past its trigger when the kill switch tripped
         ("window", "<i8"),  # number of the message interval
         ("used", "<i8"),  # messages of that interval
         ("entered", "<i8"),  # 1: CRITICAL has begun and nothing has been cancelled yet

@@ -17,7 +17,7 @@ from envs.shield.codes import (
 )
 from envs.shield.regime import share_of
 from sim.kernel import inner
-from sim.types import ASK, BID, FOK, GTC, NO, OPEN, PX_ONE, YES
+from sim.types import BID, FOK, GTC, NO, OPEN, PX_ONE, YES
 
 
 @inner

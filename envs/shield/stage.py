@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.shield.certify import TOTALS, certify_one, interval_of
 from envs.shield.codes import CRITICAL
 from envs.shield.exposure import LEDGER
+from envs.shield.judge import TOTALS, certify_one, interval_of
 from envs.shield.limits import LIMITS, Limits
 from envs.shield.regime import assess, lift, start_watch
 from sim.kernel import kernel

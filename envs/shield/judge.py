@@ -265,7 +265,7 @@ def _swept(watch, totals, row, market, intent, side):
 @inner
 def _request(limits, totals, do):
     """Whether what is no order passes: requests that change no worst case do. Returns the reason where not."""
-    if do == DO_NOTHING or do == DO_MERGE or do == DO_CONVERT:
+    if do in (DO_NOTHING, DO_MERGE, DO_CONVERT):
         return PASSED
     if do != DO_RESET_GROUP:
         return MALFORMED
@@ -316,8 +316,8 @@ def certify_one(limits, watch, account, pools, markets, fees, event_of, ledger, 
     """Make ``wanted`` (M, 2) INTENT of one environment safe, in place.
 
     ``limits`` LIMITS and ``watch`` WATCH records, ``fees`` (F,) FEE, ``event_of`` (M,) the event of each market,
-    ``ledger`` (M,) LEDGER and ``totals`` TOTALS record to work in. ``reasons`` (M, 2) get a code for each order, ``cuts`` (M, 2)
-    the lots taken off; both are zeroed where nothing is asked for.
+    ``ledger`` (M,) LEDGER and ``totals`` TOTALS record to work in. ``reasons`` (M, 2) get a code for each order and
+    ``cuts`` (M, 2) the lots taken off; 0 where nothing was.
     """
     totals["changed"] = 0
     for index in range(len(wanted)):
