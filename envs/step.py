@@ -80,7 +80,10 @@ def play(
                 decode(
                     rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject
                 )
-            guard_orders(guard, memory, state, rules.fees, first, end, work.intents, now.shield_reason, now.shield_cut)
+            guard_orders(
+                guard, memory, state, rules.fees, first, end, work.intents, work.changes, now.shield_reason,
+                now.shield_cut,
+            )  # fmt: skip
             hide_feeds(state, first, end)
         submit_slice(world, state, first, end, work.intents)
         advance_slice(world, state, first, end, step_ns, events)

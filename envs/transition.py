@@ -18,7 +18,7 @@ CHANGE = np.dtype(
         ("messages", "<i8"),  # orders and cancels sent
         ("rejects", "<i8"),  # messages refused, and actions that could not be sent
         ("kill", "<i8"),  # 1 in the step in which the drawdown first passed the limit, or a kill switch tripped
-        ("intervention", "<i8"),  # orders that the shield changed or refused
+        ("intervention", "<i8"),  # orders that the shield changed or refused; written by its own stage
     ]
 )
 
@@ -70,7 +70,6 @@ def measure(accounts, markets, past, rejects, kill_share, first, last, changes):
         change["dt_ns"] = account["now_ns"] - before["now_ns"]
         change["messages"] = account["n_messages"]
         change["rejects"] = account["n_rejects"] + _refused(account, rejects, slot, width)
-        change["intervention"] = 0
         change["kill"] = 0
         if before["killed"] == 0 and drawdown > kill_share * account["start_uusd"]:
             change["kill"] = 1

@@ -125,12 +125,14 @@ def _fees_changed(tariff, markets):
 @inner
 def _critical(limits, start, drawdown, loss, age, gap):
     """Why the kill switch trips, and by how many micro-dollars its trigger was overshot; -1 = it does not."""
-    most = share_of(start, limits["drawdown_critical_ppm"])
-    if drawdown > most:
-        return WHY_DRAWDOWN, drawdown - most
-    most = share_of(start, limits["marked_loss_critical_ppm"])
-    if loss > most:
-        return WHY_MARKED_LOSS, loss - most
+    if drawdown > 0:
+        most = share_of(start, limits["drawdown_critical_ppm"])
+        if drawdown > most:
+            return WHY_DRAWDOWN, drawdown - most
+    if loss > 0:
+        most = share_of(start, limits["marked_loss_critical_ppm"])
+        if loss > most:
+            return WHY_MARKED_LOSS, loss - most
     if gap == 1 and limits["gap_critical"] == 1:
         return WHY_GAP, 0
     if age > limits["stale_critical_ns"]:
@@ -141,9 +143,9 @@ def _critical(limits, start, drawdown, loss, age, gap):
 @inner
 def _warning(limits, start, drawdown, loss, age, gap):
     """Why there is a warning; -1 = there is none."""
-    if drawdown > share_of(start, limits["drawdown_warning_ppm"]):
+    if drawdown > 0 and drawdown > share_of(start, limits["drawdown_warning_ppm"]):
         return WHY_DRAWDOWN
-    if loss > share_of(start, limits["marked_loss_warning_ppm"]):
+    if loss > 0 and loss > share_of(start, limits["marked_loss_warning_ppm"]):
         return WHY_MARKED_LOSS
     if gap == 1:
         return WHY_GAP

@@ -47,26 +47,29 @@ def make_guard(limits: Limits | None, links: Sequence[Link], num_envs: int, num_
 
 
 @kernel
-def guard_orders(guard, memory, state, fees, first, last, intents, reasons, cuts):
+def guard_orders(guard, memory, state, fees, first, last, intents, changes, reasons, cuts):
     """Certify ``intents`` (N, M, 2) of environments ``first`` to ``last``, and count their messages.
 
-    ``memory``: `envs.memory.Memory`. Reasons and lots cut go into ``reasons`` and ``cuts`` (N, M, 2).
+    ``memory``: `envs.memory.Memory`. Reasons and lots cut go into ``reasons`` and ``cuts`` (N, M, 2), how many orders
+    were changed or refused into ``changes`` CHANGE (N,).
     """
     if len(guard.limits) == 0:
         return
     limits = guard.limits[0]
     width = intents.shape[1]
+    ledger, totals = guard.ledger[first], guard.totals[first]  # one place to work in for all of them stays in the cache
     for env in range(first, last):
-        account, watch, totals = state.account[env], memory.watch[env], guard.totals[env]
+        account, watch = state.account[env], memory.watch[env]
         if account["done"] == 1:
-            totals["changed"] = 0
+            changes[env]["intervention"] = 0
             reasons[env] = 0
             cuts[env] = 0
             continue
         certify_one(
             limits, watch, account, state.pool[env], state.market[env * width : (env + 1) * width], fees,
-            guard.event_of, guard.ledger[env], totals, intents[env], reasons[env], cuts[env],
+            guard.event_of, ledger, totals, intents[env], reasons[env], cuts[env],
         )  # fmt: skip
+        changes[env]["intervention"] = totals["changed"]
         watch["window"] = interval_of(limits, account)
         watch["used"] = totals["used"]
         watch["entered"] = 0
@@ -74,8 +77,9 @@ def guard_orders(guard, memory, state, fees, first, last, intents, reasons, cuts
 
 @kernel
 def watch_markets(guard, memory, state, awake, first, last, changes, now):
-    """Look at the triggers of environments ``first`` to ``last`` and write what the shield did into ``changes``
-    CHANGE (N,) and the buffers ``now``. The kill is the first CRITICAL of an episode.
+    """Look at the triggers of environments ``first`` to ``last`` and write regimes into the buffers ``now``.
+
+    The kill in ``changes`` CHANGE (N,) is the first CRITICAL of an episode.
 
     Environments that are not ``awake`` bool (N,), whose episode had ended before this step, keep their regime.
     """
@@ -91,7 +95,6 @@ def watch_markets(guard, memory, state, awake, first, last, changes, now):
                 state.market[env * width : (env + 1) * width],
             )  # fmt: skip
         changes[env]["kill"] = int(begins and watch["kills"] == 1)
-        changes[env]["intervention"] = guard.totals[env]["changed"]
         now.regime[env] = watch["regime"]
         now.regime_reason[env] = watch["reason"]
         now.overshoot_uusd[env] = watch["overshoot_uusd"]

@@ -1,4 +1,4 @@
-"""The shield as a stage of the environments: what it reports, keeps, forgets, and that it is not there where unwanted."""
+"""The shield as a stage of the environments: what it reports, keeps and forgets; unwanted, it is not there."""
 
 from dataclasses import replace
 

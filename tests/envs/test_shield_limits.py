@@ -1,4 +1,4 @@
-"""Every limit by hand: the size it leaves, its reason, and that the whole order passes where that limit is not there."""
+"""Every limit by hand: the size it leaves, its reason, and that the whole order passes where the limit is not there."""
 
 from dataclasses import fields, replace
 

@@ -68,7 +68,7 @@ def test_terms_by_hand():
     assert terms == [-100.0, -4.0, -100.0, -3.0, -2.0]  # 200 contracts x 2 s / 100 = 4
     assert total == pytest.approx(-100 - 0.5 * 4 - 0.1 * 100 - 0.01 * 3 - 2 * 2)
     assert rewards(changes, messages=1.0)[0] == [-3.0]
-    assert costs(changes) == [100.0, 0.0, 4.0, 3.0]
+    assert costs(changes) == [100.0, 0.0, 4.0, 3.0, 0.0]
     assert costs(changes, ("order_rate", "drawdown")) == [3.0, 100.0]
     assert costs(changes, ()) == []
 
@@ -96,7 +96,7 @@ def test_drawdown_counts_each_new_low_once_and_the_kill_once():
     ledger = Ledger(kill=0.05)
     seen = []
     for equity in (10_100, 10_000, 10_050, 9_650, 9_595, 9_594, 9_000, 11_000, 10_000):
-        drawdown, kill, _, _ = costs(ledger.step(equity)[0])
+        drawdown, kill, *_ = costs(ledger.step(equity)[0])
         seen.append((drawdown, kill))
     # peak 10,100: drawdowns 0, 100, 50, 450, 505, 506, 1,100; then peak 11,000 and 1,000: no new largest
     assert seen == [(0, 0), (100, 0), (0, 0), (350, 0), (55, 1), (1, 0), (594, 0), (0, 0), (0, 0)]
