@@ -57,8 +57,18 @@ def burden(fees, fee, price, qty, budget, rests, takes):
     cost = price * qty
     if budget > 0:
         cost = min(cost, budget)
-    pays = fees_of(fees, fee, price, 1, rests, takes) <= PX_ONE - price
-    return cost + most, 0 if pays else most
+    return cost + most, 0 if _pays(fees, fee, price, rests, takes) else most
+
+
+@inner
+def _pays(fees, fee, price, rests, takes):
+    """Whether what a lot gains covers the largest fees of a single lot: then no number of lots loses by its fees."""
+    gain = PX_ONE - price
+    # no fee of a lot, takers' and makers' together, exceeds this: mostly no need to look closer
+    rates = fees[fee]["taker_ppm"] + fees[fee]["maker_ppm"]
+    if 4 * fees[fee]["step_uusd"] + rates // 200 + 20 <= gain:
+        return True
+    return fees_of(fees, fee, price, 1, rests, takes) <= gain
 
 
 @inner

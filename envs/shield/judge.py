@@ -21,6 +21,7 @@ from envs.shield.codes import (
     MESSAGES,
     MINIMUM,
     NET,
+    NOT_OPEN,
     PASSED,
     PER_EVENT,
     PER_MARKET,
@@ -28,7 +29,6 @@ from envs.shield.codes import (
     WARNING,
 )
 from envs.shield.exposure import at_risk, burden, closing_lots, cost_price, enter, one_way, take_stock
-from envs.shield.limits import PPM
 from envs.shield.regime import realised, share_of
 from envs.shield.rules import at_any_size, most_lots, well_formed
 from sim.kernel import inner
@@ -82,13 +82,23 @@ class Order(NamedTuple):
 def _caps(limits, watch, account, totals):
     """Micro-dollars that each limit allows in the regime."""
     start = account["start_uusd"]
-    left = limits["warning_ppm"] if watch["regime"] == WARNING else PPM
-    totals["cap_trade_uusd"] = share_of(share_of(start, limits["per_trade_ppm"]), left)
-    totals["cap_market_uusd"] = share_of(share_of(start, limits["per_market_ppm"]), left)
-    totals["cap_event_uusd"] = share_of(share_of(start, limits["per_event_ppm"]), left)
-    totals["cap_gross_uusd"] = share_of(share_of(start, limits["gross_ppm"]), left)
-    totals["cap_net_uusd"] = share_of(share_of(start, limits["net_ppm"]), left)
+    totals["cap_trade_uusd"] = share_of(start, limits["per_trade_ppm"])
+    totals["cap_market_uusd"] = share_of(start, limits["per_market_ppm"])
+    totals["cap_event_uusd"] = share_of(start, limits["per_event_ppm"])
+    totals["cap_gross_uusd"] = share_of(start, limits["gross_ppm"])
+    totals["cap_net_uusd"] = share_of(start, limits["net_ppm"])
     totals["cap_daily_uusd"] = share_of(start, limits["daily_loss_ppm"])
+    if watch["regime"] == WARNING:
+        _shrink(totals, limits["warning_ppm"])
+
+
+@inner
+def _shrink(totals, ppm):
+    totals["cap_trade_uusd"] = share_of(totals["cap_trade_uusd"], ppm)
+    totals["cap_market_uusd"] = share_of(totals["cap_market_uusd"], ppm)
+    totals["cap_event_uusd"] = share_of(totals["cap_event_uusd"], ppm)
+    totals["cap_gross_uusd"] = share_of(totals["cap_gross_uusd"], ppm)
+    totals["cap_net_uusd"] = share_of(totals["cap_net_uusd"], ppm)
 
 
 @inner
@@ -201,14 +211,14 @@ def _book(order, totals, row, ledger, event, intent, reduce, qty, fees):
 
 @inner
 def _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent, index, side):
-    """Judge an order. Returns the lots granted and why they are not all.
+    """Judge an order. Returns the lots granted, -1 where not even a cancel is to be sent, and why they are not all.
 
     Its messages are counted where they fit the budget, and the order is booked.
     """
     market, row = markets[index], ledger[index]
     reason = at_any_size(limits, market, row, intent, side)
     if reason != PASSED:
-        return 0, reason
+        return -1 if reason == NOT_OPEN else 0, reason
     pool, qty, px = pools[market["venue"]], intent["qty"], intent["px"]
     reduce = 1 if reduces(side, intent["leg"]) else 0
     closing = closing_lots(row, market["position"], side, reduce, 0)

@@ -10,7 +10,7 @@ import numpy as np
 from envs.shield.exposure import LEDGER
 from envs.shield.judge import TOTALS, certify_one
 from envs.shield.limits import Limits
-from envs.shield.regime import WATCH, start_watch
+from envs.shield.regime import WATCH, assess, start_watch
 from envs.shield.stage import events_of
 from sim.kernel import kernel
 from sim.links import Link
@@ -38,11 +38,28 @@ def _start(watches, tariff, accounts, pools, markets):
     start_watch(watches[0], tariff, accounts[0], pools, markets)
 
 
+@kernel
+def _assess(limits, watches, tariff, accounts, pools, markets):
+    return assess(limits[0], watches[0], tariff, accounts[0], pools, markets)
+
+
 def new_watch(account: np.ndarray, pools: np.ndarray, markets: np.ndarray) -> np.ndarray:
     """``(1,)`` WATCH of an account whose day and episode begin now; arguments as of `certify`."""
     watch = np.zeros(1, WATCH)
     _start(watch, np.zeros(len(markets), np.int64), account, pools, markets)
     return watch
+
+
+def assess_triggers(
+    limits: Limits, watch: np.ndarray, tariff: np.ndarray, account: np.ndarray, pools: np.ndarray, markets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The WATCH and the ``tariff`` after a look at the triggers, and whether the kill switch trips. Changes no argument.
+
+    ``tariff`` (M,) int64: the fee schedule of each market at the last look; the others as of `certify`.
+    """
+    watch, tariff = watch.copy(), tariff.copy()
+    trips = _assess(limits.record(), watch, tariff, account, pools, markets)
+    return watch, tariff, bool(trips)
 
 
 def certify(
