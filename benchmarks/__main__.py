@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "stock SB3, ours eager and ours compiled, with 0, 1 and 3 budgets, side by side",
     "constrained": "market making within budgets: constrained PPO, plain PPO and tuned baselines, five seeds",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
+    "shield": "100 million adversarial orders against the shield, judged by separate code; its cost with --cost",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",

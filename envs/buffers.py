@@ -23,11 +23,20 @@ class Buffers(NamedTuple):
     reason: np.ndarray  # (N,) int8
     reject: np.ndarray  # (S,) int32
     venue_reject: np.ndarray  # (N,) int32
+    # of the shield; without one they have no rows
+    shield_reason: np.ndarray  # (N, M, 2) int32
+    shield_cut: np.ndarray  # (N, M, 2) int64
+    regime: np.ndarray  # (N,) int8
+    regime_reason: np.ndarray  # (N,) int8
+    overshoot_uusd: np.ndarray  # (N,) int64
 
 
-def make_buffers(num_envs: int, markets: int, features: int, actions: int, rewards: int, costs: int) -> Buffers:
-    """Zeroed buffers."""
+def make_buffers(
+    num_envs: int, markets: int, features: int, actions: int, rewards: int, costs: int, *, guarded: bool = False
+) -> Buffers:
+    """Zeroed buffers; ``guarded``: there is a shield."""
     slots = num_envs * markets
+    guards = num_envs if guarded else 0
     return Buffers(
         obs=np.zeros((slots, features), np.float32),
         action_mask=np.zeros((slots, actions), np.bool_),
@@ -42,6 +51,11 @@ def make_buffers(num_envs: int, markets: int, features: int, actions: int, rewar
         reason=np.zeros(num_envs, np.int8),
         reject=np.zeros(slots, np.int32),
         venue_reject=np.zeros(num_envs, np.int32),
+        shield_reason=np.zeros((guards, markets, 2), np.int32),
+        shield_cut=np.zeros((guards, markets, 2), np.int64),
+        regime=np.zeros(guards, np.int8),
+        regime_reason=np.zeros(guards, np.int8),
+        overshoot_uusd=np.zeros(guards, np.int64),
     )
 
 
@@ -63,6 +77,7 @@ def make_shapes(num_envs: int, markets: int, features: int, actions: int, *, fla
 
 def step_info(now: Buffers, shapes: Shapes) -> dict[str, Any]:
     """What is known of the step itself; a new dictionary of the arrays."""
+    shield = ("shield_reason", "shield_cut", "regime", "regime_reason", "overshoot_uusd") if len(now.regime) else ()
     return {
         "costs": now.costs,
         "reward_terms": now.reward_terms,
@@ -71,4 +86,5 @@ def step_info(now: Buffers, shapes: Shapes) -> dict[str, Any]:
         "reject": now.reject.reshape(shapes.reject),
         "venue_reject": now.venue_reject,
         "reason": now.reason,
+        **{name: getattr(now, name) for name in shield},
     }

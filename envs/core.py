@@ -16,6 +16,8 @@ from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
 from envs.quotes import decode_controls
 from envs.rules import make_rules
+from envs.shield.limits import Limits
+from envs.shield.stage import begin_watch, lift_latches, make_guard
 from envs.step import Terms, Work, look, play
 from envs.surface import Surface
 from envs.transition import CHANGE
@@ -68,7 +70,7 @@ class Core:
             sets=world.sets,
         )
         count, markets = engine.num_envs, engine.num_markets
-        self._memory = memories.allocate(count, markets)
+        self.use_limits(None)
         self._columns = np.array(schema.columns)
         self._work = Work(
             intents=np.zeros((count, markets, 2), INTENT),
@@ -82,6 +84,17 @@ class Core:
         self._start_qty = start_qty
         self._pace = (round(dt_s * SECOND_NS), ANY_NUMBER) if events is None else (0, events)
 
+    def use_limits(self, limits: Limits | None) -> None:
+        """Put a shield with ``limits`` between decisions and venue, None = none; before the first episode begins.
+
+        With a shield its kill switch is the kill, and no drawdown by itself.
+        """
+        count, markets = self.engine.num_envs, self.engine.num_markets
+        self._memory = memories.allocate(count, markets, guarded=limits is not None)
+        self._guard = make_guard(limits, self.engine.scenario.links or (), count, markets)
+        if limits is not None:
+            self.terms = self.terms._replace(kill_share=np.inf)
+
     def play(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take the step of ``actions`` int64 ``(N x M,)``, checked; see ``envs.step.play``.
 
@@ -92,8 +105,8 @@ class Core:
 
         def run(first: int, last: int) -> None:
             full = play(
-                engine.world, engine.state, self.rules, self._choices, self.terms, self._memory, self.links,
-                self._columns, self._scratch[first], work, now, actions, first, last, *self._pace,
+                engine.world, engine.state, self.rules, self._choices, self.terms, self._memory, self._guard,
+                self.links, self._columns, self._scratch[first], work, now, actions, first, last, *self._pace,
             )  # fmt: skip
             engine.check_journal(full)
 
@@ -131,6 +144,10 @@ class Core:
         hide_feeds(state, 0, count)
         self.play(_NO_ACTIONS, resting, now)
 
+    def lift(self, mask: np.ndarray) -> int:
+        """Lift the kill switch's latch in the environments of ``mask`` bool ``(N,)``; how many had tripped."""
+        return lift_latches(self._memory, self.engine.state, mask)
+
     @property
     def sent(self) -> np.ndarray:
         """``(N, M, 2)`` INTENT: what was submitted in the last step."""
@@ -142,6 +159,7 @@ class Core:
         if self._start_qty > 0:
             begin_with(self.engine.state, mask, self._start_qty)
         memories.begin(self._memory, self.engine.state.account, mask)
+        begin_watch(self._guard, self._memory, self.engine.state, mask)
 
     def observe(self, mask: np.ndarray, now: Buffers) -> None:
         """Write observations and action masks of the environments in ``mask`` bool ``(N,)``."""
@@ -168,5 +186,5 @@ class Core:
     @property
     def bytes_per_env(self) -> int:
         """Of all arrays that grow with the number of environments, what a step returns left out."""
-        parts = (*self.engine.state, *self._memory, *self._work)
+        parts = (*self.engine.state, *self._memory, *self._work, *self._guard[2:])
         return sum(array.nbytes for array in parts) // self.engine.num_envs

@@ -12,11 +12,12 @@ from sim.types import LOTS_PER_CONTRACT, UUSD
 
 TERMS: dict[str, str] = {
     "drawdown": "increase of the episode's largest drawdown, dollars",
-    "kill": "1 in the step in which the drawdown first passes the kill limit",
+    "kill": "1 in the step in which the drawdown first passes the kill limit, or the shield's kill switch trips",
     "inventory": "|net contracts| x seconds / 100",
     "order_rate": "orders and cancels sent",
     "loss": "- change of equity, dollars; signed: an episode's sum is what it lost",
     "left": "|net contracts| still held when the episode ends",
+    "intervention": "orders that the shield changed or refused",
 }
 _CODES = {name: code for code, name in enumerate(TERMS)}
 
@@ -41,7 +42,9 @@ def _term(change, code):
         return float(change["messages"])
     if code == 4:
         return -change["pnl_uusd"] / UUSD
-    return change["left_qty"] / LOTS_PER_CONTRACT
+    if code == 5:
+        return change["left_qty"] / LOTS_PER_CONTRACT
+    return float(change["intervention"])
 
 
 @kernel

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.shield.regime import WATCH
+
 MIDS = 32  # past mids kept; a return may look back MIDS - 1 observations
 
 PAST = np.dtype(
@@ -37,14 +39,19 @@ class Memory(NamedTuple):
     past: np.ndarray  # (N,) PAST
     track: np.ndarray  # (N, M) TRACK
     mids: np.ndarray  # (N, M, MIDS) int32: bid + ask at observation n, at n % MIDS
+    watch: np.ndarray  # (N,) WATCH of a shield; (0,) without one
+    tariff: np.ndarray  # (N, M) int64: fee schedules that it last saw; (0, M) without one
 
 
-def allocate(num_envs: int, num_markets: int = 1) -> Memory:
-    """Zeroed memory."""
+def allocate(num_envs: int, num_markets: int = 1, *, guarded: bool = False) -> Memory:
+    """Zeroed memory; ``guarded``: there is a shield."""
+    guards = num_envs if guarded else 0
     return Memory(
         np.zeros(num_envs, PAST),
         np.zeros((num_envs, num_markets), TRACK),
         np.zeros((num_envs, num_markets, MIDS), np.int32),
+        np.zeros(guards, WATCH),
+        np.zeros((guards, num_markets), np.int64),
     )
 
 

@@ -14,6 +14,7 @@ from envs.costs import write_costs
 from envs.decode import decode, write_masks
 from envs.observe import observe
 from envs.rewards import write_rewards
+from envs.shield.stage import guard_orders, watch_markets
 from envs.terminations import write_ends
 from envs.transition import measure
 from sim.feed import hide_feeds, show_feeds
@@ -44,9 +45,25 @@ class Work(NamedTuple):
 
 @kernel
 def play(
-    world, state, rules, rows, terms, memory, links, columns, scratch, work, now, actions, first, last, step_ns, events
+    world,
+    state,
+    rules,
+    rows,
+    terms,
+    memory,
+    guard,
+    links,
+    columns,
+    scratch,
+    work,
+    now,
+    actions,
+    first,
+    last,
+    step_ns,
+    events,
 ):
-    """Decode ``actions`` int64 ``(N x M,)``, submit, advance, measure, reward, cost, terminate, observe, mask.
+    """Decode ``actions`` int64 ``(N x M,)``, certify, submit, advance, measure, reward, cost, terminate, observe, mask.
 
     Without any actions the orders that lie in ``work.intents`` are submitted as they are.
     Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
@@ -57,14 +74,25 @@ def play(
     overflow = -1
     while first < last:
         end = min(first + tile, last)
-        if len(actions) > 0:
+        if len(actions) > 0 or len(guard.limits) > 0:
             show_feeds(state, first, end)
-            decode(rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject)
+            if len(actions) > 0:
+                decode(
+                    rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject
+                )
+            guard_orders(
+                guard, memory, state, rules.fees, first, end, work.intents, work.changes, now.shield_reason,
+                now.shield_cut,
+            )  # fmt: skip
             hide_feeds(state, first, end)
         submit_slice(world, state, first, end, work.intents)
         advance_slice(world, state, first, end, step_ns, events)
         overflow = max(overflow, finish_slice(state, first, end, work.over, work.cut))
         measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, end, work.changes)
+        if len(guard.limits) > 0:
+            show_feeds(state, first, end)
+            watch_markets(guard, memory, state, work.awake, first, end, work.changes, now)
+            hide_feeds(state, first, end)
         write_rewards(work.changes, terms.reward_codes, terms.reward_weights, first, end, now.reward_terms, now.reward)
         write_costs(work.changes, terms.cost_codes, first, end, now.costs)
         write_ends(

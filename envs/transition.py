@@ -18,7 +18,8 @@ CHANGE = np.dtype(
         ("dt_ns", "<i8"),  # market time that passed
         ("messages", "<i8"),  # orders and cancels sent
         ("rejects", "<i8"),  # messages refused, and actions that could not be sent
-        ("kill", "<i8"),  # 1 in the step in which the drawdown first passed the limit
+        ("kill", "<i8"),  # 1 in the step in which the drawdown first passed the limit, or a kill switch tripped
+        ("intervention", "<i8"),  # orders that the shield changed or refused; written by its own stage
     ]
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -21,6 +22,7 @@ from envs.forms import action_form, action_space
 from envs.holding import start_lots
 from envs.rewards import pick_rewards
 from envs.sheet import make_sheet
+from envs.shield.limits import Limits, read_limits
 from envs.step import Terms
 from envs.surface import Surface, check_controls
 from envs.text import draw_environment
@@ -57,6 +59,10 @@ class TradingVectorEnv(VectorEnv):
     * ``reason`` int8 ``(N,)``: why the episode ended in this step, see ``envs.terminations.REASONS``
     * ``action_mask`` bool ``(N, [M], A)``: rows that can be done from the returned observation, market by market: what
       they cost together the venue judges, leg after leg
+    * with ``limits``, of the shield: ``shield_reason`` int32 and ``shield_cut`` int64 ``(N, M, 2)``, for each order
+      (columns BID and ASK) why it was changed or refused, see ``envs.shield.ORDER_REASONS``, and the lots taken off;
+      ``regime`` and ``regime_reason`` int8 ``(N,)`` that hold for the next orders, and why, see ``REGIMES`` and
+      ``REGIME_REASONS`` there; ``overshoot_uusd`` int64 ``(N,)``: how far past its trigger the kill switch tripped
     * in SAME_STEP mode, in steps that end an episode: ``final_obs``, shaped as ``obs``, valid where ``_final_obs``, and
       ``final_info``, the entries above but the mask, valid where ``_final_info``
 
@@ -77,8 +83,11 @@ class TradingVectorEnv(VectorEnv):
         window_s: market seconds after which an episode is truncated.
         cash: dollars an account starts with.
         fill_model: pessimistic, queue, probabilistic or optimistic; see docs/fills.md.
-        kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost.
+        kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost. With ``limits``
+            the shield's kill switch is charged instead.
         start_contracts: YES contracts that every market begins with, paid for at its mid; see ``envs.holding``.
+        limits: of the shield that certifies every order: `envs.shield.Limits`, the name of a preset, or a mapping of
+            ``preset`` and fields that replace its own; None = no shield. See docs/shield.md.
         cross_ticks: ticks past the best opposite quote that a crossing order may pay.
         seed: decides everything random, together with an environment's global number; 0 is a seed.
         first_env: global number of the first environment: a batch may be cut into pieces without changing any result.
@@ -107,6 +116,7 @@ class TradingVectorEnv(VectorEnv):
         kill_drawdown: float = 0.05,
         start_contracts: float = 0.0,
         cross_ticks: int = 2,
+        limits: Limits | str | Mapping[str, Any] | None = None,
         seed: int = 0,
         first_env: int = 0,
         threads: int = 1,
@@ -142,8 +152,11 @@ class TradingVectorEnv(VectorEnv):
         features_count, rows = len(self.schema.features), 0 if self.surface else len(self.table.listed)
         self._shapes = make_shapes(num_envs, self.engine.num_markets, features_count, rows, flatten=flatten)
         sizes = (num_envs, self.engine.num_markets, features_count, rows, len(weights), len(costs))
-        self._buffers = (make_buffers(*sizes), make_buffers(*sizes))
+        self._make_buffers = partial(make_buffers, *sizes)
+        self._buffers = (self._make_buffers(), self._make_buffers())
         self._begun = False
+        self.limits: Limits | None = None
+        self.use_limits(limits)
         self.render_mode = render_mode
         self.single_observation_space = gym.spaces.Box(-1.0, 1.0, self._shapes.obs[1:], np.float32)
         self.single_action_space = action_space(rows, self.engine.num_markets, self.surface)
@@ -218,6 +231,34 @@ class TradingVectorEnv(VectorEnv):
         now = self._turn()
         self._core.play_orders(orders, self._autoreset.resting, now)
         return self._stepped(now)
+
+    def use_limits(self, limits: Limits | str | Mapping[str, Any] | None) -> None:
+        """Put a shield with ``limits`` between decisions and venue, None = leave it as it is. See the class.
+
+        Raises ValueError for limits that are none, for a second shield, and after the first reset.
+        """
+        if limits is None:
+            return
+        wanted = read_limits(limits)
+        if self._begun or self.limits is not None:
+            raise ValueError("use_limits: expected an environment without limits and before its first reset")
+        self.limits = wanted
+        self._core.use_limits(wanted)
+        self._buffers = (self._make_buffers(guarded=True), self._make_buffers(guarded=True))
+
+    def lift(self, mask: np.ndarray | None = None) -> int:
+        """As an operator, lift the kill switch's latch in the environments of ``mask`` bool ``(N,)``, None = in all.
+
+        They go on as NORMAL, and drawdown and marked loss count from here; order limits know of no lifting. Returns in
+        how many it had tripped. Raises ValueError without a shield and for another mask.
+        """
+        chosen = np.ones(self.num_envs, np.bool_) if mask is None else mask
+        if self.limits is None or chosen.shape != (self.num_envs,) or chosen.dtype != np.bool_:
+            raise ValueError(
+                f"lift: expected an environment with limits and a bool mask ({self.num_envs},), got limits "
+                f"{self.limits} and {chosen.dtype} {chosen.shape}"
+            )
+        return self._core.lift(chosen)
 
     @property
     def sent(self) -> np.ndarray:

@@ -83,3 +83,33 @@ def want(desk, side, intent):
     kept = _clear_wire(desk, side, intent, kept)
     if intent["do"] != DO_CANCEL and not kept:
         send_order(desk, side, intent)
+
+
+@inner
+def standing(market, early_ns, amends, side, intent):
+    """Lots, up to those of ``intent``, for which its order is there already and :func:`want` sends no new one.
+
+    0 where there are none. Also whether that takes an amend: the order that is there is larger. ``early_ns`` and
+    ``amends`` are the pool's.
+    """
+    best, smaller = 0, False
+    if intent["tif"] != GTC or intent["budget_uusd"] != 0:
+        return best, smaller
+    expiry = whole_expiry(early_ns, intent["expiry_ns"])
+    for index in range(ORDER_SLOTS):
+        order = market["orders"][index]
+        if order["id"] == 0 or order["side"] != side or order["leaving"] == 1 or order["px"] != intent["px"]:
+            continue
+        if order["leg"] != intent["leg"] or order["expiry_ns"] != expiry or last_amend(market, order["id"]) >= 0:
+            continue
+        if order["qty"] <= intent["qty"]:
+            best = max(best, order["qty"])
+        elif amends == 1:
+            best, smaller = intent["qty"], True
+    for index in range(MESSAGE_SLOTS):
+        message = market["messages"][index]
+        if waits_to_rest(message, side) and message["px"] == intent["px"] and message["leg"] == intent["leg"]:
+            same = message["post_only"] == intent["post_only"] and message["expiry_ns"] == intent["expiry_ns"]
+            if same and message["qty"] <= intent["qty"]:
+                best = max(best, message["qty"])
+    return best, smaller and best == intent["qty"]

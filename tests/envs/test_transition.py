@@ -68,7 +68,7 @@ def test_terms_by_hand():
     assert terms == [-100.0, -4.0, -100.0, -3.0, -2.0]  # 200 contracts x 2 s / 100 = 4
     assert total == pytest.approx(-100 - 0.5 * 4 - 0.1 * 100 - 0.01 * 3 - 2 * 2)
     assert rewards(changes, messages=1.0)[0] == [-3.0]
-    assert costs(changes) == [100.0, 0.0, 4.0, 3.0, 100.0, 0.0]
+    assert costs(changes) == [100.0, 0.0, 4.0, 3.0, 100.0, 0.0, 0.0]
     assert costs(changes, ("order_rate", "drawdown")) == [3.0, 100.0]
     assert costs(changes, ()) == []
     assert rewards(changes, left=1.0, inventory_squared=1.0)[0] == [0.0, -8.0]  # (200 / 100) squared x 2 s
