@@ -14,6 +14,7 @@ COMMANDS = {
     "peers": "hftbacktest and this engine on one task, side by side, with fills; installs it on first use",
     "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",
     "train": "PPO end to end beside the bound of its own networks on random data",
+    "resume": "a training run killed at 20 random moments ends as one that was left alone, bit for bit",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
