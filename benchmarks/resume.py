@@ -1,8 +1,8 @@
 """A training run that is killed again and again, and one that is not: they must end as the same run, bit for bit.
 
 ``train.py`` runs twice, as a user runs it, with a memory, budgets and a checkpoint after every second update. The first
-run is left alone. The second is killed (SIGKILL) and continued with ``train.py resume=...``, again and again, until it ends. When it
-is killed is drawn from ``--seed``:
+run is left alone. The second is killed (SIGKILL) and continued with ``train.py resume=...``, again and again, until it
+ends. When it is killed is drawn from ``--seed``:
 
 * ``start``: so long after the process began, before the first checkpoint or while one is read;
 * ``update``: so many updates further on, and a moment later;
@@ -31,7 +31,8 @@ COMPARED = ("policy.zip", "metrics.jsonl", "metrics.csv")
 NUM_ENVS, N_STEPS, SAVE_EVERY = 64, 16, 2
 SETTINGS = (
     "agent=constrained_ppo", "agent.memory=gru", "agent.memory_size=8", "agent.hidden=[16]", f"agent.n_steps={N_STEPS}",
-    "scenario=synthetic", "scenario.rows.life_s=60", f"num_envs={NUM_ENVS}", f"save_every={SAVE_EVERY}",
+    "agent.epochs=2", "agent.minibatches=2", "agent.budgets.inventory.limit=10", "agent.budgets.order_rate.limit=10",
+    "scenario=synthetic", "scenario.rows.life_s=30", f"num_envs={NUM_ENVS}", f"save_every={SAVE_EVERY}",
     "evaluation.synthetic_episodes=4", "evaluation.baselines=[noop]", "evaluation.fill_models=[queue]",
 )  # fmt: skip
 STAGES = ("start", "update", "update", "write")  # drawn from
@@ -95,6 +96,7 @@ def _kill(process: subprocess.Popen, after_s: float) -> bool:
 def measure(kills: int, updates: int, seed: int, work: Path) -> dict[str, Any]:
     """Kill ``kills`` times a run of ``updates`` updates in ``work``, and compare it with one that was not."""
     whole, killed = Run(work, "whole", updates), Run(work, "killed", updates)
+    Run(work, "warm", SAVE_EVERY).finish()  # compiles what has to be
     begun = time.perf_counter()
     process = whole.start()
     while process.poll() is None and not whole.updates():

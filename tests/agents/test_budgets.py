@@ -38,7 +38,7 @@ def test_a_budget_that_cannot_be_is_named(budgets, message):
 def test_a_budget_where_nothing_is_charged_is_named():
     with pytest.raises(ValueError, match="it charges none"):
         constraints({"time": Budget(1.0)}, [])
-    with pytest.raises(ValueError, match="agent.budgets.time: the environment charges no such cost"):
+    with pytest.raises(ValueError, match=r"agent.budgets.time: the environment charges no such cost"):
         small_ppo(ClockEnv(), budgets={"time": Budget(1.0)})
 
 
