@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,8 @@ def main(composed: DictConfig) -> None:
     else:
         run = going_on
     folder = run.path / "evaluation"
+    if going_on is not None and not (folder / "report.html").exists():
+        shutil.rmtree(folder, ignore_errors=True)  # killed while it was judged
     refuse_existing(folder)
     try:
         train(

@@ -21,6 +21,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping
@@ -54,18 +55,21 @@ class RunFolder:
         """
         if not name or Path(name).name != name or name.startswith("."):
             raise ValueError(f"run_name = {name!r}: expected a plain folder name, without slashes or a leading dot")
-        path = Path(root) / name
-        Path(root).mkdir(parents=True, exist_ok=True)
+        path, hidden = Path(root) / name, Path(root) / f".{name}.{os.getpid()}.tmp"
+        if path.exists():
+            raise _taken(path)
+        hidden.mkdir(parents=True)
+        folder = cls(hidden, {"version": VERSION, "run": name, **manifest})
         try:
-            path.mkdir()
-        except FileExistsError:
-            raise FileExistsError(
-                f"{path} exists, and a run never writes into another run's folder; choose another name with "
-                f"run_name=NAME, or leave run_name out for one with the time in it"
-            ) from None
-        folder = cls(path, {"version": VERSION, "run": name, **manifest})
-        write_atomically(path / "config.yaml", config_yaml.encode())
-        folder.record("running")
+            (hidden / "config.yaml").write_text(config_yaml, encoding="utf-8", newline="")
+            folder.record("running")
+            hidden.rename(path)  # a folder that is there can be resumed, whenever its run was killed
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            if path.exists():
+                raise _taken(path) from None
+            raise
+        folder.path = path
         return folder
 
     @classmethod
@@ -95,6 +99,13 @@ class RunFolder:
             raise ValueError(f"status {status!r}: expected one of {', '.join(STATUSES)}")
         self.manifest = {**self.manifest, **facts, "status": status}
         write_atomically(self.path / "manifest.json", (json.dumps(self.manifest, indent=2) + "\n").encode())
+
+
+def _taken(path: Path) -> FileExistsError:
+    return FileExistsError(
+        f"{path} exists, and a run never writes into another run's folder; choose another name with run_name=NAME, or "
+        f"leave run_name out for one with the time in it"
+    )
 
 
 def make_manifest(

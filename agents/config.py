@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from agents.budgets import Budget
 from agents.multipliers import MultiplierConfig
@@ -12,7 +13,7 @@ from agents.multipliers import MultiplierConfig
 class PPOConfig:
     """Hyperparameters of `agents.ppo.ConstrainedPPO`. A rollout is ``num_envs x n_steps`` transitions.
 
-    Schedules are linear from a value at the first update to its ``_end`` at the last.
+    Schedules are linear in steps, from a value before the first step to its ``_end`` after the last.
     """
 
     n_steps: int = 64  # environment steps per rollout
@@ -41,6 +42,31 @@ class PPOConfig:
     budgets: dict[str, Budget] | None = None  # by name of the cost; None = costs are reported and nothing else
     margin: float = 0.05  # trained to limit - margin x |limit|
     multipliers: MultiplierConfig = field(default_factory=MultiplierConfig)
+
+
+_LEAST = {"n_steps": 1, "epochs": 1, "minibatches": 1, "memory_size": 1}
+_POSITIVE = ("learning_rate", "clip_range", "clip_range_end", "max_grad_norm", "initial_std")
+_NOT_NEGATIVE = ("learning_rate_end", "ent_coef", "ent_coef_end", "vf_coef")
+
+
+def check(config: PPOConfig) -> None:
+    """Raise ValueError naming a setting that no environment could make work."""
+    for name, least in _LEAST.items():
+        if getattr(config, name) < least:
+            raise ValueError(f"agent.{name} = {getattr(config, name)}: expected at least {least}")
+    for name in (*_POSITIVE, *_NOT_NEGATIVE):
+        value = getattr(config, name)
+        if not 0.0 <= value < inf or (value == 0.0 and name in _POSITIVE):
+            kind = "a positive number" if name in _POSITIVE else "a number that is not negative"
+            raise ValueError(f"agent.{name} = {value}: expected {kind}")
+    if not config.hidden or min(config.hidden) < 1:
+        raise ValueError(f"agent.hidden = {list(config.hidden)}: expected at least one layer, each of 1 or more")
+    if not 0.0 <= config.gae_lambda <= 1.0:
+        raise ValueError(f"agent.gae_lambda = {config.gae_lambda}: expected a number in [0, 1]")
+    if config.target_kl is not None and not config.target_kl > 0.0:
+        raise ValueError(f"agent.target_kl = {config.target_kl}: expected a positive number, or null")
+    if not 0.0 <= config.margin < 1.0:
+        raise ValueError(f"agent.margin = {config.margin}: expected a share of the budgets in [0, 1)")
 
 
 def discount(gamma_per_s: float, dt_s: float | None) -> float:

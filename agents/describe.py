@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 
 from agents.config import PPOConfig
@@ -15,11 +16,18 @@ def describe(observation_space: Any, action_space: Any, config: PPOConfig, marke
     shared = markets > 1 if config.shared is None else config.shared
     if shared and features % markets:
         raise ValueError(f"agent.shared: {features} features are not those of {markets} markets side by side")
+    space = _describe_space(action_space)
+    numbers = space["count"] if space["kind"] == "choices" else len(space["low"])
+    if shared and numbers % markets:
+        raise ValueError(
+            f"agent.shared: {action_space} does not give each of {markets} markets as many choices; use "
+            f"agent.shared=false"
+        )
     return {
         "features": features // markets if shared else features,
         "markets": markets,
         "shared": shared,
-        "space": _describe_space(action_space),
+        "space": space,
         "hidden": list(config.hidden),
         "activation": config.activation,
         "normalise": config.normalise_observations,
@@ -32,6 +40,8 @@ def describe(observation_space: Any, action_space: Any, config: PPOConfig, marke
 
 def _describe_space(space: Space) -> dict[str, Any]:
     """An action space as plain numbers, for `agents.heads.make_head`."""
+    if np.any(getattr(space, "start", 0)):
+        raise ValueError(f"agent: expected actions that count from 0, got {space}")
     if isinstance(space, Discrete):
         return {"kind": "choices", "count": 1, "rows": int(space.n)}
     if isinstance(space, MultiDiscrete) and space.nvec.ndim == 1 and len(set(space.nvec.tolist())) == 1:

@@ -24,17 +24,24 @@ class Ledger:
         self.gammas = np.array([entry.gamma(discount) for entry in constraints])
         self.sums = np.zeros((num_envs, count))
         self.weights = np.ones((num_envs, count))  # gamma ** t
+        self._goes_on = np.array([entry.kind == "discounted" for entry in constraints], np.bool_)
         self.recent: list[np.ndarray] = [np.zeros(0) for _ in constraints]  # of cvar: the last losses
         self.clear()
 
     def clear(self) -> None:
         """Begin a rollout: forget the episodes that ended before."""
         self._ended: list[tuple[int, np.ndarray, np.ndarray]] = []  # (step, rows, sums)
+        self._last = np.zeros((0, len(self.constraints)))  # gamma ** t of the rows that ended last
+
+    def begin(self, starts: np.ndarray) -> None:
+        """Forget the unfinished sums of the rows ``starts`` (N,) bool, whose episodes begin: a reset cut them."""
+        self.sums[starts] = 0.0
+        self.weights[starts] = 1.0
 
     def add(self, step: int, costs: np.ndarray, dones: np.ndarray) -> np.ndarray:
         """Take a step's costs ``(N, all)``; returns those of the constraints, ``(N, K)`` float32, tail costs left 0.
 
-        Raises ValueError where an event is charged twice in an episode.
+        Raises ValueError where an event is charged twice in an episode, or by another number than 1.
         """
         charged = costs[:, self.columns]
         self.sums += self.weights * charged
@@ -43,6 +50,7 @@ class Ledger:
             rows = np.flatnonzero(dones)
             self._check_events(rows)
             self._ended.append((step, rows, self.sums[rows].copy()))
+            self._last = self.weights[rows].copy()
             self.sums[rows] = 0.0
             self.weights[rows] = 1.0
         learned = charged.astype(np.float32)
@@ -51,10 +59,17 @@ class Ledger:
                 learned[:, k] = 0.0
         return learned
 
+    def go_on(self, rows: np.ndarray, worth: np.ndarray) -> None:
+        """Add ``worth`` (B, K), what episodes that the last step truncated in ``rows`` (B,) still cost, discounted."""
+        _, ended, sums = self._ended[-1]
+        places = np.searchsorted(ended, rows)
+        sums[places] += self._last[places] * worth * self._goes_on
+
     def _check_events(self, rows: np.ndarray) -> None:
         for k, entry in enumerate(self.constraints):
-            if entry.kind == "probability" and (self.sums[rows, k] > 1.0).any():
-                row = int(rows[np.argmax(self.sums[rows, k])])
+            wrong = (self.sums[rows, k] != 0.0) & (self.sums[rows, k] != 1.0)
+            if entry.kind == "probability" and wrong.any():
+                row = int(rows[np.argmax(wrong)])
                 raise ValueError(
                     f"budget {entry.name} is of a probability, so its cost is 1 in at most one step of an episode; row "
                     f"{row} was charged {self.sums[row, k]:g}. Use kind=episode for a sum"

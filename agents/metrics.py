@@ -15,6 +15,9 @@ from stable_baselines3.common.logger import KVWriter
 TIME = "time/"  # keys of what a clock says: they go into a file of their own, since no two runs agree on them
 
 
+NAMES = ("metrics.jsonl", "metrics.csv", "speed.jsonl")
+
+
 class MetricsWriter(KVWriter):
     """Writes ``metrics.jsonl``, ``metrics.csv`` and ``speed.jsonl`` into a folder.
 
@@ -25,9 +28,7 @@ class MetricsWriter(KVWriter):
 
     def __init__(self, folder: Path, lengths: Mapping[str, int] | None = None) -> None:
         lengths = lengths or {}
-        self._files = {
-            name: _open(folder / name, lengths.get(name)) for name in ("metrics.jsonl", "metrics.csv", "speed.jsonl")
-        }
+        self._files = {name: _open(folder / name, lengths.get(name)) for name in NAMES}
         self._table: csv.DictWriter | None = None
         self._headed = bool(lengths.get("metrics.csv"))
 
@@ -60,7 +61,12 @@ class MetricsWriter(KVWriter):
 
 def lengths_of(folder: Path) -> dict[str, int]:
     """Bytes of each metric file of a run: what `MetricsWriter` cuts them to."""
-    return {name: (folder / name).stat().st_size for name in ("metrics.jsonl", "metrics.csv", "speed.jsonl")}
+    return {name: (folder / name).stat().st_size for name in NAMES}
+
+
+def emptied(folder: Path) -> dict[str, int]:
+    """What `MetricsWriter` needs to begin again: no bytes of each metric file that is there."""
+    return {name: 0 for name in NAMES if (folder / name).exists()}
 
 
 def _open(path: Path, length: int | None) -> TextIO:

@@ -3,10 +3,10 @@
 The learner maximises J_r - sum_k lambda_k (J_k - d_k). A multiplier rises while its budget is overspent and falls while
 it is not. Costs and rewards come in units of every size, so a step is stated in the natural unit of the price,
 
-    u_k = spread of the reward's advantages / spread of the cost's advantages,
+    u_k = spread of the reward's advantages / spread of the cost's advantages
 
-and the error as a share of the budget, e_k = (J_k - d_k) / max(|d_k|, 2 standard errors of J_k), at most 1 either
-way. Two rules:
+(of a reward that does not vary 1; and u_k = 0 for a cost that does not: it has no price), and the error as a share of
+the budget, e_k = (J_k - d_k) / max(|d_k|, 2 standard errors of J_k), at most 1 either way. Two rules:
 
 * ``ascent``: lambda_k <- clip(lambda_k + gain x u_k x e_k, 0, cap x u_k), projected gradient ascent on the dual;
 * ``pid`` (Stooke, Achiam and Abbeel 2020): the same integral, plus ``kp`` x u_k x the smoothed error, plus ``kd`` x u_k
@@ -47,7 +47,7 @@ class Multipliers:
         for name in ("gain", "cap"):
             if not getattr(config, name) > 0.0:
                 raise ValueError(f"agent.multipliers.{name} = {getattr(config, name)}: expected a positive number")
-        if not 0.0 <= config.smoothing < 1.0 or config.kp < 0.0 or config.kd < 0.0:
+        if not 0.0 <= config.smoothing < 1.0 or not (config.kp >= 0.0 and config.kd >= 0.0):
             raise ValueError(
                 f"agent.multipliers: smoothing = {config.smoothing} must lie in [0, 1), kp = {config.kp} and "
                 f"kd = {config.kd} must not be negative"
@@ -60,7 +60,7 @@ class Multipliers:
         self.moves = np.zeros(count, np.int64)
 
     def update(self, errors: np.ndarray, units: np.ndarray) -> None:
-        """Move by ``errors`` (K,), e_k, NaN where no episode ended, in ``units`` (K,), u_k > 0."""
+        """Move by ``errors`` (K,), e_k, NaN where no episode ended, in ``units`` (K,), u_k >= 0."""
         config = self.config
         for k in np.flatnonzero(np.isfinite(errors)):
             error, unit = float(errors[k]), float(units[k])
@@ -77,7 +77,7 @@ class Multipliers:
             if config.rule == "ascent" or not outside:
                 self.integral[k] = moved
             self.values[k] = min(max(self.integral[k] + extra, 0.0), top)
-            self.capped[k] = self.capped[k] + 1 if self.values[k] >= top else 0
+            self.capped[k] = self.capped[k] + 1 if self.values[k] >= top > 0.0 else 0
             self.moves[k] += 1
 
     @property

@@ -34,7 +34,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.actor_critic import ActorCritic
 from agents.budgets import Constraint, constraints
-from agents.config import PPOConfig
+from agents.config import PPOConfig, check
 from agents.describe import describe
 from agents.errors import NonFiniteError, refuse_output
 from agents.heads import Choices
@@ -61,13 +61,12 @@ def build(
 
     Raises ValueError where a setting cannot work, naming it.
     """
+    check(config)
     rollout = env.num_envs * config.n_steps
     rows = env.num_envs if config.memory else rollout
     if config.minibatches < 1 or rows % config.minibatches:
         what = "rows" if config.memory else f"environments x {config.n_steps} steps = {rollout} transitions"
         raise ValueError(f"agent.minibatches = {config.minibatches} does not divide a rollout of {env.num_envs} {what}")
-    if not 0.0 <= config.margin < 1.0:
-        raise ValueError(f"agent.margin = {config.margin}: expected a share of the budgets in [0, 1)")
     env.observation_space.seed(seed)  # it is saved with the policy, and so is its generator
     spec = describe(env.observation_space, env.action_space, config, markets)
     limits = [] if config.budgets is None else constraints(config.budgets, list(cost_names))
@@ -155,6 +154,10 @@ class ConstrainedPPO(PPO):
         self.policy.set_training_mode(False)
         roll = self.rollout_buffer
         roll.state.copy_(self._memory)
+        if not env.masked:  # type: ignore[attr-defined]
+            roll.masks = None
+        self.ledger.clear()  # of a rollout that was broken off
+        self.ledger.begin(self._last_episode_starts)
         self._start_clock(env.num_envs * n_rollout_steps)
         callback.on_rollout_start()
         for step in range(n_rollout_steps):
@@ -182,10 +185,11 @@ class ConstrainedPPO(PPO):
         roll.starts[step] = torch.from_numpy(self._last_episode_starts)
         masks = None
         if roll.masks is not None:
-            roll.masks[step] = torch.from_numpy(env.action_masks()).view(roll.masks[step].shape)  # type: ignore[attr-defined]
+            roll.masks[step] = torch.from_numpy(env.action_masks()).reshape(roll.masks[step].shape)  # type: ignore[attr-defined]
             masks = roll.masks[step]
         drawn = self._sample(self.network, roll.obs[step], roll.starts[step], self._memory, masks)
-        if not torch.isfinite(drawn.log_probs.sum() + drawn.values.sum()):
+        # an infinite observation would be clipped by the normaliser, and spoil its mean
+        if not torch.isfinite(drawn.log_probs.sum() + drawn.values.sum() + roll.obs[step].sum()):
             refuse_output(self._n_updates + 1, self._last_obs, drawn)
         roll.actions[step], roll.log_probs[step] = drawn.actions, drawn.log_probs
         roll.values[step], self._memory = drawn.values, drawn.state
@@ -226,6 +230,8 @@ class ConstrainedPPO(PPO):
             final = np.stack([infos[row]["terminal_observation"] for row in cut])
             worth = self._values(final, np.zeros(len(cut), np.bool_), self._memory[cut])
             self.rollout_buffer.rewards[step, cut] += self._gammas * worth * self._goes_on
+            if self.constraints:
+                self.ledger.go_on(np.array(cut), worth[:, 1:].numpy())
 
     @torch.no_grad()
     def _values(self, obs: np.ndarray, starts: np.ndarray, memory: torch.Tensor) -> torch.Tensor:
@@ -239,7 +245,8 @@ class ConstrainedPPO(PPO):
         progress = self._current_progress_remaining
         update_learning_rate(self.policy.optimizer, self.lr_schedule(progress))
         config = self.config
-        entropy = config.ent_coef_end + (config.ent_coef - config.ent_coef_end) * progress
+        # the last rollout may end past the last step
+        entropy = config.ent_coef_end + (config.ent_coef - config.ent_coef_end) * max(progress, 0.0)
         weights = torch.tensor([self.clip_range(progress), entropy, self.vf_coef])  # type: ignore[operator]
         self._n_updates += 1
         self._rescale()
@@ -269,7 +276,8 @@ class ConstrainedPPO(PPO):
         limits = np.array([entry.target(self.config.margin) for entry in self.constraints])
         finest = 2.0 * spread / np.sqrt(max(count, 1))  # an error smaller than its own noise is not worth a full step
         unit = np.maximum(np.maximum(np.abs(limits), finest), 1e-12)
-        prices = self.spreads[0] / np.maximum(self.spreads[1:], 1e-12) * (self.spreads[1:] > 0.0)
+        # rewards that do not vary: any price will do
+        prices = (self.spreads[0] or 1.0) / np.maximum(self.spreads[1:], 1e-12) * (self.spreads[1:] > 0.0)
         self.multipliers.update(np.clip((self._spent - limits) / unit, -1.0, 1.0), prices)
 
     def _descend(self, weights: torch.Tensor) -> list[list[float]]:
@@ -363,6 +371,7 @@ class ConstrainedPPO(PPO):
             *super()._excluded_save_params(), "start_time", "ep_info_buffer", "ep_success_buffer", "_last_obs",
             "_last_original_obs", "_last_episode_starts", "_episodes", "_cost_sums", "_env_seconds", "_update_started",
             "_transitions", "_sample", "_loss", "_memory", "_gammas", "_goes_on", "_spent", "_masked", "ledger",
+            "_num_timesteps_at_start", "_total_timesteps",
         ]  # fmt: skip
 
 

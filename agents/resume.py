@@ -9,7 +9,9 @@ number of threads.
 from __future__ import annotations
 
 import io
+import pickle
 import random
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from agents.checkpoint import write_atomically
 from agents.ppo import ConstrainedPPO
 from agents.trees import pack, unpack
 
-VERSION = 1
+VERSION = 2
 _COUNTERS = ("num_timesteps", "_n_updates")
 
 
@@ -37,6 +39,7 @@ def _state(model: ConstrainedPPO, files: dict[str, int]) -> dict[str, Any]:
     return {
         "version": VERSION,
         "files": files,
+        "settings": _settings(model),
         "counters": {name: getattr(model, name) for name in _COUNTERS},
         "policy": model.policy.state_dict(),
         "optimizer": model.policy.optimizer.state_dict(),
@@ -51,6 +54,13 @@ def _state(model: ConstrainedPPO, files: dict[str, int]) -> dict[str, Any]:
     }
 
 
+def _settings(model: ConstrainedPPO) -> dict[str, str]:
+    """What must be as it was, by name."""
+    config = {f"agent.{entry.name}": repr(getattr(model.config, entry.name)) for entry in fields(model.config)}
+    sizes = {"environments": repr(model.n_envs), "costs": repr(model.cost_names), "network": repr(model.policy.spec)}
+    return {**config, **sizes, "discount of a step": repr(model.gamma), "seed": repr(model.seed)}
+
+
 def load_resume(model: ConstrainedPPO, path: Path) -> dict[str, int]:
     """Put a freshly built ``model`` where ``path`` was saved; returns the length of each file that grows.
 
@@ -60,10 +70,12 @@ def load_resume(model: ConstrainedPPO, path: Path) -> dict[str, int]:
         raise FileNotFoundError(f"{path}: nothing to resume; the run stopped before its first checkpoint")
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, OSError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path}: not a checkpoint that can be resumed ({error}); torn, or another file") from None
-    if state.get("version") != VERSION:
-        raise ValueError(f"{path}: version {state.get('version')}, this program resumes version {VERSION}")
+    version = state.get("version") if isinstance(state, dict) else None
+    if version != VERSION:
+        raise ValueError(f"{path}: version {version}, this program resumes version {VERSION}")
+    _refuse_other_settings(path, state["settings"], _settings(model))
     env = model.env
     assert env is not None
     model._last_obs = env.reset()  # type: ignore[assignment]
@@ -80,6 +92,13 @@ def load_resume(model: ConstrainedPPO, path: Path) -> dict[str, int]:
     torch.set_rng_state(state["torch"])
     _restore_generators(state)
     return state["files"]
+
+
+def _refuse_other_settings(path: Path, stored: dict[str, str], ours: dict[str, str]) -> None:
+    names = [name for name in {**stored, **ours} if stored.get(name) != ours.get(name)]
+    if names:
+        listed = "; ".join(f"{name} was {stored.get(name)}, is {ours.get(name)}" for name in names)
+        raise ValueError(f"{path}: made with other settings: {listed}. Resume with those of the run")
 
 
 def _numpy_state() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 
 from agents.callbacks import Checkpoints, ProgressBar, unreachable
 from agents.checkpoint import RunFolder, parameters_digest, save_policy
-from agents.metrics import MetricsWriter
+from agents.metrics import MetricsWriter, emptied
 from agents.ppo import ConstrainedPPO
 from agents.resume import load_resume
 
@@ -27,9 +27,10 @@ def train(
     The folder gets metrics after every update, a checkpoint after every ``save_every`` updates and at the end. A run
     that is interrupted saves where it is; one that fails leaves its last checkpoint, and its error in the manifest.
     The exception goes on to the caller in both cases. With ``resume`` a fresh ``model`` of the same settings goes on
-    from the folder's last checkpoint; what the metric files got after it is written again.
+    from the folder's last checkpoint, or starts anew where there is none yet; what the metric files got after it is
+    written again.
     """
-    lengths = load_resume(model, run.resume_path) if resume else {}
+    lengths = _go_on(model, run) if resume else {}
     writers: list[KVWriter] = [MetricsWriter(run.path, lengths)]
     if tensorboard:
         writers.append(TensorBoardOutputFormat(str(run.path / "tensorboard")))
@@ -37,12 +38,14 @@ def train(
     started = time.perf_counter()
     bar = ProgressBar(total_steps, model.num_timesteps)
     checkpoints = Checkpoints(run, save_every)
+    checkpoints.init_callback(model)
     try:
         if model.num_timesteps < total_steps:
             model.learn(total_steps - model.num_timesteps, callback=[bar, checkpoints], reset_num_timesteps=not resume)
-            checkpoints.save()
+        checkpoints.save()  # also where a run was killed between its last checkpoint and its last policy
     except KeyboardInterrupt:
-        save_policy(model, run.policy_path)
+        if model._n_updates:
+            save_policy(model, run.policy_path)
         run.record("interrupted", steps=model.num_timesteps, policy_digest=parameters_digest(model))
         raise
     except Exception as error:
@@ -58,3 +61,14 @@ def train(
         policy_digest=parameters_digest(model),
         unreachable_budgets=unreachable(model),
     )
+
+
+def _go_on(model: ConstrainedPPO, run: RunFolder) -> dict[str, int]:
+    """Put ``model`` where ``run`` was left; returns the bytes that each metric file keeps."""
+    if run.resume_path.is_file() or run.policy_path.is_file():
+        lengths = load_resume(model, run.resume_path)
+    else:
+        lengths = emptied(run.path)  # killed before its first checkpoint
+    run.manifest.pop("error", None)
+    run.record("running")
+    return lengths

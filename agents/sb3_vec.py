@@ -116,6 +116,12 @@ class SB3VecEnv(VecEnv):
         self._lengths[:] = lengths
         self.last_info = {"action_mask": masks[0]} if masks else {}
 
+    @property
+    def masked(self) -> bool:
+        """Whether the last observation came with masks; an environment need not have any."""
+        mask = self.last_info.get("action_mask")
+        return mask is not None and mask.size > 0
+
     def get_step_costs(self) -> np.ndarray:
         """Costs of the last step, ``(N, K)``, in the order of the environment's cost names."""
         return self._info_array("costs")
