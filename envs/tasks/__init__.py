@@ -57,4 +57,4 @@ def make(name: str, num_envs: int, **settings: Any) -> TextbookVectorEnv:
     if name not in TASKS:
         raise ValueError(f"no textbook task {name!r}; expected one of {', '.join(TASKS)}")
     kind, task = TASKS[name]
-    return kind(num_envs, **{"task": task, **settings})  # type: ignore[arg-type]
+    return kind(num_envs, **{"task": task, **settings})

@@ -112,6 +112,7 @@ class TextbookVectorEnv(VectorEnv):
             raise ValueError(f"task: expected num_envs >= 1 and first_env >= 0, got {num_envs} and {first_env}")
         self.num_envs, self.first_env = num_envs, first_env
         self.single_observation_space, self.single_action_space = observation_space, action_space
+        self._box = action_space if isinstance(action_space, gym.spaces.Box) else None
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
         self.state = State(
@@ -159,7 +160,7 @@ class TextbookVectorEnv(VectorEnv):
         return now.obs, {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Take a step; see the class. Raises ValueError for actions outside of their space and before the first reset."""
+        """Take a step; see the class. Raises ValueError for actions outside of their space, and before a reset."""
         if not self._begun:
             raise ValueError("step: call reset first")
         chosen = self._checked(actions)
@@ -195,9 +196,7 @@ class TextbookVectorEnv(VectorEnv):
     def restore(self, saved: Snapshot) -> None:
         """Go back to a snapshot of an environment with the same settings. Raises ValueError where shapes differ."""
         if saved.state.values.shape != self.state.values.shape:
-            raise ValueError(
-                f"restore: expected state {self.state.values.shape}, got {saved.state.values.shape}"
-            )
+            raise ValueError(f"restore: expected state {self.state.values.shape}, got {saved.state.values.shape}")
         for array, other in zip(self.state, saved.state, strict=True):
             array[...] = other
         self._word = saved.word
@@ -223,8 +222,8 @@ class TextbookVectorEnv(VectorEnv):
 
     def _make_sheet(self) -> dict[str, Any]:
         """Names and digests, as ``envs.sheet`` gives them for a market."""
-        space = self.single_action_space
-        bounds = [] if isinstance(space, gym.spaces.Discrete) else [space.low.tolist(), space.high.tolist()]
+        box = self._box
+        bounds = [] if box is None else [box.low.tolist(), box.high.tolist()]
         return {
             "markets": 1,
             "observation": list(self.observation),
@@ -237,20 +236,20 @@ class TextbookVectorEnv(VectorEnv):
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
         """Actions as int64 ``(N,)`` or float64 ``(N, D)``; ValueError naming the first that is outside of its space."""
-        space = self.single_action_space
-        given = np.asarray(actions)
+        given, box = np.asarray(actions), self._box
         if given.shape != self.action_space.shape:
             raise ValueError(f"step: expected actions of shape {self.action_space.shape}, got {given.shape}")
-        if isinstance(space, gym.spaces.Discrete):
-            good = (given == np.floor(given)) & (given >= 0) & (given < space.n)
-            expected, kind = f"an integer from 0 to {space.n - 1}", np.int64
+        if box is None:
+            last = len(self.actions) - 1
+            good = (given == np.floor(given)) & (given >= 0) & (given <= last)
+            expected = f"an integer from 0 to {last}"
         else:
-            good = ((given >= space.low) & (given <= space.high)).all(1)
-            expected, kind = f"numbers in [{space.low.tolist()}, {space.high.tolist()}]", np.float64
+            good = ((given >= box.low) & (given <= box.high)).all(1)
+            expected = f"numbers in [{box.low.tolist()}, {box.high.tolist()}]"
         if not good.all():
             env = int(np.argmin(good))
             raise ValueError(f"step: environment {env}: expected {expected}, got {given[env].tolist()}")
-        return given.astype(kind)
+        return given.astype(np.int64 if box is None else np.float64)
 
     def _reset_mask(self, seed: int | None, options: dict[str, Any] | None) -> np.ndarray | None:
         unknown = set(options or ()) - {"reset_mask"}

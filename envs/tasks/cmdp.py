@@ -103,8 +103,8 @@ def _look(chosen, values, obs):
 class GarnetVectorEnv(TextbookVectorEnv):
     """Observation: the state, one-hot ``(N, S)``. Action: 0 to A - 1. Start: a state, each as likely.
 
-    A step pays ``r(s, a)`` and costs ``c(s, a)``, moves on, and ends the episode with probability 1 - gamma. ``settings``
-    are those of :class:`envs.tasks.batch.TextbookVectorEnv`.
+    A step pays ``r(s, a)`` and costs ``c(s, a)``, moves on, and ends the episode with probability 1 - gamma.
+    ``settings`` are those of :class:`envs.tasks.batch.TextbookVectorEnv`.
     """
 
     rewards: ClassVar[tuple[str, ...]] = ("reward",)

@@ -33,12 +33,10 @@ class Kelly:
             {
                 "price": (self.price, 0.01, 0.99),
                 "belief": (self.belief, 0.0, 1.0),
-                "fee_rate": (self.fee_rate, 0.0, 1.0),
+                "fee_rate": (self.fee_rate, 0.0, 1.0),  # up to 1 price and fee stay below the dollar paid out
                 "most": (self.most, 1e-6, 0.99),  # spending everything may end in a wealth of 0, whose log is -inf
             },
         )
-        if self.paid >= 1.0:
-            raise ValueError(f"kelly: price and fee are {self.paid}; expected less than the dollar that is paid out")
 
     @property
     def paid(self) -> float:

@@ -1,19 +1,20 @@
 """Quoting both sides of a market whose orders arrive with an intensity that falls with the quote's distance.
 
-The mid is a random walk; in a step of dt a quote at distance delta is hit with probability ``1 - exp(-lambda dt)``, with
-``lambda = A exp(-k delta)``, each side on its own, one contract at a time. Prices are in cents. Two problems of the
-literature are this one:
+The mid is a random walk. In a step of dt a quote at distance delta is hit with probability ``1 - exp(-lambda dt)``,
+with ``lambda = A exp(-k delta)``, each side on its own, one contract at a time. Prices are in cents. Two problems of
+the literature are this one:
 
 * A. Cartea, S. Jaimungal, J. Penalva, "Algorithmic and High-Frequency Trading", 2015, chapter 10: maximise the mean of
   ``X + q (S - alpha q) - phi int q**2 dt``. ``risk_aversion = 0``.
-* O. Gueant, C.-A. Lehalle, J. Fernandez-Tapia, "Dealing with the inventory risk", 2013, the bounded form of M. Avellaneda,
-  S. Stoikov, "High-frequency trading in a limit order book", 2008: maximise the mean of ``-exp(-gamma (X + q S))``.
-  ``risk_aversion = gamma``.
+* O. Gueant, C.-A. Lehalle, J. Fernandez-Tapia, "Dealing with the inventory risk", 2013, the bounded form of
+  M. Avellaneda, S. Stoikov, "High-frequency trading in a limit order book", 2008: maximise the mean of
+  ``-exp(-gamma (X + q S))``. ``risk_aversion = gamma``.
 
 With risk aversion the reward is the growth of the utility ``-exp(-gamma (W - c t)) / gamma``, W the wealth so far and c
-``benchmark``. Its sum over an episode is ``(1 - exp(gamma c T) exp(-gamma W_T)) / gamma``: the mean of it is an increasing
-affine function of the expected utility, whatever c is. With c near what a good maker earns, ``exp(-gamma (W - c t))``
-stays near 1, and early and late steps weigh alike in learning; with 0 the late ones would count for nothing.
+``benchmark``. Its sum over an episode is ``(1 - exp(gamma c T) exp(-gamma W_T)) / gamma``: the mean of it is an
+increasing affine function of the expected utility, whatever c is. With c near what a good maker earns,
+``exp(-gamma (W - c t))`` stays near 1, and early and late steps weigh alike in learning; with 0 the late ones would
+count for nothing.
 
 Time is discrete here and continuous there. What a policy is compared with is the dynamic programme of this discrete
 problem: ``evaluation.optima.market_making``.

@@ -5,8 +5,8 @@ For a price ``multiplier`` of variance the best path is
     x_j = X sinh(kappa (T - t_j)) / sinh(kappa T),   2 (cosh(kappa tau) - 1) / tau**2 = multiplier sigma**2 / eta'
 
 with ``eta' = eta - gamma tau / 2``. Its cost is ``gamma X**2 / 2 + epsilon X + (eta' / tau) sum n**2`` and its variance
-``sigma**2 tau sum x**2``. The multiplier is where the variance meets the bound. Paths that react to prices are no better
-here: cost and risk are of the mean and of the conditional variance given the path sold. Source: R. Almgren, N. Chriss,
+``sigma**2 tau sum x**2``. The multiplier is where the variance meets the bound. Paths that react to prices are not
+considered, here as in the paper. Source: R. Almgren, N. Chriss,
 "Optimal execution of portfolio transactions", 2000, equations 16 to 20.
 """
 
@@ -50,7 +50,9 @@ def best_path(task: AlmgrenChriss, multiplier: float) -> np.ndarray:
     """
     eta = task.eta - task.gamma * task.tau / 2
     if eta <= 0.0:
-        raise ValueError(f"almgren_chriss: eta - gamma tau / 2 = {eta}, expected a positive number: trade in more steps")
+        raise ValueError(
+            f"almgren_chriss: eta - gamma tau / 2 = {eta}, expected a positive number: trade in more steps"
+        )
     if multiplier == 0.0:
         return even_path(task)
     # cosh(x) - 1 = 2 sinh(x / 2)**2, which loses nothing where x is small

@@ -33,7 +33,7 @@ def growth(task: Kelly, fraction: float) -> float:
 
 
 def cvar(task: Kelly, fraction: float, alpha: float) -> float:
-    """The mean loss in the worst ``1 - alpha`` of the cases, share of the wealth. Raises ValueError for alpha not in [0, 1)."""
+    """The mean loss in the worst ``1 - alpha`` of the cases, share of the wealth; ValueError unless 0 <= alpha < 1."""
     if not 0.0 <= alpha < 1.0:
         raise ValueError(f"kelly: expected a level alpha in [0, 1), got {alpha}")
     worst, losing = 1 - alpha, 1 - task.belief

@@ -5,9 +5,9 @@ For a price ``multiplier`` of a unit of ``u**2`` the best control is ``u = -K x`
     P = 1 + gamma a**2 P - (gamma a b P)**2 / (multiplier + gamma b**2 P)
     K = gamma a b P / (multiplier + gamma b**2 P)
 
-and ``E sum gamma**t x**2 = (s0**2 + gamma sigma**2 / (1 - gamma)) / (1 - gamma (a - b K)**2)``, of which ``K**2`` times is
-spent. The multiplier is where all of the budget is. That the best of all policies is one of these follows from convexity:
-the problem is a linear programme in occupations, so the Lagrangian's optimum at that multiplier is the constrained one.
+and ``E sum gamma**t x**2 = (s0**2 + gamma sigma**2 / (1 - gamma)) / (1 - gamma (a - b K)**2)``, of which ``K**2`` times
+is spent. The multiplier is where that is the budget. That no other policy does better follows from convexity: in
+occupations the problem is a linear programme, so the Lagrangian's optimum at that multiplier is the constrained one.
 """
 
 from __future__ import annotations

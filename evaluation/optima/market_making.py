@@ -1,15 +1,15 @@
 """The best quotes of a maker, by the dynamic programme of the environment's own time step.
 
-With ``J(q)`` the value of inventory q after a step, a step from q is worth, over bid hit or not (b) and ask hit or not (a),
-independent of each other,
+With ``J(q)`` the value of inventory q after a step, a step from q is worth, over bid hit or not (b) and ask hit or not
+(a), independent of each other,
 
     sum over b, a of P(b) P(a) x outcome(b below + a above - penalty, J(q + b - a))
     outcome(gain, value) = value + gain                        without risk aversion
                          = value x exp(-gamma gain)            with it, values being minus expected exponentials
 
-The best distance on one side, given the other's, is where the falling ``(e**z - 1) / (k z)``, z the expected number of
-orders in a step, meets what a fill gains, which rises. The two sides matter to each other only through the step in which
-both are hit, so taking turns converges in a few rounds.
+The best distance on one side, given the other's, is where ``(e**z - 1) / (k z)``, which falls with it, meets what a
+fill gains, which rises; z is the expected number of orders in a step. The two sides matter to each other only through the
+step in which both are hit, so taking turns converges in a few rounds.
 
 Closed forms for continuous time are here to check the programme as the step shrinks, and the Avellaneda-Stoikov quotes
 as a baseline: those are an approximation of the optimum. Sources: see ``envs.tasks.market_making``.
@@ -66,7 +66,8 @@ def evaluate(task: MarketMaking, quotes: np.ndarray) -> float:
 def avellaneda_stoikov(task: MarketMaking) -> np.ndarray:
     """Their approximate quotes, ``(steps, 2 Q + 1, 2)``, cut to [0, widest]; ``risk_aversion`` > 0.
 
-    Reservation price ``s - q gamma sigma**2 (T - t)``, spread ``gamma sigma**2 (T - t) + (2 / gamma) log(1 + gamma / k)``.
+    Reservation price ``s - q gamma sigma**2 (T - t)``, spread
+    ``gamma sigma**2 (T - t) + (2 / gamma) log(1 + gamma / k)``.
     """
     risk = task.risk_aversion * task.sigma**2 * task.dt * np.arange(task.steps, 0, -1)[:, None]
     half = risk / 2 + math.log1p(task.risk_aversion / task.decay) / task.risk_aversion
