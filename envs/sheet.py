@@ -20,7 +20,8 @@ def make_sheet(
     costs: Sequence[str],
     rewards: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Plain lists and strings. With several markets the digests cover their number, and how they are laid out.
+    """Plain lists and strings. With several markets the digests cover their number, and how they are laid out; those
+    of one of them are ``..._digest_each``.
 
     ``observation`` names the last axis of an observation: F features, or M x F with ``flatten``.
     """
@@ -34,8 +35,10 @@ def make_sheet(
         "markets": markets,
         "observation": names,
         "observation_digest": observation,
+        "observation_digest_each": schema.digest,
         "actions": table.listed,
         "action_digest": actions,
+        "action_digest_each": table.digest,
         "costs": list(costs),
         "rewards": list(rewards),
     }
