@@ -22,6 +22,10 @@ from tqdm import tqdm
 
 from agents import ppo
 from agents.budgets import Budget
+from agents.config import PPOConfig
+from agents.heads import Gaussian
+from agents.multipliers import MultiplierConfig
+from agents.network import Network
 from agents.sb3_vec import SB3VecEnv
 from evaluation.problems import PROBLEMS, Measured, Problem
 
@@ -31,18 +35,22 @@ _TAIL = 0.25  # of the run, over which the multiplier is averaged: it goes on mo
 class Reader:
     """A trained model as ``evaluation.problems`` measures it."""
 
-    def __init__(self, model: ppo.BatchPPO) -> None:
-        self.model = model
+    def __init__(self, network: Network) -> None:
+        self.network = network
 
     @torch.no_grad()
     def probabilities(self, observations: np.ndarray) -> np.ndarray:
         """``(n, A)``: see `evaluation.problems.Learnt`."""
-        distribution: Any = self.model.policy.get_distribution(torch.from_numpy(observations)).distribution
-        return distribution.probs.numpy()
+        outputs = self.network.act(self.network.body(torch.from_numpy(observations)))
+        return torch.softmax(outputs, -1).numpy()
 
+    @torch.no_grad()
     def actions(self, observations: np.ndarray) -> np.ndarray:
         """``(n, D)``: see `evaluation.problems.Learnt`."""
-        return self.model.predict(observations, deterministic=True)[0]
+        head = self.network.head
+        if not isinstance(head, Gaussian):
+            raise TypeError("known_answers: mean actions are asked of a policy that chooses among rows")
+        return head.clip(self.network.act(self.network.body(torch.from_numpy(observations)))).numpy()
 
 
 class Multipliers(BaseCallback):
@@ -58,9 +66,9 @@ class Multipliers(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         self.bar.update(min(self.num_timesteps, self.total) - self.bar.n)
-        multipliers = getattr(self.model, "multipliers", None)
-        if multipliers is not None and len(multipliers.values) and self.num_timesteps > (1 - _TAIL) * self.total:
-            self.kept.append(float(multipliers.values[0]))
+        values = self.model.multipliers.values  # type: ignore[attr-defined]
+        if len(values) and self.num_timesteps > (1 - _TAIL) * self.total:
+            self.kept.append(float(values[0]))
 
 
 def train(problem: Problem, seed: int, steps: int) -> Measured:
@@ -72,12 +80,13 @@ def train(problem: Problem, seed: int, steps: int) -> Measured:
     with tqdm(total=steps, unit=" steps", unit_scale=True, desc=f"{problem.name} seed {seed}", leave=False) as bar:
         watch = Multipliers(bar, steps)
         model.learn(steps, callback=watch)
-    achieved, cost = problem.measure(Reader(model))
+    achieved, cost = problem.measure(Reader(model.network))
     return Measured(achieved, cost, float(np.mean(watch.kept)) if watch.kept else None)
 
 
-def _config(problem: Problem) -> ppo.PPOConfig:
-    config = replace(ppo.PPOConfig(), **problem.config)
+def _config(problem: Problem) -> PPOConfig:
+    multipliers = MultiplierConfig(**problem.multipliers)
+    config = replace(PPOConfig(), margin=0.0, masks=False, multipliers=multipliers, **problem.config)
     if problem.budget is None:
         return config
     (name,) = problem.kind.costs

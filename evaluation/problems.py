@@ -63,7 +63,8 @@ class Budget:
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem. ``config`` are fields of the learner's configuration that differ from its defaults."""
+    """One problem. ``config`` and ``multipliers`` are fields of the learner's configuration that
+    differ from its defaults."""
 
     name: str
     quantity: str  # what ``optimum`` and ``achieved`` are
@@ -78,6 +79,7 @@ class Problem:
     num_envs: int = 1024
     steps: int = 3_000_000
     config: Mapping[str, Any] = field(default_factory=dict)
+    multipliers: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, seed: int) -> TextbookVectorEnv:
         """A fresh batch to train on."""

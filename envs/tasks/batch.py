@@ -37,7 +37,7 @@ class Snapshot(NamedTuple):
     """All that decides how a batch goes on."""
 
     state: State
-    word: int  # of the seed
+    word: np.ndarray  # () int64: of the seed
     resting: np.ndarray  # (N,) bool: the episode is over and the next one has not begun
     obs: np.ndarray  # (N, F) float32: what was last seen
 
@@ -191,7 +191,7 @@ class TextbookVectorEnv(VectorEnv):
     def snapshot(self) -> Snapshot:
         """A copy of all that decides how the batch goes on, between two steps."""
         state = State(*(array.copy() for array in self.state))
-        return Snapshot(state, self._word, self._autoreset.resting.copy(), self._buffers[0].obs.copy())
+        return Snapshot(state, np.array(self._word), self._autoreset.resting.copy(), self._buffers[0].obs.copy())
 
     def restore(self, saved: Snapshot) -> None:
         """Go back to a snapshot of an environment with the same settings. Raises ValueError where shapes differ."""
@@ -199,7 +199,7 @@ class TextbookVectorEnv(VectorEnv):
             raise ValueError(f"restore: expected state {self.state.values.shape}, got {saved.state.values.shape}")
         for array, other in zip(self.state, saved.state, strict=True):
             array[...] = other
-        self._word = saved.word
+        self._word = int(saved.word)
         self._autoreset.recall(saved.resting, Seen(saved.obs.copy(), self._buffers[0].action_mask))
         self._begun = True
 

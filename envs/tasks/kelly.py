@@ -25,7 +25,7 @@ class Kelly:
     price: float = 0.5  # dollars a contract
     belief: float = 0.6  # probability that it pays a dollar
     fee_rate: float = 0.0  # taker fee a contract = rate x price x (1 - price) dollars
-    most: float = 0.5  # largest fraction of the wealth that may be spent
+    most: float = 0.3  # largest fraction of the wealth that may be spent
 
     def __post_init__(self) -> None:
         check_numbers(

@@ -227,7 +227,7 @@ def test_lqr_by_hand():
 def test_kelly_by_hand():
     env = KellyVectorEnv(64, Kelly())
     env.reset(seed=0)
-    action = np.full((64, 1), -0.2)  # (1 - 0.2) / 2 of 0.5: a fraction of 0.2
+    action = np.full((64, 1), 1 / 3)  # (1 + 1 / 3) / 2 of 0.3: a fraction of 0.2
     _, reward, terminated, _, info = env.step(action)
     won = np.array([uniforms(row, 0, 0)[0] < 0.6 for row in range(64)])
     # 0.2 of a wealth of 1 buys 0.4 contracts at 0.5: 1.2 or 0.8 is left

@@ -72,7 +72,7 @@ def test_fractions():
     problem = betting("kelly_cvar_50", Kelly(), 0.5)
 
     def bet(fraction):
-        return Known(act=lambda x: np.full((len(x), 1), 4 * fraction - 1))  # 0.5 (a + 1) / 2
+        return Known(act=lambda x: np.full((len(x), 1), fraction / 0.15 - 1))  # 0.3 (a + 1) / 2
 
     measured, failures = verdict(problem, bet(1 / 6))
     assert measured[:2] == pytest.approx((1 / 6, 0.1))
