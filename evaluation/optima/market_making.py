@@ -8,8 +8,8 @@ With ``J(q)`` the value of inventory q after a step, a step from q is worth, ove
                          = value x exp(-gamma gain)            with it, values being minus expected exponentials
 
 The best distance on one side, given the other's, is where ``(e**z - 1) / (k z)``, which falls with it, meets what a
-fill gains, which rises; z is the expected number of orders in a step. The two sides matter to each other only through the
-step in which both are hit, so taking turns converges in a few rounds.
+fill gains, which rises; z is the expected number of orders in a step. The two sides matter to each other only through
+steps in which both are hit, so taking turns converges in a few rounds.
 
 Closed forms for continuous time are here to check the programme as the step shrinks, and the Avellaneda-Stoikov quotes
 as a baseline: those are an approximation of the optimum. Sources: see ``envs.tasks.market_making``.

@@ -225,7 +225,7 @@ def test_lqr_by_hand():
 
 
 def test_kelly_by_hand():
-    env = KellyVectorEnv(64, Kelly())
+    env = KellyVectorEnv(64, Kelly(bets=1))
     env.reset(seed=0)
     action = np.full((64, 1), 1 / 3)  # (1 + 1 / 3) / 2 of 0.3: a fraction of 0.2
     _, reward, terminated, _, info = env.step(action)
@@ -234,6 +234,21 @@ def test_kelly_by_hand():
     np.testing.assert_allclose(reward, np.where(won, math.log(1.2), math.log(0.8)), rtol=1e-12)
     np.testing.assert_allclose(info["costs"][:, 0], np.where(won, -0.2, 0.2), rtol=1e-6)
     assert terminated.all() and 20 < won.sum() < 55
+
+
+def test_kelly_pays_the_mean_of_its_bets():
+    env = KellyVectorEnv(5000, Kelly(bets=3))
+    env.reset(seed=0)
+    _, reward, *_, info = env.step(np.full((5000, 1), 1 / 3))
+    up, down = math.log(1.2), math.log(0.8)
+    wins = np.rint((3 * reward - 3 * down) / (up - down)).astype(int)
+    np.testing.assert_allclose(reward, (wins * up + (3 - wins) * down) / 3, rtol=1e-9)
+    # binomial of 3 at 0.6: 0.064, 0.288, 0.432, 0.216; the standard error of a share of 5000 is at most 0.007
+    np.testing.assert_allclose(np.bincount(wins, minlength=4) / 5000, [0.064, 0.288, 0.432, 0.216], atol=0.025)
+    first = info["costs"][:, 0] < 0
+    assert first.mean() == pytest.approx(0.6, abs=0.025)
+    assert not first[wins == 0].any() and first[wins == 3].all()
+    assert first[wins == 1].mean() == pytest.approx(1 / 3, abs=0.05)  # any of the three may be the first
 
 
 def test_the_fee_is_part_of_the_price():
