@@ -15,7 +15,6 @@ COMMANDS = {
     "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",
     "train": "stock SB3, ours eager and ours compiled, with 0, 1 and 3 budgets, side by side",
     "constrained": "market making within budgets: constrained PPO, plain PPO and tuned baselines, five seeds",
-    "train": "PPO end to end beside the bound of its own networks on random data",
     "resume": "a training run killed at 20 random moments ends as one that was left alone, bit for bit",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
     "shield": "100 million adversarial orders against the shield, judged by separate code; its cost with --cost",

@@ -34,6 +34,7 @@ LATENCY = 7  # delays of messages
 FORK = 8  # seeds of copies that go their own way
 SHOCK = 9  # what happens to all markets of an environment: news, halts
 BURST = 10  # takers who follow takers
+TASK = 11  # the textbook tasks
 
 MAX_SEED = 2**63 - 1
 

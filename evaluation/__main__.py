@@ -1,0 +1,24 @@
+"""``python -m evaluation COMMAND``: see ``--help`` of each."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {
+    "known_answers": "the learner beside optima that can be computed: five seeds, one JSON line a problem",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] not in COMMANDS:
+        lines = "\n".join(f"  {name:14s} {what}" for name, what in COMMANDS.items())
+        sys.stdout.write(f"usage: python -m evaluation COMMAND [--help]\n\n{lines}\n")
+        return 0 if given in (["-h"], ["--help"]) else 2
+    return importlib.import_module(f"evaluation.{given[0]}").main(given[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

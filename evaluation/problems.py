@@ -1,0 +1,228 @@
+"""The problems with known answers: task, budget, optimum, how a learnt policy is measured, and when it has passed.
+
+No figure is an average of played episodes: a policy is read off where the problem needs it, and its value is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from envs.tasks import (
+    CARTEA_JAIMUNGAL_PENALVA,
+    GUEANT_LEHALLE_FERNANDEZ_TAPIA,
+    LQR,
+    AlmgrenChriss,
+    AlmgrenChrissVectorEnv,
+    Garnet,
+    GarnetVectorEnv,
+    Kelly,
+    KellyVectorEnv,
+    LQRVectorEnv,
+    MarketMaking,
+    MarketMakingVectorEnv,
+    TextbookVectorEnv,
+)
+from evaluation.optima import almgren_chriss, cmdp, kelly, lqr, market_making
+
+MEAN_EXCESS, WORST_EXCESS = 0.01, 0.04  # cost above the budget: of all seeds' mean, and of any one seed
+
+
+class Learnt(Protocol):
+    """A trained policy, as far as it is measured."""
+
+    def probabilities(self, observations: np.ndarray) -> np.ndarray:
+        """``(n, A)`` for observations ``(n, F)`` float32, of a policy that picks one of A actions."""
+        ...
+
+    def actions(self, observations: np.ndarray) -> np.ndarray:
+        """``(n, D)``: the mean actions, cut to the action space, of a policy that gives D numbers."""
+        ...
+
+
+class Measured(NamedTuple):
+    """What one seed reached."""
+
+    achieved: float
+    cost: float | None = None
+    multiplier: float | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is kept: ``kind`` and ``alpha`` as the learner names them, ``limit`` in the cost's units."""
+
+    kind: str
+    limit: float
+    alpha: float = 0.9
+    dual: float | None = None  # reward that a unit more of it is worth at the optimum
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem. ``config`` and ``multipliers`` are fields of the learner's configuration that
+    differ from its defaults."""
+
+    name: str
+    quantity: str  # what ``optimum`` and ``achieved`` are
+    task: Any
+    kind: type[TextbookVectorEnv]
+    optimum: float
+    measure: Callable[[Learnt], tuple[float, float | None]]  # achieved, and the cost where there is a budget
+    low: float  # of achieved / optimum, for every seed
+    high: float
+    budget: Budget | None = None
+    multiplier_within: float | None = None  # of the dual, for every seed
+    num_envs: int = 1024
+    steps: int = 3_000_000
+    config: Mapping[str, Any] = field(default_factory=dict)
+    multipliers: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, seed: int) -> TextbookVectorEnv:
+        """A fresh batch to train on."""
+        return self.kind(self.num_envs, task=self.task, seed=seed)  # type: ignore[call-arg]
+
+    def passed(self, seeds: Sequence[Measured]) -> bool:
+        """Whether every figure of every seed is as near as it must be, and the budget is kept."""
+        return not self.failures(seeds)
+
+    def failures(self, seeds: Sequence[Measured]) -> list[str]:
+        """What is not as it must be, in words; empty where all is."""
+        wrong = [
+            f"seed {seed}: {self.quantity} {run.achieved:.6g}, expected {self.low} to {self.high} of {self.optimum:.6g}"
+            for seed, run in enumerate(seeds)
+            if not self.low <= run.achieved / self.optimum <= self.high
+        ]
+        if self.budget is not None:
+            costs = [run.cost for run in seeds if run.cost is not None]
+            wrong += _over_budget(costs, self.budget.limit)
+            wrong += self._wrong_multipliers([run.multiplier for run in seeds if run.multiplier is not None])
+        return wrong
+
+    def _wrong_multipliers(self, found: Sequence[float]) -> list[str]:
+        dual = self.budget.dual if self.budget is not None else None
+        if dual is None or self.multiplier_within is None:
+            return []
+        return [
+            f"seed {seed}: multiplier {value:.4g}, the dual is {dual:.4g}"
+            for seed, value in enumerate(found)
+            if abs(value / dual - 1) > self.multiplier_within
+        ]
+
+
+def _over_budget(costs: Sequence[float], limit: float) -> list[str]:
+    wrong = [
+        f"seed {seed}: cost {cost:.6g}, more than {WORST_EXCESS:.0%} above the budget {limit:.6g}"
+        for seed, cost in enumerate(costs)
+        if cost > limit * (1 + WORST_EXCESS)
+    ]
+    if np.mean(costs) > limit * (1 + MEAN_EXCESS):
+        wrong.append(f"mean cost {np.mean(costs):.6g}, more than {MEAN_EXCESS:.0%} above the budget {limit:.6g}")
+    return wrong
+
+
+def tabular(instance: int, **settings: Any) -> Problem:
+    """A Garnet problem under a budget 40 % of the way from the cheapest cost to the unconstrained one.
+
+    The policy is measured as it is, stochastic: its best action alone would spend another amount.
+    """
+    task = Garnet(instance=instance)
+    limit = cmdp.budget_between(task, 0.4)
+    best = cmdp.solve(task, limit)
+
+    def measure(policy: Learnt) -> tuple[float, float]:
+        chances = policy.probabilities(np.eye(task.states, dtype=np.float32)).astype(np.float64)
+        return cmdp.evaluate(task, chances / chances.sum(1, keepdims=True))
+
+    budget = Budget("episode", limit, dual=best.multiplier)
+    return Problem(
+        f"cmdp_{instance}", "discounted reward", task, GarnetVectorEnv, best.value, measure, 0.98, 1.02,
+        budget=budget, multiplier_within=0.1, **settings,
+    )  # fmt: skip
+
+
+def linear_quadratic(**settings: Any) -> Problem:
+    """The linear system with ``E sum gamma**t u**2 <= 2``; the mean action is measured, by quadrature."""
+    task, limit = LQR(), 2.0
+    best = lqr.solve(task, limit)
+
+    def measure(policy: Learnt) -> tuple[float, float]:
+        return lqr.evaluate(task, lambda x: policy.actions(x[:, None].astype(np.float32))[:, 0])
+
+    budget = Budget("episode", limit, dual=best.multiplier)
+    return Problem(
+        "lqr", "discounted reward", task, LQRVectorEnv, best.value, measure, 0.95, 1.05, budget=budget, **settings
+    )
+
+
+def betting(name: str, task: Kelly, alpha: float | None = None, limit: float = 0.1, **settings: Any) -> Problem:
+    """The fraction of the wealth to stake, with ``alpha`` under a CVaR of the loss of at most ``limit``."""
+    best = kelly.solve(task) if alpha is None else kelly.solve(task, limit, alpha)
+
+    def measure(policy: Learnt) -> tuple[float, float | None]:
+        action = float(policy.actions(np.array([[task.price, task.belief]], np.float32))[0, 0])
+        fraction = task.most * 0.5 * (action + 1.0)
+        return fraction, None if alpha is None else kelly.cvar(task, fraction, alpha)
+
+    budget = None if alpha is None else Budget("cvar", limit, alpha, dual=best.multiplier)
+    return Problem(
+        name, "fraction", task, KellyVectorEnv, best.fraction, measure, 0.97, 1.03, budget=budget, **settings
+    )
+
+
+def execution(**settings: Any) -> Problem:
+    """The paper's position, sold with at most half the variance of selling evenly."""
+    task = AlmgrenChriss()
+    limit = almgren_chriss.measure(task, almgren_chriss.even_path(task))[1] / 2
+    best = almgren_chriss.solve(task, limit)
+
+    def measure(policy: Learnt) -> tuple[float, float]:
+        path = [task.position]
+        for step in range(task.steps - 1):
+            seen = np.array([[1 - step / task.steps, path[-1] / task.position]], np.float32)
+            path.append(path[-1] * (1 - 0.5 * (float(policy.actions(seen)[0, 0]) + 1)))
+        return almgren_chriss.measure(task, np.array([*path, 0.0]))
+
+    budget = Budget("episode", limit, dual=best.multiplier)
+    return Problem(
+        "almgren_chriss", "expected shortfall", task, AlmgrenChrissVectorEnv, best.cost, measure, 0.97, 1.03,
+        budget=budget, **settings,
+    )  # fmt: skip
+
+
+def making(name: str, task: MarketMaking, **settings: Any) -> Problem:
+    """Quotes against the dynamic programme: the value of the mean action at every step and inventory."""
+    best = market_making.solve(task)
+
+    def measure(policy: Learnt) -> tuple[float, None]:
+        return market_making.evaluate(task, read_quotes(task, policy)), None
+
+    quantity = "certainty equivalent" if task.risk_aversion else "expected gain"
+    return Problem(name, quantity, task, MarketMakingVectorEnv, best.value, measure, 0.98, 1.0 + 1e-9, **settings)
+
+
+def read_quotes(task: MarketMaking, policy: Learnt) -> np.ndarray:
+    """Distances ``(steps, 2 Q + 1, 2)``, cents, of a policy at everything it can see."""
+    time_left = 1 - np.arange(task.steps) / task.steps
+    inventory = np.arange(-task.limit, task.limit + 1) / task.limit
+    seen = np.stack(np.meshgrid(time_left, inventory, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
+    distances = task.widest * 0.5 * (policy.actions(seen).astype(np.float64) + 1)
+    return distances.reshape(task.steps, len(inventory), 2)
+
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "cmdp_3": lambda: tabular(3),
+    "cmdp_4": lambda: tabular(4),
+    "cmdp_5": lambda: tabular(5),
+    "lqr": linear_quadratic,
+    "kelly": lambda: betting("kelly", Kelly()),
+    "kelly_fee": lambda: betting("kelly_fee", Kelly(fee_rate=0.07)),
+    "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9),
+    "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5),
+    "almgren_chriss": execution,
+    "cartea_jaimungal_penalva": lambda: making("cartea_jaimungal_penalva", CARTEA_JAIMUNGAL_PENALVA),
+    "gueant_lehalle_fernandez_tapia": lambda: making("gueant_lehalle_fernandez_tapia", GUEANT_LEHALLE_FERNANDEZ_TAPIA),
+}
