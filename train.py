@@ -1,6 +1,7 @@
 """Train an agent, judge it beside the baselines.
 
 ``python train.py [key=value ...] [+curriculum=phase1]``
+``python train.py agent.warm_start=quoter``: clone a teacher first; docs/training.md
 ``python train.py resume=checkpoints/<run>``: go on where a run was killed
 """
 
@@ -26,6 +27,7 @@ from configs.build import data_digests, training_env, trial
 from configs.judge import judge, policies_of, print_places
 from configs.schema import Config, read_run_config, register, to_config, whole_steps
 from configs.start import refuse_hopeless
+from configs.teach import find_teacher, warm_start
 from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
 
@@ -50,6 +52,7 @@ def main(composed: DictConfig) -> None:
     )
     if going_on is None:
         refuse_hopeless(config, model.constraints)
+        teacher = find_teacher(config, env)
         run = RunFolder.create(
             config.checkpoints,
             config.run_name or f"{_task()}-seed{config.seed}-{started:%Y%m%d-%H%M%S}",
@@ -64,6 +67,8 @@ def main(composed: DictConfig) -> None:
                 repository=Path(__file__).parent,
             ),
         )
+        if teacher is not None:
+            warm_start(config, model, teacher, run, unseen, Console())
     else:
         run = going_on
     folder = run.path / "evaluation"

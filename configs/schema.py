@@ -234,8 +234,11 @@ def _check_evaluate(config: EvaluateConfig) -> None:
 
 
 def _check(config: Config) -> None:
-    if not config.total_steps.is_integer() or config.total_steps < 1:
-        raise ValueError(f"total_steps = {config.total_steps}: expected a whole number of at least 1, such as 2e6")
+    least_steps = 1 if config.agent.warm_start is None else 0  # 0: clone, and learn nothing else
+    if not config.total_steps.is_integer() or config.total_steps < least_steps:
+        raise ValueError(
+            f"total_steps = {config.total_steps}: expected a whole number of at least {least_steps}, such as 2e6"
+        )
     for path, value, least in (
         ("num_envs", config.num_envs, 1),
         ("threads", config.threads, 1),
