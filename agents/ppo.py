@@ -377,5 +377,5 @@ class ConstrainedPPO(PPO):
 
 def _compiled(function: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
     # tanh as 2 / (1 + exp(-2 x)) - 1: the exponential is twice as fast as the vector library's tanh
-    options = {"cpp.use_decompose_tanh": True}
+    options: dict[str, Any] = {"cpp.use_decompose_tanh": True}
     return torch.compile(function, dynamic=False, options=options) if wanted else function
