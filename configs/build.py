@@ -126,6 +126,7 @@ def training_env(config: Config) -> TradingVectorEnv:
         num_envs=config.num_envs,
         seed=config.seed,
         threads=config.threads,
+        staggered=True,
         autoreset_mode=AutoresetMode.SAME_STEP,
     )
 

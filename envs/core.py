@@ -11,7 +11,7 @@ from envs.actions import NO_ROWS, ActionTable
 from envs.buffers import Buffers
 from envs.decode import decode
 from envs.features import Schema
-from envs.holding import begin_with
+from envs.holding import begin_with, stagger
 from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
 from envs.quotes import decode_controls
@@ -56,6 +56,7 @@ class Core:
         dt_s: float,
         events: int | None,
         start_qty: int = 0,
+        stagger_first: bool = False,
     ) -> None:
         self.engine, self.schema, self.table, self.terms, self.surface = engine, schema, table, terms, surface
         self._choices = table.rows if surface is None else NO_ROWS
@@ -81,7 +82,7 @@ class Core:
         )
         sizes = (len(schema.features), len(self.links.low))
         self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
-        self._start_qty = start_qty
+        self._start_qty, self._stagger = start_qty, stagger_first
         self._pace = (round(dt_s * SECOND_NS), ANY_NUMBER) if events is None else (0, events)
 
     def use_limits(self, limits: Limits | None) -> None:
@@ -156,6 +157,8 @@ class Core:
     def begin(self, mask: np.ndarray) -> None:
         """Begin the next episode of the environments in ``mask`` bool ``(N,)``."""
         self.engine.reset(mask)
+        if self._stagger:
+            stagger(self.engine.state, mask)
         if self._start_qty > 0:
             begin_with(self.engine.state, mask, self._start_qty)
         memories.begin(self._memory, self.engine.state.account, mask)

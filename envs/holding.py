@@ -1,11 +1,12 @@
-"""What an episode begins with besides cash: YES contracts, bought from the counterparty at the arrival mid."""
+"""How episodes begin: with YES contracts bought from the counterparty at the arrival mid, and not all at once."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from sim.latency import NEVER_NS
 from sim.state import State
-from sim.types import LOTS_PER_CONTRACT, PAIR_UUSD, PX_ONE
+from sim.types import LOTS_PER_CONTRACT, PAIR_UUSD, PX_ONE, SECOND_NS
 
 _EVEN = 2  # the mid is half of a whole number: with an even number of lots its value is whole
 
@@ -26,6 +27,23 @@ def start_lots(contracts: float, cash_uusd: np.ndarray, venue_of: np.ndarray) ->
                 f"{cash_uusd[venue] / 1e6:g} dollars there: give more cash, or fewer contracts"
             )
     return lots
+
+
+_GOLDEN = 0.6180339887498949  # its multiples fill [0, 1) evenly, however many there are
+
+
+def stagger(state: State, mask: np.ndarray) -> None:
+    """Shorten the window of first episodes in ``mask`` bool ``(N,)``: an environment's number decides its share.
+
+    Environments that all begin at once would else all end at once, for ever, and a learner would see the same part of
+    an episode in every batch.
+    """
+    first = np.flatnonzero(mask & (state.account["episode"] == 0))
+    account = state.account
+    first = first[account["end_ns"][first] < NEVER_NS]  # without a window there is none to shorten
+    share = (account["number"][first] + 1) * _GOLDEN % 1.0
+    window = np.rint(account["window_ns"][first] * share).astype(np.int64)
+    account["end_ns"][first] = account["start_ns"][first] + np.maximum(window, SECOND_NS)
 
 
 def begin_with(state: State, mask: np.ndarray, lots: int) -> None:

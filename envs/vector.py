@@ -86,6 +86,7 @@ class TradingVectorEnv(VectorEnv):
         kill_drawdown: drawdown, as a share of the starting cash, that is charged as the ``kill`` cost. With ``limits``
             the shield's kill switch is charged instead.
         start_contracts: YES contracts that every market begins with, paid for at its mid; see ``envs.holding``.
+        staggered: first episodes have shorter windows, so that environments do not all end at once; for training.
         limits: of the shield that certifies every order: `envs.shield.Limits`, the name of a preset, or a mapping of
             ``preset`` and fields that replace its own; None = no shield. See docs/shield.md.
         cross_ticks: ticks past the best opposite quote that a crossing order may pay.
@@ -115,6 +116,7 @@ class TradingVectorEnv(VectorEnv):
         fill_model: str = "queue",
         kill_drawdown: float = 0.05,
         start_contracts: float = 0.0,
+        staggered: bool = False,
         cross_ticks: int = 2,
         limits: Limits | str | Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -147,6 +149,7 @@ class TradingVectorEnv(VectorEnv):
             dt_s=dt_s,
             events=events_per_step,
             start_qty=start_lots(start_contracts, self.engine.state.pool["start_uusd"][0], self.engine.world.venue_of),
+            stagger_first=staggered,
         )
         self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))
         features_count, rows = len(self.schema.features), 0 if self.surface else len(self.table.listed)

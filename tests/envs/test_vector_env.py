@@ -272,3 +272,17 @@ def test_render_draws_book_orders_and_account():
 def test_an_environment_takes_less_than_8_kib():
     """Everything that grows with the batch, 86 features and a one-cent ladder included."""
     assert TradingVectorEnv(16, scenario=synthetic()).bytes_per_env < 8192
+
+
+def test_staggered_first_episodes_end_one_after_another_and_later_ones_are_whole():
+    settings = {"window_s": 20.0, "dt_s": 1.0, "seed": 3, "autoreset_mode": AutoresetMode.SAME_STEP}
+    env = TradingVectorEnv(8, staggered=True, **settings)
+    env.reset()
+    ends = [[] for _ in range(8)]
+    for step in range(60):
+        _, _, terminated, truncated, _ = env.step(np.zeros(8, np.int64))
+        for row in np.flatnonzero(terminated | truncated):
+            ends[row].append(step + 1)
+    # first ends at ceil(20 x frac((number + 1) x 0.618...)): 13, 5, 18, 10, 2, 15, 7, 19
+    assert [row[0] for row in ends] == [13, 5, 18, 10, 2, 15, 7, 19]
+    assert all(later - earlier == 20 for row in ends for earlier, later in zip(row, row[1:], strict=False))
