@@ -165,8 +165,10 @@ def test_what_is_leaving_or_doubled_is_no_quote_to_keep():
     state.orders[0, 0]["leaving"] = 1
     assert one(state)[0][BID]["do"] == DO_PLACE
     state.orders[0, 0]["leaving"] = 0
-    rest(state, 0, 1, BID, 47, 20)
-    assert one(state)[0][BID]["do"] == DO_PLACE
+    assert one(state)[0][BID]["do"] == DO_NOTHING
+    for other in (47, 48):
+        rest(state, 0, 1, BID, other, 20)
+        assert one(state)[0][BID]["do"] == DO_PLACE
 
 
 def test_a_side_that_is_not_wanted_is_taken_back():
