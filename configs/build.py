@@ -111,6 +111,7 @@ def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> Tra
         cash=env.cash,
         kill_drawdown=env.kill_drawdown,
         cross_ticks=env.cross_ticks,
+        limits=env.limits,
         flatten=True,
         **clock,
         **{"fill_model": env.fill_model, **settings},
