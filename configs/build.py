@@ -112,6 +112,7 @@ def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> Tra
         kill_drawdown=env.kill_drawdown,
         cross_ticks=env.cross_ticks,
         start_contracts=env.start_contracts,
+        limits=env.limits,
         flatten=True,
         **clock,
         **{"fill_model": env.fill_model, **settings},

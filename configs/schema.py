@@ -36,6 +36,8 @@ class DirectionalConfig:
     kill_drawdown: float = 0.05  # share of the cash; a larger drawdown is charged as the kill cost
     cross_ticks: int = 2  # ticks past the best opposite quote that a crossing order may pay
     start_contracts: float = 0.0  # YES contracts that an episode begins with, paid for at the mid
+    # of the shield: a preset, or {preset: small, per_trade: 0.01, ...}; null = no shield. See docs/shield.md
+    limits: Any = None
 
 
 @dataclass

@@ -53,7 +53,7 @@ def new_watch(account: np.ndarray, pools: np.ndarray, markets: np.ndarray) -> np
 def assess_triggers(
     limits: Limits, watch: np.ndarray, tariff: np.ndarray, account: np.ndarray, pools: np.ndarray, markets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """The WATCH and the ``tariff`` after a look at the triggers, and whether the kill switch trips. Changes no argument.
+    """The WATCH and ``tariff`` after a look at the triggers, and whether the kill switch trips. Changes no argument.
 
     ``tariff`` (M,) int64: the fee schedule of each market at the last look; the others as of `certify`.
     """

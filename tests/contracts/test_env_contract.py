@@ -31,7 +31,13 @@ SMALL = [
         ("buy", "sell"), ("YES", "NO"), (0.01, 0.5, 3, 40), ("cross", "passive")
     )),
 ]  # fmt: skip
-KINDS = {"one": (1, {}), "three": (3, THREE), "three_flat": (3, {**THREE, "flatten": True})}
+KINDS = {
+    "one": (1, {}),
+    "three": (3, THREE),
+    "three_flat": (3, {**THREE, "flatten": True}),
+    "one_shielded": (1, {"limits": "balanced"}),
+    "three_shielded": (3, {**THREE, "limits": "conservative"}),
+}
 
 
 def make(name, kind="one", num_envs=6, **settings):
@@ -68,7 +74,7 @@ class TestEnvironment:
     def test_spaces_are_batches_of_single_spaces(self, name, kind):
         env = make(name, kind)
         features = len(env.spec_sheet["observation"])
-        flat = kind in ("one", "three_flat")
+        flat = kind not in ("three", "three_shielded")
         assert env.single_observation_space.shape == ((features,) if flat else (3, features))
         assert env.observation_space.shape == (6, *env.single_observation_space.shape)
         if rows_of(env) > 0:
