@@ -36,8 +36,8 @@ def probabilities(model):
         return model.network.head.log_probs(outputs, None).exp().flatten().numpy()
 
 
-def arms(unit=1.0, num_envs=256, **settings):
-    budgets = {"cost": Budget(0.5 * unit)}
+def arms(unit=1.0, num_envs=256, limit=0.5, **settings):
+    budgets = {"cost": Budget(limit * unit)}
     settings = {"n_steps": 2, "learning_rate": 0.02, "ent_coef": 0.02, "ent_coef_end": 0.02, "margin": 0.0, **settings}
     return quiet(learner(ArmsEnv(num_envs, unit), budgets=budgets, **settings))
 
@@ -62,7 +62,9 @@ def test_the_optimum_of_three_arms_within_a_budget():
 @pytest.mark.parametrize("rule", ["ascent", "pid"])
 def test_the_unit_of_a_cost_changes_its_price_and_nothing_else(rule):
     """A power of two, so that rounding is the same."""
-    first, second = [arms(unit, 64, multipliers=MultiplierConfig(rule)).learn(64 * 2 * 8) for unit in (1.0, 1024.0)]
+    first, second = [
+        arms(unit, 64, 0.1, multipliers=MultiplierConfig(rule)).learn(64 * 2 * 8) for unit in (1.0, 1024.0)
+    ]
     assert first.multipliers.values[0] > 0.0
     assert second.multipliers.values[0] * 1024.0 == pytest.approx(first.multipliers.values[0], rel=1e-4)
     assert probabilities(second) == pytest.approx(probabilities(first), rel=1e-3)
