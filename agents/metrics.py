@@ -28,6 +28,8 @@ class MetricsWriter(KVWriter):
 
     def __init__(self, folder: Path, lengths: Mapping[str, int] | None = None) -> None:
         lengths = lengths or {}
+        for name, length in lengths.items():
+            _refuse_shorter(folder / name, length)
         self._files = {name: _open(folder / name, lengths.get(name)) for name in NAMES}
         self._table: csv.DictWriter | None = None
         self._headed = bool(lengths.get("metrics.csv"))
@@ -69,12 +71,15 @@ def emptied(folder: Path) -> dict[str, int]:
     return {name: 0 for name in NAMES if (folder / name).exists()}
 
 
-def _open(path: Path, length: int | None) -> TextIO:
-    if length is None:
-        return path.open("x", encoding="utf-8", newline="")
+def _refuse_shorter(path: Path, length: int) -> None:
     size = path.stat().st_size
     if size < length:
         raise ValueError(f"{path}: {size} bytes, but it had {length} at the checkpoint; the file was changed since")
+
+
+def _open(path: Path, length: int | None) -> TextIO:
+    if length is None:
+        return path.open("x", encoding="utf-8", newline="")
     file = path.open("r+", encoding="utf-8", newline="")
     file.truncate(length)
     file.seek(length)

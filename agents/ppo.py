@@ -371,7 +371,7 @@ class ConstrainedPPO(PPO):
             *super()._excluded_save_params(), "start_time", "ep_info_buffer", "ep_success_buffer", "_last_obs",
             "_last_original_obs", "_last_episode_starts", "_episodes", "_cost_sums", "_env_seconds", "_update_started",
             "_transitions", "_sample", "_loss", "_memory", "_gammas", "_goes_on", "_spent", "_masked", "ledger",
-            "_num_timesteps_at_start", "_total_timesteps",
+            "_num_timesteps_at_start", "_total_timesteps", "_current_progress_remaining",
         ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def load_resume(model: ConstrainedPPO, path: Path) -> dict[str, int]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: nothing to resume; the run stopped before its first checkpoint")
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no archive")
         state = torch.load(path, weights_only=True, map_location="cpu")
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path}: not a checkpoint that can be resumed ({error}); torn, or another file") from None
