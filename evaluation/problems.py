@@ -219,7 +219,7 @@ def read_quotes(task: MarketMaking, policy: Learnt) -> np.ndarray:
 _QUIET = {"ent_coef": 0.0, "ent_coef_end": 0.0, "activation": "tanh"}
 _TABULAR = {
     "num_envs": 256,
-    "steps": 3_000_000,
+    "steps": 2_000_000,
     "config": {
         "n_steps": 32, "minibatches": 4, "hidden": [32], "activation": "tanh", "learning_rate": 2e-3, "ent_coef": 0.01,
         "ent_coef_end": 0.01,
