@@ -213,16 +213,56 @@ def read_quotes(task: MarketMaking, policy: Learnt) -> np.ndarray:
     return distances.reshape(task.steps, len(inventory), 2)
 
 
+# One configuration a problem, for all seeds. Continuous policies start with little exploration, and none has an entropy
+# bonus but the tabular one: its best policy is stochastic, and one that becomes certain too early no longer answers to
+# its multiplier.
+_QUIET = {"ent_coef": 0.0, "ent_coef_end": 0.0, "activation": "tanh"}
+_TABULAR = {
+    "num_envs": 256,
+    "steps": 2_000_000,
+    "config": {
+        "n_steps": 32, "minibatches": 4, "hidden": [32], "activation": "tanh", "learning_rate": 2e-3, "ent_coef": 0.01,
+        "ent_coef_end": 0.01,
+    },
+    "multipliers": {"gain": 0.05, "kp": 1.5},
+}  # fmt: skip
+_CONTROL = {
+    **_QUIET, "hidden": [32], "minibatches": 2, "learning_rate": 3e-3, "learning_rate_end": 2e-4, "initial_std": 0.15,
+}  # fmt: skip
+_LQR = {
+    "num_envs": 256,
+    "steps": 2_000_000,
+    "config": {**_CONTROL, "n_steps": 32, "gae_lambda": 0.95},
+    "multipliers": {"gain": 0.2, "kp": 1.0},
+}
+_EXECUTION = {"num_envs": 256, "steps": 600_000, "config": {**_CONTROL, "n_steps": 10}, "multipliers": {"gain": 0.03}}
+_BET = {**_QUIET, "n_steps": 4, "hidden": [8], "normalise_observations": False}
+_KELLY = {"steps": 500_000, "config": {**_BET, "learning_rate": 3e-3, "initial_std": 0.2}}
+_KELLY_CVAR = {
+    "steps": 1_000_000,
+    "config": {**_BET, "learning_rate": 2e-3, "learning_rate_end": 2e-4, "initial_std": 0.1, "clip_range": 0.4},
+    "multipliers": {"gain": 0.006, "kp": 1.0},
+}
+_QUOTES = {
+    "num_envs": 256,
+    "steps": 2_000_000,
+    "config": {
+        **_QUIET, "n_steps": 100, "epochs": 6, "learning_rate": 2e-3, "gae_lambda": 0.8, "initial_std": 0.22,
+    },
+}  # fmt: skip
+
 PROBLEMS: dict[str, Callable[[], Problem]] = {
-    "cmdp_3": lambda: tabular(3),
-    "cmdp_4": lambda: tabular(4),
-    "cmdp_5": lambda: tabular(5),
-    "lqr": linear_quadratic,
-    "kelly": lambda: betting("kelly", Kelly()),
-    "kelly_fee": lambda: betting("kelly_fee", Kelly(fee_rate=0.07)),
-    "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9),
-    "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5),
-    "almgren_chriss": execution,
-    "cartea_jaimungal_penalva": lambda: making("cartea_jaimungal_penalva", CARTEA_JAIMUNGAL_PENALVA),
-    "gueant_lehalle_fernandez_tapia": lambda: making("gueant_lehalle_fernandez_tapia", GUEANT_LEHALLE_FERNANDEZ_TAPIA),
+    "cmdp_3": lambda: tabular(3, **_TABULAR),
+    "cmdp_4": lambda: tabular(4, **_TABULAR),
+    "cmdp_5": lambda: tabular(5, **_TABULAR),
+    "lqr": lambda: linear_quadratic(**_LQR),
+    "kelly": lambda: betting("kelly", Kelly(), **_KELLY),
+    "kelly_fee": lambda: betting("kelly_fee", Kelly(fee_rate=0.07), **_KELLY),
+    "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9, **_KELLY_CVAR),
+    "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5, **_KELLY_CVAR),
+    "almgren_chriss": lambda: execution(**_EXECUTION),
+    "cartea_jaimungal_penalva": lambda: making("cartea_jaimungal_penalva", CARTEA_JAIMUNGAL_PENALVA, **_QUOTES),
+    "gueant_lehalle_fernandez_tapia": lambda: making(
+        "gueant_lehalle_fernandez_tapia", GUEANT_LEHALLE_FERNANDEZ_TAPIA, **_QUOTES
+    ),
 }
