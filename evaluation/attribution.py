@@ -10,6 +10,7 @@ the end. With the mid just before the fill m0, the mid 5 seconds later m5 and th
 
 A conversion of a netting set (sim.sets) gives q YES of each of its markets, or takes as many NO, for what q sets pay:
 $1 each. What they are worth by the last mids less that counts as inventory, from there to the payouts as settlement.
+So do contracts that the episode began with, from their first mid on.
 
 The five parts, fees among them, add up to final less starting equity exactly. Mids are kept doubled (bid + ask),
 so the sums are integers in half micro-dollars; the running sum is rounded down after each part, as the account's own
@@ -59,7 +60,7 @@ def attribute(episodes: Episodes) -> Attribution:
 def attribute_lanes(episodes: Episodes) -> Attribution:
     """The same of every lane, ``(L,)`` int64 each: the markets' own shares. The dollars of conversions are in none."""
     doubled = _doubled_parts(episodes)
-    running = np.cumsum([_per_lane(episodes, part) for part in doubled] + _conversions(episodes), axis=0) // 2
+    running = np.cumsum([_per_lane(episodes, part) for part in doubled] + _without_fills(episodes), axis=0) // 2
     parts = np.diff(running, axis=0, prepend=0)
     spread, adverse, inventory, settlement = parts[:4]
     fees = -_per_lane(episodes, episodes.fill["fee_uusd"])
@@ -81,12 +82,16 @@ def _doubled_parts(episodes: Episodes) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return qty * (mid2 - price2), qty * (soon2 - mid2), qty * (last2 - soon2), qty * (end2 - last2)
 
 
-def _conversions(episodes: Episodes) -> list[np.ndarray]:
-    """Worth of converted lots at the last mid, and from there to the payout, in half micro-dollars, ``(L,)`` each."""
+def _without_fills(episodes: Episodes) -> list[np.ndarray]:
+    """Of lots that no fill brought, up to the last mid, and from there to the payout, in half micro-dollars, ``(L,)``
+    each: converted ones are worth that mid, those that were there from the start the change since the first.
+    """
     lane = np.arange(len(episodes.settled))
     last2 = episodes.mid2_px[lane, episodes.steps[episodes.lane_episode]].astype(np.int64)
     end2 = np.where(episodes.settled, 2 * episodes.payout_px, last2)
-    return [episodes.converted_qty * last2, episodes.converted_qty * (end2 - last2)]
+    begun, first2 = episodes.net_qty[:, 0], episodes.mid2_px[:, 0].astype(np.int64)
+    worth2 = episodes.converted_qty * last2 + begun * (last2 - first2)
+    return [worth2, (episodes.converted_qty + begun) * (end2 - last2)]
 
 
 def _per_lane(episodes: Episodes, values: np.ndarray) -> np.ndarray:

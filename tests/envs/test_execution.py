@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from hand import empty_state, quote
 
+from agents.policy import load
 from envs.holding import begin_with, start_lots
 from envs.registration import TASKS
 from envs.vector import TradingVectorEnv
+from evaluation.attribution import attribute
 from evaluation.compiled import trader
 from evaluation.rollout import rollout
 from sim.scenarios import Scenario, synthetic
@@ -140,7 +142,27 @@ def test_two_hundredths_are_the_smallest_holding():
 def play(spec, num_envs=64, **changes):
     settings = {**TASKS["shadowbook/Execution-v0"], **changes}
     env = TradingVectorEnv(num_envs, seed=1, autoreset_mode="Disabled", **settings)
-    return rollout(env, trader(spec, env), num_envs)
+    return rollout(env, trader(spec, env) or load(spec, env.spec_sheet), num_envs)
+
+
+def test_a_report_accounts_for_what_an_episode_began_with():
+    """Held to the end: all of the result is inventory. Sold at once: spread and fees but for what was left a while."""
+    held, sold = play("baseline:noop"), play("baseline:twap?horizon_s=0.001&reach=10")
+    parts = attribute(held)
+    assert held.result_uusd.any() and (parts.inventory_uusd == held.result_uusd).all()
+    first, last = held.mid2_px[:, 0].astype(int), held.mid2_px[np.arange(64), held.steps].astype(int)
+    assert (held.result_uusd == 30_000 * (last - first) // 2).all()
+    parts = attribute(sold)  # raises where the parts do not add up
+    assert (parts.fees_uusd < 0).all() and (parts.spread_uusd < 0).all()
+
+
+def test_what_settles_is_accounted_for():
+    scenario = synthetic(make_rows(2, life_s=20.0))
+    episodes = play("baseline:noop", scenario=scenario)
+    cost = 30_000 * episodes.mid2_px[:, 0].astype(int) // 2
+    assert episodes.settled.all() and set(episodes.payout_px.tolist()) == {0, 10_000}
+    assert (episodes.result_uusd == 30_000 * episodes.payout_px - cost).all()
+    assert attribute(episodes).settlement_uusd.any()  # raises where the parts do not add up
 
 
 def test_twap_sells_along_a_straight_line():
