@@ -53,6 +53,9 @@ TOTALS = np.dtype(
         ("lost_uusd", "<i8"),  # realised loss of the day
         ("used", "<i8"),  # messages of this interval, those of this decision included
         ("changed", "<i8"),  # orders changed or refused in this decision
+        ("judged_qty", "<i8"),  # the size judged last; what it adds to the loss against its side, and to the other one
+        ("more_uusd", "<i8"),
+        ("other_uusd", "<i8"),
         ("cap_trade_uusd", "<i8"),
         ("cap_market_uusd", "<i8"),
         ("cap_event_uusd", "<i8"),
@@ -141,6 +144,9 @@ def over(order, totals, row, fees, qty):
     if qty <= order.closing:
         return PASSED
     more, other = burden(fees, order.fee, order.price, qty, order.budget, order.rests, order.takes)
+    totals["judged_qty"] = qty
+    totals["more_uusd"] = more
+    totals["other_uusd"] = other
     closes = order.price * order.closing if order.budget == 0 else 0  # a budget may buy more lots for less
     if more - closes > totals["cap_trade_uusd"]:
         return PER_TRADE
@@ -166,6 +172,7 @@ def over(order, totals, row, fees, qty):
 @inner
 def largest(order, totals, row, fees, most):
     """Most lots, up to ``most``, that break no risk limit, and the limit that one more would break."""
+    totals["judged_qty"] = -1
     reason = over(order, totals, row, fees, most)
     if reason == PASSED:
         return most, PASSED
@@ -196,7 +203,9 @@ def _free_cash(limits, pools, markets, ledger, venue):
 @inner
 def _book(order, totals, row, ledger, event, intent, reduce, qty, fees):
     """Enter an order that was granted: it counts for those after it."""
-    more, other = burden(fees, order.fee, order.price, qty, order.budget, order.rests, order.takes)
+    more, other = totals["more_uusd"], totals["other_uusd"]
+    if totals["judged_qty"] != qty:
+        more, other = burden(fees, order.fee, order.price, qty, order.budget, order.rests, order.takes)
     before = at_risk(row)
     for side in range(2):
         totals["net_uusd"][side] -= one_way(row, side)
@@ -340,6 +349,8 @@ def certify_one(limits, watch, account, pools, markets, fees, event_of, ledger, 
     _add_up(limits, watch, account, pools, markets, fees, event_of, ledger, totals)
     for index in range(len(wanted)):
         for side in range(2):
+            if wanted[index, side]["do"] == DO_NOTHING and watch["regime"] != CRITICAL:
+                continue
             cut, reason = _judge(
                 limits, watch, pools, markets, fees, event_of, ledger, totals, wanted[index, side], index, side
             )

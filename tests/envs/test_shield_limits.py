@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from shielded import WIDE, desk, judge, order, orders, own, resting, under_way
+from shielded import FEES, WIDE, desk, judge, order, orders, own, resting, under_way
 
 from envs.shield import CRITICAL, ORDER_REASONS, PRESETS, WARNING, Limits, certify, new_watch, read_limits
 from sim.links import Exclusive, Same
@@ -144,6 +144,16 @@ def test_a_budget_bounds_the_cost_but_not_the_fees():
     for cap, passes in ((0.002177, True), (0.002176, False)):
         verdict = judge(desk(), replace(WIDE, per_trade=cap), m0_bid=taker)
         assert (verdict.orders[0, BID]["qty"] == 10_000) == passes
+
+
+def test_a_budget_may_buy_more_than_closes():
+    # 100 NO held: 100 contracts close. 1000 with a budget of $50 may come at 0.05 and open 900, so all of the budget
+    # and the fees count against the cap of $50: only what closes is left
+    state = own(desk(), 0, no=100)
+    taker = order(50, 1000, post_only=0, tif=IOC, budget=50 * UUSD)
+    verdict = judge(state, replace(WIDE, per_trade=0.005), m0_bid=taker)
+    assert verdict.orders[0, BID]["qty"] == 100 * 100
+    assert ORDER_REASONS[verdict.reasons[0, BID]] == "per_trade"
 
 
 def test_fees_count_in_the_other_outcome_where_the_gain_does_not_pay_for_them():
@@ -326,7 +336,7 @@ def test_requests_pass_and_malformed_ones_do_not():
         wanted[place]["do"] = do
     state = desk(1, 2)
     watch = new_watch(state.account, state.pool[0], state.market)
-    verdict = certify(wanted, state.account, state.pool[0], state.market, np.zeros(0), WIDE, watch)
+    verdict = certify(wanted, state.account, state.pool[0], state.market, FEES, WIDE, watch)
     assert verdict.orders["do"].tolist() == [[DO_MERGE, DO_RESET_GROUP], [DO_CONVERT, DO_NOTHING]]
     assert verdict.messages == 1
     assert ORDER_REASONS[verdict.reasons[1, ASK]] == "malformed"
@@ -354,7 +364,7 @@ def test_certify_changes_none_of_its_arguments_and_refuses_other_shapes():
     assert (state.account == before[2]).all() and (state.pool == before[3]).all()
     watch = new_watch(state.account, state.pool[0], state.market)
     with pytest.raises(ValueError, match=r"expected INTENT orders \(2, 2\), got"):
-        certify(orders(3), state.account, state.pool[0], state.market, np.zeros(0), WIDE, watch)
+        certify(orders(3), state.account, state.pool[0], state.market, FEES, WIDE, watch)
     with pytest.raises(ValueError, match="one account and one WATCH"):
         certify(orders(2), state.account, state.pool[0], state.market, np.zeros(0), WIDE, watch[:0])
 
