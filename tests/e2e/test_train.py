@@ -74,6 +74,27 @@ def test_a_checkpoint_that_is_none_is_named(trained):
     assert done.returncode != 0 and "checkpoints/none: not a run folder" in done.stderr
 
 
+def test_a_constrained_run_with_a_memory_trains_and_goes_on_from_its_checkpoint(tmp_path):
+    command = ("train.py", *SMALL, "agent=constrained_ppo", "agent.memory=gru", "agent.memory_size=8", "save_every=1")
+    done = call(*command, "run_name=kept", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "checkpoints" / "kept"
+    rows = (run / "metrics.jsonl").read_bytes()
+    first = json.loads(rows.splitlines()[0])
+    for name in ("drawdown", "kill", "inventory", "order_rate"):
+        assert {f"spent_{name}", f"budget_{name}", f"multiplier_{name}", f"cost_{name}"} <= set(first)
+    assert first["budget_kill"] == pytest.approx(0.02 * 0.95)  # the limit less its margin
+    again = call("train.py", "resume=checkpoints/kept", cwd=tmp_path)
+    assert again.returncode != 0 and "exists: a report is never overwritten" in again.stderr
+    (run / "evaluation" / "report.html").unlink()  # as if it was killed while it was judged
+    (run / "metrics.jsonl").write_bytes(rows + b"{half a li")
+    again = call("train.py", "resume=checkpoints/kept", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (run / "metrics.jsonl").read_bytes() == rows and (run / "evaluation" / "report.html").exists()
+    other = call("train.py", "resume=checkpoints/kept", "seed=3", cwd=tmp_path)
+    assert other.returncode != 0 and "goes on with the run's own config; leave out seed=3" in other.stderr
+
+
 def test_sb3_accepts_the_single_environment():
     check_env(TradingEnv(), warn=True)
 
