@@ -238,11 +238,12 @@ _LQR = {
 _EXECUTION = {"num_envs": 256, "steps": 600_000, "config": {**_CONTROL, "n_steps": 10}, "multipliers": {"gain": 0.03}}
 _BET = {**_QUIET, "n_steps": 4, "hidden": [8], "normalise_observations": False}
 _KELLY = {"steps": 500_000, "config": {**_BET, "learning_rate": 3e-3, "initial_std": 0.2}}
-_KELLY_CVAR = {
+_KELLY_CVAR_90 = {
     "steps": 1_000_000,
     "config": {**_BET, "learning_rate": 2e-3, "learning_rate_end": 2e-4, "initial_std": 0.1, "clip_range": 0.4},
     "multipliers": {"gain": 0.006, "kp": 1.0},
 }
+_KELLY_CVAR_50 = {**_KELLY_CVAR_90, "multipliers": {"gain": 0.05, "kp": 1.0}}
 _QUOTES = {
     "num_envs": 256,
     "steps": 2_000_000,
@@ -258,8 +259,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "lqr": lambda: linear_quadratic(**_LQR),
     "kelly": lambda: betting("kelly", Kelly(), **_KELLY),
     "kelly_fee": lambda: betting("kelly_fee", Kelly(fee_rate=0.07), **_KELLY),
-    "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9, **_KELLY_CVAR),
-    "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5, **_KELLY_CVAR),
+    "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9, **_KELLY_CVAR_90),
+    "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5, **_KELLY_CVAR_50),
     "almgren_chriss": lambda: execution(**_EXECUTION),
     "cartea_jaimungal_penalva": lambda: making("cartea_jaimungal_penalva", CARTEA_JAIMUNGAL_PENALVA, **_QUOTES),
     "gueant_lehalle_fernandez_tapia": lambda: making(
