@@ -231,9 +231,9 @@ _CONTROL: dict[str, Any] = {
 }  # fmt: skip
 _LQR: dict[str, Any] = {
     "num_envs": 256,
-    "steps": 2_000_000,
+    "steps": 1_500_000,
     "config": {**_CONTROL, "n_steps": 32, "gae_lambda": 0.95},
-    "multipliers": {"gain": 0.2, "kp": 1.0},
+    "multipliers": {"gain": 0.05, "kp": 1.5},
 }
 _EXECUTION: dict[str, Any] = {
     "num_envs": 256,
@@ -248,7 +248,7 @@ _KELLY_CVAR_90: dict[str, Any] = {
     "config": {**_BET, "learning_rate": 2e-3, "learning_rate_end": 2e-4, "initial_std": 0.1, "clip_range": 0.4},
     "multipliers": {"gain": 0.006, "kp": 1.0},
 }
-_KELLY_CVAR_50: dict[str, Any] = {**_KELLY_CVAR_90, "multipliers": {"gain": 0.05, "kp": 1.0}}
+_KELLY_CVAR_50: dict[str, Any] = {**_KELLY_CVAR_90, "multipliers": {"gain": 0.1, "kp": 4.0}}
 _QUOTES: dict[str, Any] = {
     "num_envs": 256,
     "steps": 2_000_000,
