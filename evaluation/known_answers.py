@@ -102,7 +102,7 @@ def answer(problem: Problem, seeds: Sequence[Measured], steps: int, seconds: flo
         "quantity": problem.quantity,
         "optimum": problem.optimum,
         "achieved": float(np.mean([run.achieved for run in seeds])),
-        "cost": None if budget is None else float(np.mean([run.cost for run in seeds])),  # type: ignore[misc]
+        "cost": None if budget is None else float(np.mean([run.cost for run in seeds])),
         "budget": None if budget is None else budget.limit,
         "passed": problem.passed(seeds),
         "failures": problem.failures(seeds),

@@ -216,8 +216,8 @@ def read_quotes(task: MarketMaking, policy: Learnt) -> np.ndarray:
 # One configuration a problem, for all seeds. Continuous policies start with little exploration, and none has an entropy
 # bonus but the tabular one: its best policy is stochastic, and one that becomes certain too early no longer answers to
 # its multiplier.
-_QUIET = {"ent_coef": 0.0, "ent_coef_end": 0.0, "activation": "tanh"}
-_TABULAR = {
+_QUIET: dict[str, Any] = {"ent_coef": 0.0, "ent_coef_end": 0.0, "activation": "tanh"}
+_TABULAR: dict[str, Any] = {
     "num_envs": 256,
     "steps": 2_000_000,
     "config": {
@@ -226,24 +226,30 @@ _TABULAR = {
     },
     "multipliers": {"gain": 0.05, "kp": 1.5},
 }  # fmt: skip
-_CONTROL = {
+_CONTROL: dict[str, Any] = {
     **_QUIET, "hidden": [32], "minibatches": 2, "learning_rate": 3e-3, "learning_rate_end": 2e-4, "initial_std": 0.15,
 }  # fmt: skip
-_LQR = {
+_LQR: dict[str, Any] = {
     "num_envs": 256,
-    "steps": 2_000_000,
+    "steps": 1_500_000,
     "config": {**_CONTROL, "n_steps": 32, "gae_lambda": 0.95},
-    "multipliers": {"gain": 0.2, "kp": 1.0},
+    "multipliers": {"gain": 0.05, "kp": 1.5},
 }
-_EXECUTION = {"num_envs": 256, "steps": 600_000, "config": {**_CONTROL, "n_steps": 10}, "multipliers": {"gain": 0.03}}
-_BET = {**_QUIET, "n_steps": 4, "hidden": [8], "normalise_observations": False}
-_KELLY = {"steps": 500_000, "config": {**_BET, "learning_rate": 3e-3, "initial_std": 0.2}}
-_KELLY_CVAR = {
+_EXECUTION: dict[str, Any] = {
+    "num_envs": 256,
+    "steps": 600_000,
+    "config": {**_CONTROL, "n_steps": 10},
+    "multipliers": {"gain": 0.03},
+}
+_BET: dict[str, Any] = {**_QUIET, "n_steps": 4, "hidden": [8], "normalise_observations": False}
+_KELLY: dict[str, Any] = {"steps": 500_000, "config": {**_BET, "learning_rate": 3e-3, "initial_std": 0.2}}
+_KELLY_CVAR_90: dict[str, Any] = {
     "steps": 1_000_000,
     "config": {**_BET, "learning_rate": 2e-3, "learning_rate_end": 2e-4, "initial_std": 0.1, "clip_range": 0.4},
     "multipliers": {"gain": 0.006, "kp": 1.0},
 }
-_QUOTES = {
+_KELLY_CVAR_50: dict[str, Any] = {**_KELLY_CVAR_90, "multipliers": {"gain": 0.1, "kp": 4.0}}
+_QUOTES: dict[str, Any] = {
     "num_envs": 256,
     "steps": 2_000_000,
     "config": {
@@ -258,8 +264,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "lqr": lambda: linear_quadratic(**_LQR),
     "kelly": lambda: betting("kelly", Kelly(), **_KELLY),
     "kelly_fee": lambda: betting("kelly_fee", Kelly(fee_rate=0.07), **_KELLY),
-    "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9, **_KELLY_CVAR),
-    "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5, **_KELLY_CVAR),
+    "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9, **_KELLY_CVAR_90),
+    "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5, **_KELLY_CVAR_50),
     "almgren_chriss": lambda: execution(**_EXECUTION),
     "cartea_jaimungal_penalva": lambda: making("cartea_jaimungal_penalva", CARTEA_JAIMUNGAL_PENALVA, **_QUOTES),
     "gueant_lehalle_fernandez_tapia": lambda: making(

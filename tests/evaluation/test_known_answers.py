@@ -126,9 +126,11 @@ def test_every_problem_can_be_made():
 
 
 def test_the_command_prints_a_line_a_problem(capsys):
-    status = command.main(["known_answers", "--only", "kelly", "--only", "cmdp_3", "--seeds", "2", "--steps", "70000"])
+    status = command.main(
+        ["known_answers", "--only", "kelly_cvar_90", "--only", "cmdp_3", "--seeds", "2", "--steps", "20000"]
+    )
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["name"] for line in lines] == ["cmdp_3", "kelly", "kelly_fee", "kelly_cvar_90", "kelly_cvar_50"]
+    assert [line["name"] for line in lines] == ["cmdp_3", "kelly_cvar_90"]
     assert status == int(not all(line["passed"] for line in lines))
     for line in lines:
         assert set(line) >= {"name", "optimum", "achieved", "cost", "budget", "passed"}
