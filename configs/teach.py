@@ -57,8 +57,8 @@ def find_teacher(config: Config, env: TradingVectorEnv) -> Teacher | None:
         return Teacher(spec if _playable(spec, env) else None, data)
     if wanted.split("?")[0].split("@")[0] in COMPILED:
         raise ValueError(
-            f"agent.warm_start = {wanted}: it writes orders of its own, which are no actions of this environment; clone "
-            f"a strategy that chooses actions, such as quoter"
+            f"agent.warm_start = {wanted}: it writes orders of its own, which are no actions of this environment; "
+            f"clone a strategy that chooses actions, such as quoter"
         )
     spec = wanted if Path(wanted).is_dir() else BASELINE + wanted.removeprefix(BASELINE)
     load(spec, env.spec_sheet)
@@ -165,7 +165,7 @@ def _play(env: TradingVectorEnv, policy: Policy) -> dict[str, np.ndarray]:
 
 
 def _carried_out(env: TradingVectorEnv, actions: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """``actions``, with hold in the place of rows that cannot be done. Raises ValueError where they are of another kind."""
+    """``actions``, with hold in the place of rows that cannot be done. Raises ValueError for another space."""
     space = env.single_action_space
     if isinstance(space, gym.spaces.Box) != (actions.dtype.kind == "f"):
         raise ValueError(
