@@ -14,7 +14,6 @@ import configs.teach
 from agents import ppo
 from agents.checkpoint import RunFolder, load_parameters, read_manifest
 from agents.policy import load
-from agents.resume import load_resume
 from agents.run import train
 from agents.sb3_vec import SB3VecEnv
 from agents.trajectories import load_trajectories, save_trajectories
