@@ -8,6 +8,8 @@ manifest.json  commit, schemas and their digests, data digests, seeds, versions,
 metrics.jsonl  one object an update
 metrics.csv    the same as a table
 speed.jsonl    steps a second, an object an update: what no two runs agree on
+teacher.npz    after a warm start, what the teacher did; see `agents.trajectories`
+cloning.json   after a warm start, how well it was cloned
 ============== ===================================================================================================
 
 A folder is created once and belongs to one run. Each file is written under another name and then renamed, so that a

@@ -5,12 +5,14 @@ density at the policy's initial spread, which stays as it is so that exploration
 the teacher's episodes really returned and cost, so that the first updates do not undo what was learnt. The normaliser
 sees the teacher's observations first.
 
-A tenth of the episodes is held out. The fit ends once they are not predicted better for `PATIENCE` passes, and the best
-network is kept (Prechelt 1998).
+A tenth of the episodes is held out. The fit ends once their actions are not predicted better for `PATIENCE` passes. Of
+all passes the actor that predicts them best is kept (Prechelt 1998), and the critics that value them best: what
+episodes return is mostly luck, and critics begin to learn it by heart long before the actor is done.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ from agents.ppo import ConstrainedPPO
 from agents.trajectories import Trajectories
 
 HELD_OUT = 0.1  # share of the episodes
+LEARNING_RATE = 3e-3  # of Adam, falling linearly to 0: a fit to given answers bears more than PPO's
 PATIENCE = 5  # passes without a better prediction of held-out episodes
 _VALUE_WEIGHT = 0.5
 
@@ -54,26 +57,48 @@ def clone(model: ConstrainedPPO, data: Trajectories, *, epochs: int, seed: int) 
     source = Lessons(network, data, targets, trusted, masked=model._masked)
     _prepare(network, data, teach, targets, trusted)
     learnt = [entry for name, entry in network.named_parameters() if name != "head.log_std"]
-    optimizer = torch.optim.Adam(learnt, lr=model.config.learning_rate, eps=1e-5, fused=True)
-    best, best_epoch, kept = np.inf, 0, _copy(network)
-    for epoch in range(1, epochs + 1):
+    optimizer = torch.optim.Adam(learnt, lr=LEARNING_RATE, eps=1e-5, fused=True)
+    best = _Best(network, _judge(network, source, held))
+    epoch = 0
+    while epoch < epochs and epoch - best.epoch < PATIENCE:
         for group in optimizer.param_groups:
-            group["lr"] = model.config.learning_rate * (1.0 - (epoch - 1) / epochs)
+            group["lr"] = LEARNING_RATE * (1.0 - epoch / epochs)
+        epoch += 1
         for batch in source.minibatches(teach, generator):
             _one_step(network, optimizer, batch, model.max_grad_norm, f"pass {epoch}")
-        now = _judge(network, source, held)["cross_entropy"]
-        if now < best:
-            best, best_epoch, kept = now, epoch, _copy(network)
-        elif epoch - best_epoch >= PATIENCE:
-            break
-    network.load_state_dict(kept)
+        best.see(epoch, network, _judge(network, source, held))
+    network.load_state_dict(best.kept)
     optimizer.zero_grad()
     rows = int(data.lengths[teach].sum())
-    return Cloned(rows, len(data.obs) - rows, epoch, best_epoch, **_judge(network, source, held))
+    return Cloned(rows, len(data.obs) - rows, epoch, best.epoch, **_judge(network, source, held))
+
+
+class _Best:
+    """The best actor and the best critics so far. With a memory, which both share, they are kept together."""
+
+    def __init__(self, network: Network, errors: Mapping[str, Any]) -> None:
+        self.epoch, self.kept = 0, _copy(network)
+        self.apart = network.memory is None
+        self.cross_entropy, self.value_error = errors["cross_entropy"], _total(errors["value_error"])
+
+    def see(self, epoch: int, network: Network, errors: Mapping[str, Any]) -> None:
+        """Keep what is better in ``network`` after pass ``epoch``."""
+        now = _copy(network)
+        critics = [name for name in now if self.apart and name.startswith("critic.")]
+        if _total(errors["value_error"]) < self.value_error:
+            self.value_error = _total(errors["value_error"])
+            self.kept |= {name: now[name] for name in critics}
+        if errors["cross_entropy"] < self.cross_entropy:
+            self.cross_entropy, self.epoch = errors["cross_entropy"], epoch
+            self.kept |= {name: now[name] for name in now if name not in critics}
 
 
 def _copy(network: Network) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def _total(errors: list[float | None]) -> float:
+    return sum(error for error in errors if error is not None)
 
 
 def _split(episodes: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:

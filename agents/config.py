@@ -41,7 +41,7 @@ class PPOConfig:
     compile: bool = False  # compile rollout and update with torch.compile: a minute at the start, then faster
     warm_start: str | None = None  # teacher to clone first: quoter, quoter?size=5, a run's folder, or a data set (.npz)
     warm_start_steps: float = 2e5  # at least as many of the teacher's steps are recorded, in whole episodes
-    warm_start_epochs: int = 30  # passes over them; fewer once held-out episodes are not predicted better
+    warm_start_epochs: int = 20  # passes over them; fewer once held-out episodes are not predicted better
     budgets: dict[str, Budget] | None = None  # by name of the cost; None = costs are reported and nothing else
     margin: float = 0.05  # trained to limit - margin x |limit|
     multipliers: MultiplierConfig = field(default_factory=MultiplierConfig)

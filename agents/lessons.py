@@ -13,7 +13,7 @@ from agents.heads import Choices
 from agents.network import Network
 from agents.trajectories import Trajectories
 
-BATCH = 1024  # rows of a minibatch
+BATCH = 512  # rows of a minibatch
 SEQUENCES = 16  # episodes of a minibatch, with a memory
 BLOCK = 16384  # rows looked at at once where nothing is learnt
 _CUT = 0.1  # a return that misses more than this share of what a discount leaves is not regressed on

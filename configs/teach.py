@@ -57,12 +57,23 @@ def find_teacher(config: Config, env: TradingVectorEnv) -> Teacher | None:
         return Teacher(spec if _playable(spec, env) else None, data)
     if wanted.split("?")[0].split("@")[0] in COMPILED:
         raise ValueError(
-            f"agent.warm_start = {wanted}: it writes orders of its own, which are no actions of this environment; clone "
-            f"a strategy that chooses actions, such as quoter"
+            f"agent.warm_start = {wanted}: it writes orders of its own, which are no actions of this environment; "
+            f"clone a strategy that chooses actions, such as quoter"
         )
     spec = wanted if Path(wanted).is_dir() else BASELINE + wanted.removeprefix(BASELINE)
-    load(spec, env.spec_sheet)
+    _check_acts(load(spec, env.spec_sheet), env)
     return Teacher(spec, None)
+
+
+def _check_acts(policy: Policy, env: TradingVectorEnv) -> None:
+    """Raise ValueError where the observation lacks what ``policy`` reads, or its actions are of another space."""
+    space = env.single_action_space
+    (actions,) = policy.act(np.zeros((1, len(env.spec_sheet["observation"])), np.float32))
+    if isinstance(space, gym.spaces.Box) != (actions.dtype.kind == "f"):
+        raise ValueError(
+            f"agent.warm_start: the teacher's actions are {actions.dtype}, and this environment takes {space}: choose "
+            f"a teacher of its action form, or another env.actions"
+        )
 
 
 def _playable(spec: str, env: TradingVectorEnv) -> bool:
@@ -165,13 +176,7 @@ def _play(env: TradingVectorEnv, policy: Policy) -> dict[str, np.ndarray]:
 
 
 def _carried_out(env: TradingVectorEnv, actions: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """``actions``, with hold in the place of rows that cannot be done. Raises ValueError where they are of another kind."""
-    space = env.single_action_space
-    if isinstance(space, gym.spaces.Box) != (actions.dtype.kind == "f"):
-        raise ValueError(
-            f"agent.warm_start: the teacher's actions are {actions.dtype}, and this environment takes {space}: choose "
-            f"a teacher of its action form, or another env.actions"
-        )
+    """``actions``, with hold in the place of rows that cannot be done."""
     if actions.dtype.kind == "f":
         return actions.astype(np.float32)
     hold = next(row for row, listed in enumerate(env.spec_sheet["actions"]) if listed[0] == "hold")
