@@ -1,6 +1,7 @@
 """The batched environment on the synthetic market: ends, telescoping, buffers, seeds, snapshots."""
 
 from copy import deepcopy
+from itertools import pairwise
 
 import gymnasium as gym
 import numpy as np
@@ -285,4 +286,4 @@ def test_staggered_first_episodes_end_one_after_another_and_later_ones_are_whole
             ends[row].append(step + 1)
     # first ends at ceil(20 x frac((number + 1) x 0.618...)): 13, 5, 18, 10, 2, 15, 7, 19
     assert [row[0] for row in ends] == [13, 5, 18, 10, 2, 15, 7, 19]
-    assert all(later - earlier == 20 for row in ends for earlier, later in zip(row, row[1:], strict=False))
+    assert all(later - earlier == 20 for row in ends for earlier, later in pairwise(row))
