@@ -139,7 +139,7 @@ def tuned(config: Config, limits: Mapping[str, float], steps: int) -> list[str]:
     """Doing nothing, and each baseline with the best parameters that keep the budgets on training rows."""
     scenario = training_env(config).engine.scenario
     train_env = partial(
-        make_env, config.env, scenario, num_envs=128, seed=config.seed, autoreset_mode=AutoresetMode.DISABLED
+        make_env, config.env, scenario, num_envs=32, seed=config.seed, autoreset_mode=AutoresetMode.DISABLED
     )
     specs = ["baseline:noop"]
     for name, ranges in RANGES.items():
@@ -195,9 +195,9 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=float, default=5e6, help="environment steps of each agent and each tuning")
+    parser.add_argument("--steps", type=float, default=4e6, help="environment steps of each agent and each tuning")
     parser.add_argument("--episodes", type=int, default=10_000, help="unseen episodes each is judged on")
-    parser.add_argument("--num-envs", type=int, default=512)
+    parser.add_argument("--num-envs", type=int, default=256)
     parser.add_argument("--plot", type=Path, help="where to draw the result, a PNG file")
     options = parser.parse_args(arguments)
     result = run(options.seeds, options.steps, options.episodes, options.num_envs, options.plot)
