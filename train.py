@@ -1,4 +1,8 @@
-"""Train an agent, judge it beside the baselines: ``python train.py [key=value ...] [+curriculum=phase1]``."""
+"""Train an agent, judge it beside the baselines.
+
+``python train.py [key=value ...] [+curriculum=phase1]``
+``python train.py resume=checkpoints/<run>``: go on where a run was killed
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,20 @@ from pathlib import Path
 
 import hydra
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from agents import ppo
 from agents.checkpoint import RunFolder, make_manifest
+from agents.config import discount
 from agents.run import train
 from agents.sb3_vec import SB3VecEnv
 from configs.build import data_digests, training_env, trial
 from configs.judge import judge, policies_of, print_places
-from configs.schema import Config, register, to_config, whole_steps
+from configs.schema import Config, read_run_config, register, to_config, whole_steps
+from configs.start import refuse_hopeless
+from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
 
 register()
@@ -26,39 +34,52 @@ register()
 @hydra.main(version_base=None, config_path="configs", config_name="config")
 def main(composed: DictConfig) -> None:
     """Compose, build, run, report."""
-    config: Config = to_config(composed)
     started = datetime.now(UTC)
+    config, going_on = _config(composed)
     torch.set_num_threads(config.threads)
     env = training_env(config)
     unseen = trial(config.scenario, config.evaluation, config.seed)
     model = ppo.build(
         SB3VecEnv(env),
         config.agent,
-        gamma=ppo.discount(config.agent.gamma_per_s, config.env.dt_s),
+        gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
         seed=config.seed,
         cost_names=env.spec_sheet["costs"],
+        markets=env.spec_sheet["markets"],
     )
-    run = RunFolder.create(
-        config.checkpoints,
-        config.run_name or f"directional-ppo-seed{config.seed}-{started:%Y%m%d-%H%M%S}",
-        config_yaml=OmegaConf.to_yaml(composed),
-        manifest=make_manifest(
-            date=started.isoformat(timespec="seconds"),
-            sheet=env.spec_sheet,
-            network={"activation": config.agent.activation, "masks": config.agent.masks},
-            data={"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)},
-            seed=config.seed,
-            total_steps=whole_steps(config),
-            repository=Path(__file__).parent,
-        ),
-    )
+    if going_on is None:
+        refuse_hopeless(config, model.constraints)
+        run = RunFolder.create(
+            config.checkpoints,
+            config.run_name or f"{_task()}-seed{config.seed}-{started:%Y%m%d-%H%M%S}",
+            config_yaml=OmegaConf.to_yaml(composed),
+            manifest=make_manifest(
+                date=started.isoformat(timespec="seconds"),
+                sheet=env.spec_sheet,
+                network=model.policy.spec,
+                data={"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)},
+                seed=config.seed,
+                total_steps=whole_steps(config),
+                repository=Path(__file__).parent,
+            ),
+        )
+    else:
+        run = going_on
+    folder = run.path / "evaluation"
+    refuse_existing(folder)
     try:
-        train(model, whole_steps(config), run, save_every=config.save_every, tensorboard=config.tensorboard)
+        train(
+            model,
+            whole_steps(config),
+            run,
+            save_every=config.save_every,
+            tensorboard=config.tensorboard,
+            resume=going_on is not None,
+        )
     except KeyboardInterrupt:
-        sys.exit(f"interrupted; {run.path} holds the metrics and the policy so far")
+        sys.exit(f"interrupted; {run.path} holds the metrics and the policy so far: resume={run.path} goes on")
     env.close()
 
-    folder = run.path / "evaluation"
     card = judge(
         policies_of(run.path, config.evaluation.baselines), config.env, unseen, config.evaluation, folder, run.manifest
     )
@@ -71,6 +92,23 @@ def main(composed: DictConfig) -> None:
         "plots": folder / "plots",
     }
     print_places(f"judged on {unseen.title}", places, console)
+
+
+def _config(composed: DictConfig) -> tuple[Config, RunFolder | None]:
+    """The composed config; or that of the run to go on with, and its folder."""
+    config: Config = to_config(composed)
+    if config.resume is None:
+        return config, None
+    others = [text for text in HydraConfig.get().overrides.task if not text.startswith("resume=")]
+    if others:
+        raise ValueError(f"resume={config.resume} goes on with the run's own config; leave out {', '.join(others)}")
+    return read_run_config(Path(config.resume)), RunFolder.open(config.resume)
+
+
+def _task() -> str:
+    """The chosen environment and agent, such as directional-ppo."""
+    chosen = HydraConfig.get().runtime.choices
+    return f"{chosen['env']}-{chosen['agent']}"
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 ============== ===================================================================================================
 policy.zip     SB3's format: parameters, optimiser, hyperparameters
+resume.pt      what a killed run goes on from; see `agents.resume`
 config.yaml    the resolved config
 manifest.json  commit, schemas and their digests, data digests, seeds, versions, steps, date, how the run ended
 metrics.jsonl  one object an update
 metrics.csv    the same as a table
+speed.jsonl    steps a second, an object an update: what no two runs agree on
 ============== ===================================================================================================
 
 A folder is created once and belongs to one run. Each file is written under another name and then renamed, so that a
@@ -31,7 +33,7 @@ import torch
 if TYPE_CHECKING:  # inference reads run folders without SB3
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-VERSION = 1  # of the manifest
+VERSION = 2  # of the manifest
 LIBRARIES = ("numpy", "numba", "gymnasium", "torch", "stable-baselines3")
 _ADDRESS = re.compile(rb" at 0x[0-9a-f]+(?=>)")
 STATUSES = ("running", "finished", "failed", "interrupted")
@@ -66,10 +68,26 @@ class RunFolder:
         folder.record("running")
         return folder
 
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """The folder of a run that is to go on. What a killed write left half done is removed.
+
+        Raises FileNotFoundError or ValueError where it is no run folder.
+        """
+        manifest = read_manifest(path)
+        for litter in Path(path).glob(".*.tmp"):
+            litter.unlink()
+        return cls(Path(path), manifest)
+
     @property
     def policy_path(self) -> Path:
         """Where the policy is saved."""
         return self.path / "policy.zip"
+
+    @property
+    def resume_path(self) -> Path:
+        """Where everything is saved that decides how the run goes on."""
+        return self.path / "resume.pt"
 
     def record(self, status: str, **facts: Any) -> None:
         """Rewrite the manifest with ``status`` and more ``facts``."""

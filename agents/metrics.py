@@ -4,32 +4,88 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import numpy as np
+import torch
 from stable_baselines3.common.logger import KVWriter
+
+TIME = "time/"  # keys of what a clock says: they go into a file of their own, since no two runs agree on them
 
 
 class MetricsWriter(KVWriter):
-    """Writes ``metrics.jsonl`` and ``metrics.csv`` into a folder. The first row fixes the columns of the CSV."""
+    """Writes ``metrics.jsonl``, ``metrics.csv`` and ``speed.jsonl`` into a folder.
 
-    def __init__(self, folder: Path) -> None:
-        self._json = (folder / "metrics.jsonl").open("x", encoding="utf-8")
-        self._csv = (folder / "metrics.csv").open("x", encoding="utf-8", newline="")
+    The first row fixes the columns of the CSV. The metrics of two equal runs are equal, byte for byte; what depends on
+    the machine's speed stands in ``speed.jsonl``. ``lengths``: a resumed run cuts each file to the bytes it had at the
+    checkpoint and goes on from there; without an entry a file must not exist.
+    """
+
+    def __init__(self, folder: Path, lengths: Mapping[str, int] | None = None) -> None:
+        lengths = lengths or {}
+        self._files = {
+            name: _open(folder / name, lengths.get(name)) for name in ("metrics.jsonl", "metrics.csv", "speed.jsonl")
+        }
         self._table: csv.DictWriter | None = None
+        self._headed = bool(lengths.get("metrics.csv"))
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """One row. A value that does not exist in this update (no episode ended) is null, or empty in the CSV."""
-        row = {"steps": step, **key_values}
-        self._json.write(json.dumps(row, allow_nan=False) + "\n")
-        self._json.flush()
+        row = {"steps": step} | {key: value for key, value in key_values.items() if not key.startswith(TIME)}
+        self._append("metrics.jsonl", row)
+        self._append(
+            "speed.jsonl",
+            {"steps": step} | {k.removeprefix(TIME): v for k, v in key_values.items() if k.startswith(TIME)},
+        )
+        file = self._files["metrics.csv"]
         if self._table is None:
-            self._table = csv.DictWriter(self._csv, row.keys())
-            self._table.writeheader()
+            self._table = csv.DictWriter(file, row.keys())
+            if not self._headed:
+                self._table.writeheader()
         self._table.writerow(row)
-        self._csv.flush()
+        file.flush()
+
+    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+        file = self._files[name]
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+        file.flush()
 
     def close(self) -> None:
-        """Close both files."""
-        self._json.close()
-        self._csv.close()
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+
+
+def lengths_of(folder: Path) -> dict[str, int]:
+    """Bytes of each metric file of a run: what `MetricsWriter` cuts them to."""
+    return {name: (folder / name).stat().st_size for name in ("metrics.jsonl", "metrics.csv", "speed.jsonl")}
+
+
+def _open(path: Path, length: int | None) -> TextIO:
+    if length is None:
+        return path.open("x", encoding="utf-8", newline="")
+    size = path.stat().st_size
+    if size < length:
+        raise ValueError(f"{path}: {size} bytes, but it had {length} at the checkpoint; the file was changed since")
+    file = path.open("r+", encoding="utf-8", newline="")
+    file.truncate(length)
+    file.seek(length)
+    return file
+
+
+def mean_or_none(values: list[float]) -> float | None:
+    """The mean, or None where no episode ended."""
+    return float(np.mean(values)) if values else None
+
+
+def defined(value: float | None) -> float | None:
+    """``value``, or None where it does not exist (the explained variance of constant returns)."""
+    return value if value is not None and np.isfinite(value) else None
+
+
+def explained_variance(values: torch.Tensor, returns: torch.Tensor) -> float:
+    """``1 - var(returns - values) / var(returns)``; NaN where the returns do not vary."""
+    spread = returns.double().var().item()
+    return 1.0 - (returns - values).double().var().item() / spread if spread > 0.0 else float("nan")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gymnasium as gym
 import torch
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from agents.network import normalise
-
+CLIP = 10.0  # standard deviations a normalised observation may lie from the mean
 MIN_STD = 1e-3  # a feature that hardly varied in training must not explode when it does
 
 
-class RunningNorm(BaseFeaturesExtractor):
+class RunningNorm(torch.nn.Module):
     """``(x - mean) / max(std, MIN_STD)``, clipped to 10, with the mean and std of all observations seen so far.
 
     The statistics move only when `observe` is called: between an update and the next rollout, so that the probability
@@ -22,16 +19,15 @@ class RunningNorm(BaseFeaturesExtractor):
     scale: torch.Tensor  # (F,) float32, 1 / std
     moments: torch.Tensor  # (3, F) float64: count, mean, sum of squared deviations
 
-    def __init__(self, observation_space: gym.spaces.Box) -> None:
-        (features,) = observation_space.shape
-        super().__init__(observation_space, features)
+    def __init__(self, features: int) -> None:
+        super().__init__()
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
         self.register_buffer("moments", torch.zeros(3, features, dtype=torch.float64))
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Normalised observations, ``(N, F)`` float32."""
-        return normalise(observations, self.mean, self.scale)
+        return ((observations - self.mean) * self.scale).clamp(-CLIP, CLIP)
 
     @torch.no_grad()
     def observe(self, observations: torch.Tensor) -> None:

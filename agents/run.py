@@ -6,27 +6,41 @@ import time
 
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
-from agents.callbacks import Checkpoints, ProgressBar
+from agents.callbacks import Checkpoints, ProgressBar, unreachable
 from agents.checkpoint import RunFolder, parameters_digest, save_policy
 from agents.metrics import MetricsWriter
-from agents.ppo import BatchPPO
+from agents.ppo import ConstrainedPPO
+from agents.resume import load_resume
 
 
-def train(model: BatchPPO, total_steps: int, run: RunFolder, *, save_every: int, tensorboard: bool = False) -> None:
+def train(
+    model: ConstrainedPPO,
+    total_steps: int,
+    run: RunFolder,
+    *,
+    save_every: int,
+    tensorboard: bool = False,
+    resume: bool = False,
+) -> None:
     """Train ``model`` for ``total_steps`` environment steps, rounded up to whole rollouts.
 
     The folder gets metrics after every update, a checkpoint after every ``save_every`` updates and at the end. A run
     that is interrupted saves where it is; one that fails leaves its last checkpoint, and its error in the manifest.
-    The exception goes on to the caller in both cases.
+    The exception goes on to the caller in both cases. With ``resume`` a fresh ``model`` of the same settings goes on
+    from the folder's last checkpoint; what the metric files got after it is written again.
     """
-    writers: list[KVWriter] = [MetricsWriter(run.path)]
+    lengths = load_resume(model, run.resume_path) if resume else {}
+    writers: list[KVWriter] = [MetricsWriter(run.path, lengths)]
     if tensorboard:
         writers.append(TensorBoardOutputFormat(str(run.path / "tensorboard")))
     model.set_logger(Logger(str(run.path), writers))
     started = time.perf_counter()
-    bar = ProgressBar(total_steps)
+    bar = ProgressBar(total_steps, model.num_timesteps)
+    checkpoints = Checkpoints(run, save_every)
     try:
-        model.learn(total_steps, callback=[bar, Checkpoints(run.policy_path, save_every)])
+        if model.num_timesteps < total_steps:
+            model.learn(total_steps - model.num_timesteps, callback=[bar, checkpoints], reset_num_timesteps=not resume)
+            checkpoints.save()
     except KeyboardInterrupt:
         save_policy(model, run.policy_path)
         run.record("interrupted", steps=model.num_timesteps, policy_digest=parameters_digest(model))
@@ -37,10 +51,10 @@ def train(model: BatchPPO, total_steps: int, run: RunFolder, *, save_every: int,
     finally:
         bar.close()
         model.logger.close()
-    save_policy(model, run.policy_path)
     run.record(
         "finished",
         steps=model.num_timesteps,
         seconds=round(time.perf_counter() - started, 3),
         policy_digest=parameters_digest(model),
+        unreachable_budgets=unreachable(model),
     )

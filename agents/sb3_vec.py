@@ -93,6 +93,29 @@ class SB3VecEnv(VecEnv):
         self._lengths[rows] = 0
         return infos
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the environment has ``snapshot`` and ``restore``: what else runs on it cannot be resumed."""
+        return hasattr(self.env, "snapshot") and hasattr(self.env, "restore")
+
+    def snapshot(self) -> tuple:
+        """A copy of all that decides how the batch goes on: arrays in tuples and dictionaries, and the masks."""
+        mask = self.last_info.get("action_mask")
+        return (
+            self.env.snapshot(),  # type: ignore[attr-defined]
+            self._returns.copy(),
+            self._lengths.copy(),
+            () if mask is None else (np.array(mask),),
+        )
+
+    def restore(self, saved: tuple) -> None:
+        """Go back to a snapshot of an environment with the same settings. The costs of its last step are forgotten."""
+        state, returns, lengths, masks = saved
+        self.env.restore(state)  # type: ignore[attr-defined]
+        self._returns[:] = returns
+        self._lengths[:] = lengths
+        self.last_info = {"action_mask": masks[0]} if masks else {}
+
     def get_step_costs(self) -> np.ndarray:
         """Costs of the last step, ``(N, K)``, in the order of the environment's cost names."""
         return self._info_array("costs")

@@ -23,8 +23,10 @@ from stable_baselines3.common.logger import Logger
 from tqdm import tqdm
 
 from agents import ppo
+from agents.config import PPOConfig, discount
 from agents.policy import load
 from agents.sb3_vec import SB3VecEnv
+from agents.trained import TrainedPolicy
 from benchmarks.clairvoyant import Clairvoyant
 from benchmarks.machine import describe, print_result
 from envs.vector import AutoresetMode, TradingVectorEnv
@@ -80,35 +82,25 @@ def expected_uusd(episodes: Episodes) -> np.ndarray:
     return np.bincount(episodes.fill_episode, worth, len(episodes))
 
 
-def train(seed: int, steps: int, config: ppo.PPOConfig, num_envs: int) -> ppo.BatchPPO:
+def train(seed: int, steps: int, config: PPOConfig, num_envs: int) -> ppo.ConstrainedPPO:
     """PPO from scratch on the training rows."""
     env = make_env(num_envs, TRAIN_SEED, 1000 + seed, AutoresetMode.SAME_STEP)
-    model = ppo.build(SB3VecEnv(env), config, gamma=ppo.discount(config.gamma_per_s, 1.0), seed=seed)
+    model = ppo.build(SB3VecEnv(env), config, gamma=discount(config.gamma_per_s, 1.0), seed=seed)
     model.set_logger(Logger(None, []))
     with tqdm(total=steps, unit="step", unit_scale=True, desc=f"PPO seed {seed}", leave=False) as bar:
         model.learn(steps, callback=lambda *_: bar.update(num_envs) or True)
     return model
 
 
-class Greedy:
+def greedy(model: ppo.ConstrainedPPO, features: list[str]) -> TrainedPolicy:
     """A model's most likely action, for `rollout`."""
-
-    def __init__(self, model: ppo.BatchPPO) -> None:
-        self.model = model
-
-    @torch.no_grad()
-    def act(self, obs: np.ndarray) -> np.ndarray:
-        """Actions ``(N,)``."""
-        anything = torch.ones((len(obs), self.model.action_space.n), dtype=torch.bool)
-        return self.model._forward(torch.from_numpy(obs), anything)[0].argmax(1).numpy()
+    return TrainedPolicy({"run": "ppo", "network": model.policy.spec}, model.policy.state_dict(), features)
 
 
 def run(seeds: int, steps: int, episodes: int, num_envs: int) -> dict:
     """Tune, train, play, compare."""
     torch.set_num_threads(1)
-    config = ppo.PPOConfig(
-        gamma_per_s=0.9, gae_lambda=0.5, learning_rate=1e-3, ent_coef=0.003, n_steps=30, minibatches=8, reward_scale=1.0
-    )
+    config = PPOConfig(gamma_per_s=0.9, gae_lambda=0.5, learning_rate=1e-3, ent_coef=0.003, n_steps=30, minibatches=8)
     begin = time.perf_counter()
     results = {}
     for name in BASELINES:
@@ -126,7 +118,9 @@ def run(seeds: int, steps: int, episodes: int, num_envs: int) -> dict:
     agents = []
     for seed in range(seeds):
         model = train(seed, steps, config, num_envs)
-        agents.append(expected_uusd(rollout(test_env(), Greedy(model), episodes, label=f"PPO {seed}")))
+        env = test_env()
+        policy = greedy(model, env.spec_sheet["observation"])
+        agents.append(expected_uusd(rollout(env, policy, episodes, label=f"PPO {seed}")))
         tqdm.write(f"PPO seed {seed}: ${agents[-1].mean() / UUSD:.3f}")
     agent = np.mean(agents, axis=0)
     gain = difference(agent, results[best], np.arange(episodes))

@@ -17,13 +17,14 @@ from stable_baselines3.common.logger import Logger
 from tqdm import tqdm
 
 from agents import ppo
+from agents.config import PPOConfig
 from agents.network import find_activation
 from agents.sb3_vec import SB3VecEnv
 from benchmarks.machine import describe, print_result
 from envs.vector import TradingVectorEnv
 
 
-def _network(inputs: int, outputs: int, config: ppo.PPOConfig) -> torch.nn.Sequential:
+def _network(inputs: int, outputs: int, config: PPOConfig) -> torch.nn.Sequential:
     activation = find_activation(config.activation)
     sizes = [inputs, *config.hidden]
     layers: list[torch.nn.Module] = []
@@ -32,7 +33,7 @@ def _network(inputs: int, outputs: int, config: ppo.PPOConfig) -> torch.nn.Seque
     return torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], outputs))
 
 
-def bound_seconds(transitions: int, features: int, actions: int, config: ppo.PPOConfig) -> float:
+def bound_seconds(transitions: int, features: int, actions: int, config: PPOConfig) -> float:
     """Seconds of one update's forward, backward and Adam steps on random data."""
     actor, critic = _network(features, actions, config), _network(features, 1, config)
     adam = torch.optim.Adam([*actor.parameters(), *critic.parameters()], lr=1e-4)
@@ -55,7 +56,7 @@ def bound_seconds(transitions: int, features: int, actions: int, config: ppo.PPO
 def measure(num_envs: int, updates: int) -> dict:
     """Median rates over ``updates`` updates, each followed by one of the bound's, so that both see the same machine."""
     torch.set_num_threads(1)
-    config = ppo.PPOConfig()
+    config = PPOConfig()
     env = TradingVectorEnv(num_envs, seed=0)
     model = ppo.build(SB3VecEnv(env), config, gamma=1.0, seed=0, cost_names=env.spec_sheet["costs"])
     model.set_logger(Logger(None, []))

@@ -1,7 +1,7 @@
 """What may stand in a config, and of which type. A misspelt key is an error that names the path.
 
 The classes are not frozen: Hydra refuses to override a frozen one. Hyperparameters live beside the code they belong to
-(`agents.ppo.PPOConfig`, `curricula.phase.Phase`).
+(`agents.config.PPOConfig`, `curricula.phase.Phase`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from agents.ppo import PPOConfig
+from agents.config import PPOConfig
 from curricula.phase import Phase, RowRanges
 from sim.scenarios.row import FILL_SET
 
@@ -141,6 +141,7 @@ class Config:
     checkpoints: str = "checkpoints"  # folder of the run folders
     save_every: int = 10  # updates between checkpoints
     tensorboard: bool = False  # also write event files into the run folder
+    resume: str | None = None  # a run folder: go on where it was killed, with its own config and nothing else
 
 
 @dataclass

@@ -22,7 +22,8 @@ def make_sheet(
     costs: Sequence[str],
     rewards: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Plain lists and strings. With several markets the digests cover their number, and how they are laid out.
+    """Plain lists and strings. With several markets the digests cover their number, and how they are laid out; those
+    of one of them are ``..._digest_each``.
 
     ``observation`` names the last axis of an observation: F features, or M x F with ``flatten``. ``action_form`` is
     "table", then ``actions`` are its rows; or "surface", then ``actions`` are its coordinates, ``reference`` is where
@@ -39,9 +40,11 @@ def make_sheet(
         "markets": markets,
         "observation": names,
         "observation_digest": observation,
+        "observation_digest_each": schema.digest,
         "action_form": "table" if surface is None else "surface",
         "actions": form.listed,
         "action_digest": actions,
+        "action_digest_each": form.digest,
         "costs": list(costs),
         "rewards": list(rewards),
     }

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Policy(Protocol):
     """What is evaluated: observations (N, F) float32 to actions (N,) int64, or with M markets to (N, M).
 
-    A policy with a true attribute ``masked`` is also given the masks; see `agents.policy.choose`.
+    A policy with a true attribute ``masked`` is also given the masks; see `agents.policy.choose`. One that remembers
+    has ``begin(mask)``, and is told which rows begin an episode.
     """
 
     def act(self, obs: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ def rollout(env: TradingVectorEnv, policy: Policy | Trader, episodes: int, *, la
 def _begin(keep: Recorder, policy: Policy | Trader, mask: np.ndarray) -> None:
     """Episodes of the environments in ``mask`` were reset."""
     keep.begin(mask)
-    if isinstance(policy, Trader):
+    if hasattr(policy, "begin"):
         policy.begin(mask)
 
 

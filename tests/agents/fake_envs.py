@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from agents.ppo import PPOConfig, build
+from agents.config import PPOConfig
+from agents.ppo import build
 from agents.sb3_vec import SB3VecEnv
 
 
@@ -47,6 +48,12 @@ class ClockEnv(VectorEnv):
             self.t[ended] = 0
         info["action_mask"] = self._mask()
         return self._observe(), np.ones(self.num_envs), ended & ~self.truncates, ended & self.truncates, info
+
+    def snapshot(self):
+        return self.episode.copy(), self.t.copy()
+
+    def restore(self, saved):
+        self.episode[:], self.t[:] = saved
 
     def _observe(self):
         self.buffer[:, 0] = 100 * self.episode + self.t
@@ -97,5 +104,5 @@ SHEET = {
 
 def small_ppo(env=None, *, seed=0, gamma=1.0, **config):
     """PPO with tiny networks and rollouts on a fake environment."""
-    settings = {"n_steps": 8, "minibatches": 2, "epochs": 2, "hidden": [8], "reward_scale": 1.0, **config}
+    settings = {"n_steps": 8, "minibatches": 2, "epochs": 2, "hidden": [8], **config}
     return build(SB3VecEnv(env or ClockEnv()), PPOConfig(**settings), gamma=gamma, seed=seed)

@@ -21,7 +21,7 @@ from agents.checkpoint import (
     write_atomically,
 )
 from agents.metrics import MetricsWriter
-from agents.ppo import BatchPPO
+from agents.ppo import ConstrainedPPO
 from agents.sb3_vec import SB3VecEnv
 
 
@@ -29,7 +29,7 @@ def make_run(root, name="run", **changes):
     facts = {
         "date": "2026-01-02T03:04:05Z",
         "sheet": SHEET,
-        "network": {"activation": "relu"},
+        "network": small_ppo().policy.spec,
         "data": {"train": {"tape": "cc"}},
         "seed": 0,
         "total_steps": 100,
@@ -95,9 +95,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
 def test_a_policy_comes_back_as_it_was_and_sb3_can_read_it(tmp_path):
     model = small_ppo().learn(64)
     save_policy(model, tmp_path / "policy.zip")
-    again = BatchPPO.load(tmp_path / "policy.zip", env=SB3VecEnv(ClockEnv()), device="cpu")
+    again = ConstrainedPPO.load(tmp_path / "policy.zip", env=SB3VecEnv(ClockEnv()), device="cpu")
     assert parameters_digest(again) == parameters_digest(model)
-    assert again.num_timesteps == 64 and again.reward_scale == 1.0
+    assert again.num_timesteps == 64 and again.config.n_steps == 8
     again.learn(16, reset_num_timesteps=False)  # and go on
     assert again.num_timesteps == 80
     for name, tensor in load_parameters(tmp_path).items():
@@ -119,7 +119,7 @@ def test_torn_and_foreign_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"manifest.json: not JSON .* torn or edited"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text('{"version": 99}')
-    with pytest.raises(ValueError, match="manifest version 99, this program reads version 1"):
+    with pytest.raises(ValueError, match="manifest version 99, this program reads version 2"):
         read_manifest(tmp_path)
     with pytest.raises(FileNotFoundError, match="stopped before its first checkpoint"):
         load_parameters(tmp_path)
@@ -144,15 +144,15 @@ def test_metrics_and_last_checkpoint_stay_when_a_run_dies(tmp_path):
     writer = MetricsWriter(run.path)
     model.set_logger(Logger(None, [writer]))
     with pytest.raises(FloatingPointError, match="update 6"):
-        model.learn(1000, callback=[Checkpoints(run.policy_path, 2)])
+        model.learn(1000, callback=[Checkpoints(run, 2)])
     model.logger.close()
     rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert [row["update"] for row in rows] == [1, 2, 3, 4, 5]
     assert [row["steps"] for row in rows] == [16, 32, 48, 64, 80]
     assert rows[0]["return_mean"] == pytest.approx(11 / 3)  # ended in 8 steps: two of length 3 and one of 5
     table = (run.path / "metrics.csv").read_text().splitlines()
-    assert table[0].startswith("steps,update,steps_per_s,env_share,episodes,return_mean") and len(table) == 6
-    saved = BatchPPO.load(run.policy_path, device="cpu")
+    assert table[0].startswith("steps,update,episodes,return_mean") and len(table) == 6
+    saved = ConstrainedPPO.load(run.policy_path, device="cpu")
     assert saved.num_timesteps == 64  # after update 4
 
 

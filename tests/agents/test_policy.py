@@ -17,8 +17,8 @@ from agents.policy import TrainedPolicy, choose, load
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run folder and the model it holds."""
-    run = make_run(tmp_path_factory.mktemp("runs"))
     model = small_ppo(ClockEnv(lives=(3, 5, 7)), hidden=[16, 8]).learn(96)
+    run = make_run(tmp_path_factory.mktemp("runs"), network=model.policy.spec)
     save_policy(model, run.policy_path)
     run.record("finished")
     return run.path, model
@@ -36,23 +36,22 @@ def test_inference_is_the_network_that_was_trained(trained):
     assert policy.name == "run"
     assert policy.act(obs).dtype == np.int64 and (policy.act(obs) == actions).all()
     with torch.no_grad():
-        logits = model.policy.get_distribution(torch.from_numpy(obs)).distribution.logits.numpy()
-    ours = policy.logits(obs)
-    assert np.allclose(ours - ours.max(1, keepdims=True), logits - logits.max(1, keepdims=True), atol=1e-5)
+        logits = model.network.act(model.network.body(torch.from_numpy(obs))).numpy()
+    assert np.allclose(policy.outputs(obs), logits, atol=1e-5)
 
 
 def test_a_row_does_not_depend_on_its_batch(trained):
     policy = load(trained[0], SHEET)
     obs = observations(1024)
-    whole = policy.logits(obs)
+    whole = policy.outputs(obs)
     for first, last in ((0, 1), (1, 8), (8, 73), (73, 700), (1023, 1024)):
-        assert (policy.logits(obs[first:last]) == whole[first:last]).all()
+        assert (policy.outputs(obs[first:last]) == whole[first:last]).all()
 
 
 def test_sampling_follows_the_probabilities_and_the_seed(trained):
     obs = np.repeat(observations(1), 20_000, 0)
     policy = load(trained[0], SHEET, deterministic=False, seed=0)
-    logits = policy.logits(obs[:1])[0].astype(float)
+    logits = policy.outputs(obs[:1])[0].double().numpy()
     probability = np.exp(logits[1]) / np.exp(logits).sum()
     first, second = policy.act(obs), policy.act(obs)
     assert abs(first.mean() - probability) < 4 * np.sqrt(probability * (1 - probability) / len(obs))
@@ -93,17 +92,17 @@ def test_nan_is_refused_with_row_and_feature(trained):
     obs[3, 1] = np.nan
     with pytest.raises(FloatingPointError, match="observation of row 3 is not finite: row = nan"):
         policy.act(obs)
-    policy._layers[-1][1][1] = np.inf
-    with pytest.raises(FloatingPointError, match=r"policy run: the logits of row 0 are not finite .* broken"):
+    policy.network.actor.head.bias[1] = np.inf
+    with pytest.raises(FloatingPointError, match=r"policy run: the outputs of row 0 are not finite .* broken"):
         policy.act(observations(5))
     with pytest.raises(ValueError, match=r"expected observations \(N, 2\), got \(5, 3\)"):
         policy.act(np.zeros((5, 3), np.float32))
 
 
 def test_a_manifest_of_another_network_is_refused(trained, tmp_path):
-    run = make_run(tmp_path, sheet={**SHEET, "observation": ["clock", "row", "more"]})
+    run = make_run(tmp_path, network=trained[1].policy.spec, sheet={**SHEET, "observation": ["clock", "row", "more"]})
     save_policy(trained[1], run.policy_path)
-    with pytest.raises(ValueError, match=r"a network of \(2, 2\) features and actions, its manifest says \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"a network of 2 features, its manifest says 3"):
         load(run.path, {**SHEET, "observation": ["clock", "row", "more"]})
 
 

@@ -40,7 +40,8 @@ def test_a_run_leaves_all_it_promises_and_nothing_else(trained):
     run = folder / "checkpoints" / "first"
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file() and path.suffix != ".png"}
     assert names == {
-        "policy.zip", "config.yaml", "manifest.json", "metrics.jsonl", "metrics.csv", "evaluation/scorecard.json",
+        "policy.zip", "resume.pt", "config.yaml", "manifest.json", "metrics.jsonl", "metrics.csv", "speed.jsonl",
+        "evaluation/scorecard.json",
         "evaluation/report.html",
     }  # fmt: skip
     assert [path.name for path in folder.iterdir()] == ["checkpoints"]  # Hydra left nothing

@@ -1,0 +1,26 @@
+"""What stops a run: numbers that are not finite, with the place where they came up."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import numpy as np
+import torch
+
+from agents.loss import Sample
+
+
+class NonFiniteError(FloatingPointError):
+    """A number that must be finite was not; the message says which and when."""
+
+
+def refuse_output(update: int, obs: np.ndarray, drawn: Sample) -> NoReturn:
+    """Raise NonFiniteError naming the update and the first bad row, and whether its observation is to blame."""
+    good = torch.isfinite(drawn.values).all(1) & torch.isfinite(drawn.log_probs)
+    row = int(good.int().argmin())
+    bad = np.flatnonzero(~np.isfinite(obs[row])).tolist()
+    cause = f"features {bad} of its observation are not finite" if bad else "its observation is finite"
+    raise NonFiniteError(
+        f"update {update}: in row {row} the policy gives values {drawn.values[row].tolist()} and log-probability "
+        f"{drawn.log_probs[row].item()}; {cause}"
+    )

@@ -1,0 +1,127 @@
+"""What a rollout remembers, as tensors that are made once: T steps of N rows, one column of value per critic.
+
+Column 0 is the reward, the others are the budgeted costs. NumPy sees the same memory (`numpy()` of a CPU tensor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+
+from agents.heads import Choices
+from agents.network import Network
+
+
+class Batch(NamedTuple):
+    """A minibatch of B transitions; with a memory T x B' of them, in the order of time."""
+
+    obs: torch.Tensor  # (B, F); with a memory (T, B', F)
+    actions: torch.Tensor  # (B, ...)
+    masks: torch.Tensor | None  # (B, count, rows) bool; None = everything may be done
+    log_probs: torch.Tensor  # (B,) when they were taken
+    advantages: torch.Tensor  # (B,) of the Lagrangian, normalised
+    returns: torch.Tensor  # (B, C)
+    starts: torch.Tensor | None  # (T, B') bool, with a memory
+    state: torch.Tensor | None  # (B', width), with a memory
+
+
+def advantages(
+    rewards: torch.Tensor,
+    values: torch.Tensor,
+    dones: torch.Tensor,
+    gammas: torch.Tensor,
+    gae_lambda: float,
+) -> torch.Tensor:
+    """Generalised advantages ``(T, N, C)`` (Schulman et al. 2016); every column has its own of the ``gammas`` (C,).
+
+    ``rewards`` (T, N, C), ``values`` (T + 1, N, C), ``dones`` (T, N) bool: the step ended its episode. What a
+    truncated episode is still worth has been added to its last reward. With delta_t = r_t + g V_{t+1} - V_t:
+    A_t = delta_t + g l A_{t+1}, both of the later terms 0 where the episode ended.
+    """
+    result = torch.empty_like(rewards)
+    goes_on = (~dones).to(rewards.dtype).unsqueeze(-1) * gammas
+    last = torch.zeros_like(rewards[0])
+    for step in range(len(rewards) - 1, -1, -1):
+        delta = rewards[step] + goes_on[step] * values[step + 1] - values[step]
+        last = delta + gae_lambda * goes_on[step] * last
+        result[step] = last
+    return result
+
+
+class Rollout:
+    """Storage for ``steps`` steps of ``rows`` environments. SB3 makes it; `Rollout.prepare` says what for."""
+
+    def __init__(self, steps: int, observation_space: Any, action_space: Any, *, n_envs: int, **_: Any) -> None:
+        self.steps, self.rows = steps, n_envs
+        (features,) = observation_space.shape
+        self.obs = torch.zeros(steps, n_envs, features)
+        self.log_probs = torch.zeros(steps, n_envs)
+        self.dones = torch.zeros(steps, n_envs, dtype=torch.bool)
+        self.starts = torch.zeros(steps, n_envs, dtype=torch.bool)
+
+    def prepare(self, network: Network, columns: int, *, masked: bool) -> None:
+        """Make the tensors whose shapes depend on the network: ``columns`` of value, actions, masks, memory."""
+        head = network.head
+        shape = (self.steps, self.rows)
+        self.actions = torch.zeros(*shape, *head.action_shape, dtype=head.action_dtype)
+        self.masks: torch.Tensor | None = None
+        if isinstance(head, Choices) and masked:
+            self.masks = torch.ones(*shape, head.count, head.rows, dtype=torch.bool)
+        self.rewards = torch.zeros(*shape, columns)
+        self.values = torch.zeros(self.steps + 1, self.rows, columns)
+        self.state = torch.zeros(self.rows, network.state_width)
+
+    def reset(self) -> None:
+        """SB3 calls it at the beginning; every step of a rollout is written anew."""
+
+    def finish(self, gammas: torch.Tensor, gae_lambda: float) -> None:
+        """Compute `column_advantages` (T, N, C) and `returns` (T, N, C)."""
+        self.column_advantages = advantages(self.rewards, self.values, self.dones, gammas, gae_lambda)
+        self.returns = self.column_advantages + self.values[:-1]
+
+    def combine(self, prices: torch.Tensor) -> None:
+        """Write `advantages` (T, N): A_reward - sum over costs of price x A_cost, then normalised, once.
+
+        ``prices`` (K,) in reward per unit of cost.
+        """
+        mixed = self.column_advantages[..., 0] - self.column_advantages[..., 1:] @ prices
+        self.advantages = (mixed - mixed.mean()) / (mixed.std() + 1e-8)
+
+    def minibatches(self, count: int, *, sequences: bool) -> Iterator[Batch]:
+        """``count`` minibatches in random order, each transition once; of whole rows' ``sequences`` with a memory."""
+        if sequences:
+            for rows in torch.randperm(self.rows).chunk(count):
+                yield self._sequences(rows)
+            return
+        flat = self.steps * self.rows
+        for index in torch.randperm(flat).chunk(count):
+            yield Batch(
+                obs=self._take(self.obs, index),
+                actions=self._take(self.actions, index),
+                masks=None if self.masks is None else self._take(self.masks, index),
+                log_probs=self._take(self.log_probs, index),
+                advantages=self._take(self.advantages, index),
+                returns=self._take(self.returns, index),
+                starts=None,
+                state=None,
+            )
+
+    def _take(self, tensor: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return tensor.view(-1, *tensor.shape[2:])[index]
+
+    def _sequences(self, rows: torch.Tensor) -> Batch:
+        def flat(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor[:, rows].flatten(0, 1)
+
+        return Batch(
+            self.obs[:, rows],
+            flat(self.actions),
+            None if self.masks is None else flat(self.masks),
+            flat(self.log_probs),
+            flat(self.advantages),
+            flat(self.returns),
+            self.starts[:, rows],
+            self.state[rows],
+        )
