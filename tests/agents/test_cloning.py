@@ -163,8 +163,8 @@ def test_critics_learn_what_can_be_known_and_stay_where_nothing_can():
     assert cloned.value_error[0] < 0.3
     luck = trajectories([1] * 200, np.random.default_rng(0).normal(size=(200, 2)), np.zeros(200, np.int64),
                         rewards=np.random.default_rng(1).normal(size=200))  # fmt: skip
-    kept = clone(small_ppo(hidden=[64, 64]), luck, epochs=100, seed=0)
-    assert kept.value_error[0] < 1.1  # learnt by heart it would be about 1.4
+    fresh, kept = [clone(small_ppo(hidden=[64, 64]), luck, epochs=epochs, seed=0) for epochs in (0, 50)]
+    assert kept.best_epoch == 50 and kept.value_error[0] <= fresh.value_error[0]  # nothing was learnt by heart
 
 
 @pytest.mark.parametrize(
