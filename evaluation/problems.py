@@ -257,10 +257,12 @@ _QUOTES: dict[str, Any] = {
     },
 }  # fmt: skip
 
+# The duals of instances 0, 1 and 2 are the same for all budgets within 4 %. Of others, about half, they jump inside of
+# that range, and a policy within the tolerance of the budget would have another one.
 PROBLEMS: dict[str, Callable[[], Problem]] = {
-    "cmdp_3": lambda: tabular(3, **_TABULAR),
-    "cmdp_4": lambda: tabular(4, **_TABULAR),
-    "cmdp_5": lambda: tabular(5, **_TABULAR),
+    "cmdp_0": lambda: tabular(0, **_TABULAR),
+    "cmdp_1": lambda: tabular(1, **_TABULAR),
+    "cmdp_2": lambda: tabular(2, **_TABULAR),
     "lqr": lambda: linear_quadratic(**_LQR),
     "kelly": lambda: betting("kelly", Kelly(), **_KELLY),
     "kelly_fee": lambda: betting("kelly_fee", Kelly(fee_rate=0.07), **_KELLY),
