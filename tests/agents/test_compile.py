@@ -7,6 +7,8 @@ from stable_baselines3.common.logger import Logger
 
 from agents.budgets import Budget
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, when it compiles
+
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
