@@ -38,6 +38,7 @@ def test_a_compiled_loss_and_its_gradient_are_those_of_the_eager_one(env, settin
     weights = torch.tensor([0.2, 0.01, 0.5])
     found = []
     for model in models:
+        model.policy.optimizer.zero_grad()  # of the update before
         loss, parts = model._loss(model.network, batch, weights)
         loss.backward()
         found.append((loss.detach(), parts, [p.grad.clone() for p in model.network.parameters()]))
