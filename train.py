@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from agents import ppo
-from agents.checkpoint import RunFolder, make_manifest
+from agents.checkpoint import RunFolder, make_manifest, refuse_changed
 from agents.config import discount
 from agents.run import train
 from agents.sb3_vec import SB3VecEnv
@@ -27,7 +27,7 @@ from configs.build import data_digests, training_env, trial
 from configs.judge import judge, policies_of, print_places
 from configs.schema import Config, read_run_config, register, to_config, whole_steps
 from configs.start import refuse_hopeless
-from configs.teach import find_teacher, warm_start
+from configs.teach import find_teacher, forget_teacher, warm_start
 from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
 
@@ -50,6 +50,7 @@ def main(composed: DictConfig) -> None:
         cost_names=env.spec_sheet["costs"],
         markets=env.spec_sheet["markets"],
     )
+    data = {"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)}
     if going_on is None:
         refuse_hopeless(config, model.constraints)
         teacher = find_teacher(config, env)
@@ -61,16 +62,21 @@ def main(composed: DictConfig) -> None:
                 date=started.isoformat(timespec="seconds"),
                 sheet=env.spec_sheet,
                 network=model.policy.spec,
-                data={"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)},
+                data=data,
                 seed=config.seed,
                 total_steps=whole_steps(config),
                 repository=Path(__file__).parent,
             ),
         )
-        if teacher is not None:
-            warm_start(config, model, teacher, run, unseen, Console())
     else:
         run = going_on
+        refuse_changed(run, env.spec_sheet, data)
+        teacher = None
+        if not run.resume_path.is_file() and not run.has_trained:  # killed while it was taught
+            forget_teacher(run)
+            teacher = find_teacher(config, env)
+    if teacher is not None:
+        warm_start(config, model, teacher, run, unseen, Console())
     folder = run.path / "evaluation"
     if going_on is not None and not (folder / "report.html").exists():
         shutil.rmtree(folder, ignore_errors=True)  # killed while it was judged

@@ -31,7 +31,7 @@ KINDS = ("episode", "discounted", "probability", "cvar")
 class Budget:
     """A limit on one named cost. Units are the cost's own."""
 
-    limit: float = 0.0  # of the number that `kind` names
+    limit: float = float("nan")  # of the number that `kind` names; must be given
     kind: str = "episode"  # episode, discounted, probability or cvar
     alpha: float = 0.95  # of cvar: its mean is over the worst 1 - alpha of the episodes
 
@@ -91,7 +91,6 @@ def constraints(budgets: Mapping[str, Budget], names: Sequence[str]) -> list[Con
     return [
         Constraint(name, column, budgets[name].kind, budgets[name].limit, budgets[name].alpha)
         for column, name in enumerate(names)
-        if name in budgets
     ]
 
 
@@ -99,3 +98,15 @@ def cvar(losses: np.ndarray, alpha: float) -> tuple[float, float]:
     """``(CVaR, quantile)`` at level ``alpha`` of a sample of losses ``(n,)``, n >= 1; see the top of the file."""
     quantile = float(np.quantile(losses, alpha, method="inverted_cdf"))
     return quantile + float(np.maximum(losses - quantile, 0.0).mean()) / (1.0 - alpha), quantile
+
+
+def spent_of(entry: Constraint, sums: np.ndarray) -> tuple[float, float]:
+    """What ``entry`` limits, estimated from the sums ``(n,)`` of n >= 1 episodes, and its standard error.
+
+    Of a CVaR that of the excess over the quantile, std((L - nu)+) / (1 - alpha) / sqrt(n).
+    """
+    if not entry.tail:
+        return float(sums.mean()), float(sums.std()) / len(sums) ** 0.5
+    value, quantile = cvar(sums, entry.alpha)
+    excess = np.maximum(sums - quantile, 0.0)
+    return value, float(excess.std()) / (1.0 - entry.alpha) / len(sums) ** 0.5

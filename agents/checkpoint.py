@@ -91,6 +91,12 @@ class RunFolder:
         return self.path / "policy.zip"
 
     @property
+    def has_trained(self) -> bool:
+        """Whether updates have left a policy and metrics: a folder without can begin again and lose nothing."""
+        metrics = self.path / "metrics.jsonl"
+        return self.policy_path.is_file() and metrics.is_file() and metrics.stat().st_size > 0
+
+    @property
     def resume_path(self) -> Path:
         """Where everything is saved that decides how the run goes on."""
         return self.path / "resume.pt"
@@ -136,6 +142,22 @@ def make_manifest(
         "data": dict(data),
         "versions": versions(),
     }
+
+
+def refuse_changed(run: RunFolder, sheet: Mapping[str, Any], data: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise ValueError where a run that is to go on would meet other data, another environment or other libraries.
+
+    ``sheet`` and ``data`` are those of now, as in `make_manifest`.
+    """
+    now = json.loads(json.dumps({"sheet": dict(sheet), "data": dict(data), "versions": versions()}))
+    for what, value in now.items():
+        then = run.manifest[what]
+        names = [name for name in {**then, **value} if then.get(name) != value.get(name)]
+        if names:
+            raise ValueError(
+                f"{run.path}: {what} changed since the run began, in {', '.join(names)}: it would not go on as the run "
+                f"it is. Put back what it was made with, or start another run"
+            )
 
 
 def versions() -> dict[str, str]:

@@ -25,3 +25,12 @@ def refuse_output(update: int, obs: np.ndarray, drawn: Sample) -> NoReturn:
         f"update {update}: in row {row} the policy gives values {drawn.values[row].tolist()} and log-probability "
         f"{drawn.log_probs[row].item()}; {cause}"
     )
+
+
+def refuse_observations(update: int, obs: np.ndarray) -> None:
+    """Raise NonFiniteError where ``obs`` (B, F), the last of episodes or of a rollout, holds a number that is not."""
+    finite = np.isfinite(obs)
+    if not finite.all():
+        row = int(finite.all(1).argmin())
+        bad = np.flatnonzero(~finite[row]).tolist()
+        raise NonFiniteError(f"update {update}: features {bad} of a last observation are not finite: {obs[row, bad]}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.budgets import Constraint, cvar
+from agents.budgets import Constraint, cvar, spent_of
 
 TAIL_EPISODES = 50  # episodes wanted beyond a quantile before it is trusted to be new
 
@@ -14,23 +14,27 @@ TAIL_EPISODES = 50  # episodes wanted beyond a quantile before it is trusted to 
 class Ledger:
     """Running sums of the budgeted costs of N rows, and the sums of the episodes that ended in the current rollout.
 
-    Unfinished sums are carried over rollouts, so a long episode counts once and whole.
+    Unfinished sums are carried over rollouts, so a long episode counts once and whole. Where first episodes are
+    ``staggered``, cut short so that rows do not all end at once, they do not count.
     """
 
-    def __init__(self, constraints: Sequence[Constraint], discount: float, num_envs: int) -> None:
+    def __init__(
+        self, constraints: Sequence[Constraint], discount: float, num_envs: int, *, staggered: bool = False
+    ) -> None:
         count = len(constraints)
         self.constraints = list(constraints)
         self.columns = np.array([entry.column for entry in constraints], np.int64)
         self.gammas = np.array([entry.gamma(discount) for entry in constraints])
         self.sums = np.zeros((num_envs, count))
         self.weights = np.ones((num_envs, count))  # gamma ** t
+        self.partial = np.full(num_envs, staggered)  # rows whose running episode does not count
         self._goes_on = np.array([entry.kind == "discounted" for entry in constraints], np.bool_)
         self.recent: list[np.ndarray] = [np.zeros(0) for _ in constraints]  # of cvar: the last losses
         self.clear()
 
     def clear(self) -> None:
         """Begin a rollout: forget the episodes that ended before."""
-        self._ended: list[tuple[int, np.ndarray, np.ndarray]] = []  # (step, rows, sums)
+        self._ended: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []  # step, rows, sums, whether they count
         self._last = np.zeros((0, len(self.constraints)))  # gamma ** t of the rows that ended last
 
     def begin(self, starts: np.ndarray) -> None:
@@ -49,7 +53,8 @@ class Ledger:
         if dones.any():
             rows = np.flatnonzero(dones)
             self._check_events(rows)
-            self._ended.append((step, rows, self.sums[rows].copy()))
+            self._ended.append((step, rows, self.sums[rows].copy(), ~self.partial[rows]))
+            self.partial[rows] = False
             self._last = self.weights[rows].copy()
             self.sums[rows] = 0.0
             self.weights[rows] = 1.0
@@ -61,7 +66,7 @@ class Ledger:
 
     def go_on(self, rows: np.ndarray, worth: np.ndarray) -> None:
         """Add ``worth`` (B, K), what episodes that the last step truncated in ``rows`` (B,) still cost, discounted."""
-        _, ended, sums = self._ended[-1]
+        _, ended, sums, _ = self._ended[-1]
         places = np.searchsorted(ended, rows)
         sums[places] += self._last[places] * worth * self._goes_on
 
@@ -78,34 +83,38 @@ class Ledger:
     def charge_tails(self, learned: np.ndarray) -> None:
         """Write (L - nu)+ / (1 - alpha) of the episodes that ended into ``learned`` (T, N, K), where they ended."""
         for k, entry in enumerate(self.constraints):
-            if not entry.tail or not self._ended:
+            if not entry.tail or not len(self._whole()):
                 continue
             _, nu = cvar(self._remember(k, entry.alpha), entry.alpha)
-            for step, rows, sums in self._ended:
-                learned[step, rows, k] = np.maximum(sums[:, k] - nu, 0.0) / (1.0 - entry.alpha)
+            for step, rows, sums, counts in self._ended:
+                learned[step, rows, k] = counts * np.maximum(sums[:, k] - nu, 0.0) / (1.0 - entry.alpha)
+
+    def _whole(self) -> np.ndarray:
+        """``(n, K)``: sums of the episodes that ended in this rollout and count."""
+        parts = [sums[counts] for _, _, sums, counts in self._ended]
+        return np.concatenate([np.zeros((0, len(self.constraints))), *parts])
 
     def _remember(self, k: int, alpha: float) -> np.ndarray:
         """The losses that the quantile is taken of: this rollout's, and older ones while those are too few."""
-        new = np.concatenate([sums[:, k] for _, _, sums in self._ended])
+        new = self._whole()[:, k]
         wanted = max(len(new), round(TAIL_EPISODES / (1.0 - alpha)))
         self.recent[k] = np.concatenate([self.recent[k], new])[-wanted:]
         return self.recent[k]
 
-    def spent(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """What the budgets limit, over the episodes that ended, its spread over episodes, ``(K,)`` each, their number.
+    def spent(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the budgets limit, over the episodes that ended, and its standard errors, ``(K,)`` each.
 
         NaN where none ended. Call after `charge_tails`.
         """
-        if not self._ended:
+        sums = self._whole()
+        if not len(sums):
             nothing = np.full(len(self.constraints), np.nan)
-            return nothing, nothing, 0
-        sums = np.concatenate([sums for _, _, sums in self._ended])
-        spent = sums.mean(0)
-        for k, entry in enumerate(self.constraints):
-            if entry.tail:
-                spent[k], _ = cvar(self.recent[k], entry.alpha)
-        return spent, sums.std(0), len(sums)
+            return nothing, nothing
+        both = [
+            spent_of(entry, self.recent[k] if entry.tail else sums[:, k]) for k, entry in enumerate(self.constraints)
+        ]
+        return np.array([value for value, _ in both]), np.array([error for _, error in both])
 
     def state(self) -> dict[str, np.ndarray]:
         """The unfinished sums: the arrays themselves, not copies. Between two rollouts they and ``recent`` are all."""
-        return {"sums": self.sums, "weights": self.weights}
+        return {"sums": self.sums, "weights": self.weights, "partial": self.partial}

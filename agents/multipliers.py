@@ -35,7 +35,7 @@ class MultiplierConfig:
     kp: float = 0.3  # pid: of the smoothed error
     kd: float = 0.0  # pid: of its rise
     smoothing: float = 0.8  # pid: share of the old value in the smoothed error
-    cap: float = 100.0  # largest multiplier, in units of u_k
+    cap: float = 10.0  # largest multiplier, in units of u_k
 
 
 class Multipliers:
@@ -58,6 +58,7 @@ class Multipliers:
         self.smoothed = np.zeros(count)
         self.capped = np.zeros(count, np.int64)  # updates in a row at the cap
         self.moves = np.zeros(count, np.int64)
+        self.stuck = np.zeros(count, np.int64)  # 1 once it has stood at the cap for `PATIENCE` updates in a row
 
     def update(self, errors: np.ndarray, units: np.ndarray) -> None:
         """Move by ``errors`` (K,), e_k, NaN where no episode ended, in ``units`` (K,), u_k >= 0."""
@@ -76,15 +77,17 @@ class Multipliers:
             outside = (moved + extra > top and error > 0.0) or (moved + extra < 0.0 and error < 0.0)
             if config.rule == "ascent" or not outside:
                 self.integral[k] = moved
-            self.values[k] = min(max(self.integral[k] + extra, 0.0), top)
+            wanted = moved + extra if outside else self.integral[k] + extra
+            self.values[k] = min(max(wanted, 0.0), top)
             self.capped[k] = self.capped[k] + 1 if self.values[k] >= top > 0.0 else 0
+            self.stuck[k] |= self.capped[k] >= PATIENCE
             self.moves[k] += 1
 
     @property
     def unreachable(self) -> np.ndarray:
-        """``(K,)`` bool: at the cap for `PATIENCE` updates in a row."""
-        return self.capped >= PATIENCE
+        """``(K,)`` bool: has stood at the cap for `PATIENCE` updates in a row, now or before."""
+        return self.stuck > 0
 
     def state(self) -> dict[str, np.ndarray]:
         """What decides the coming updates: the arrays themselves, not copies."""
-        return {name: getattr(self, name) for name in ("values", "integral", "smoothed", "capped", "moves")}
+        return {name: getattr(self, name) for name in ("values", "integral", "smoothed", "capped", "moves", "stuck")}

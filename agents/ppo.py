@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from agents.actor_critic import ActorCritic
 from agents.budgets import Constraint, constraints
 from agents.config import PPOConfig, check
 from agents.describe import describe
-from agents.errors import NonFiniteError, refuse_output
+from agents.errors import NonFiniteError, refuse_observations, refuse_output
 from agents.heads import Choices
 from agents.ledger import Ledger
 from agents.loss import PARTS, Sample, loss_of, sample
@@ -101,7 +102,7 @@ class ConstrainedPPO(PPO):
         gamma: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        self.config = config or PPOConfig()
+        self.config = deepcopy(config or PPOConfig())  # the caller may go on to change its own
         self.constraints = list(constraints)
         self.cost_names = cost_names
         self.multipliers = Multipliers(len(self.constraints), self.config.multipliers)
@@ -131,7 +132,8 @@ class ConstrainedPPO(PPO):
         columns = 1 + len(self.constraints)
         self._masked = self.config.masks and isinstance(self.network.head, Choices)
         self.rollout_buffer.prepare(self.network, columns, masked=self._masked)
-        self.ledger = Ledger(self.constraints, self.gamma, self.n_envs)
+        staggered = bool(getattr(self.env, "staggered", False))
+        self.ledger = Ledger(self.constraints, self.gamma, self.n_envs, staggered=staggered)
         self._gammas = torch.tensor([self.gamma, *(entry.gamma(self.gamma) for entry in self.constraints)])
         self._goes_on = torch.tensor([True, *(entry.kind == "discounted" for entry in self.constraints)])
         self._memory = torch.zeros(self.n_envs, self.network.state_width)
@@ -236,17 +238,18 @@ class ConstrainedPPO(PPO):
     @torch.no_grad()
     def _values(self, obs: np.ndarray, starts: np.ndarray, memory: torch.Tensor) -> torch.Tensor:
         """Values ``(B, C)`` of observations ``(B, F)``, where the memory before them was ``memory``."""
+        refuse_observations(self._n_updates + 1, obs)
         seen, _ = self.network.recall(torch.from_numpy(obs).unsqueeze(0), torch.from_numpy(starts).unsqueeze(0), memory)
         return self.network.values(seen)
 
     def train(self) -> None:
         """One update: scales, multipliers, ``n_epochs`` passes over the rollout, metrics, normaliser."""
         self.policy.set_training_mode(True)
-        progress = self._current_progress_remaining
+        # as of this rollout's first step: SB3's own is of its last, and the last update would learn nothing
+        progress = 1.0 - (self.num_timesteps - self._transitions) / self._total_timesteps
         update_learning_rate(self.policy.optimizer, self.lr_schedule(progress))
         config = self.config
-        # the last rollout may end past the last step
-        entropy = config.ent_coef_end + (config.ent_coef - config.ent_coef_end) * max(progress, 0.0)
+        entropy = config.ent_coef_end + (config.ent_coef - config.ent_coef_end) * progress
         weights = torch.tensor([self.clip_range(progress), entropy, self.vf_coef])  # type: ignore[operator]
         self._n_updates += 1
         self._rescale()
@@ -258,7 +261,7 @@ class ConstrainedPPO(PPO):
             self.network.normaliser.observe(self.rollout_buffer.obs.view(-1, self.network.features))
 
     def _rescale(self) -> None:
-        """Let the critics' scales follow the root mean square of the returns, within 5 % of what it was a batch ago."""
+        """Let the critics' scales follow the root mean square of the returns, 5 % of a batch at a time."""
         share = max(1.0 / self._n_updates, 0.05)
         squares = self.rollout_buffer.returns.square().mean((0, 1)).double().numpy()
         self.squares += share * (squares - self.squares)  # in place: `learner_state` shows it
@@ -267,15 +270,15 @@ class ConstrainedPPO(PPO):
 
     def _move_multipliers(self) -> None:
         """Compare what the episodes that ended have spent with the budgets, and move the prices."""
-        self._spent, spread, count = self.ledger.spent()
+        self._spent, noise = self.ledger.spent()
         self.ledger.clear()
         if not self.constraints:
             return
         seen = self.rollout_buffer.column_advantages.std((0, 1)).double().numpy()
         self.spreads[:] = np.where(self.spreads > 0.0, 0.9 * self.spreads + 0.1 * seen, seen)
         limits = np.array([entry.target(self.config.margin) for entry in self.constraints])
-        finest = 2.0 * spread / np.sqrt(max(count, 1))  # an error smaller than its own noise is not worth a full step
-        unit = np.maximum(np.maximum(np.abs(limits), finest), 1e-12)
+        # an error smaller than its own noise is not worth a full step
+        unit = np.maximum(np.maximum(np.abs(limits), 2.0 * noise), 1e-12)
         # rewards that do not vary: any price will do
         prices = (self.spreads[0] or 1.0) / np.maximum(self.spreads[1:], 1e-12) * (self.spreads[1:] > 0.0)
         self.multipliers.update(np.clip((self._spent - limits) / unit, -1.0, 1.0), prices)
@@ -288,14 +291,17 @@ class ConstrainedPPO(PPO):
             for number, batch in enumerate(
                 self.rollout_buffer.minibatches(self.config.minibatches, sequences=sequences)
             ):
-                parts = self._one_step(batch, weights, f"epoch {epoch + 1}, minibatch {number + 1}")
+                parts, stepped = self._one_step(batch, weights, f"epoch {epoch + 1}, minibatch {number + 1}")
                 results.append(parts)
-                if self.target_kl is not None and parts[PARTS.index("approx_kl")] > 1.5 * self.target_kl:
+                if not stepped:
                     return results
         return results
 
-    def _one_step(self, batch: Batch, weights: torch.Tensor, where: str) -> list[float]:
-        """One Adam step, unless the loss or the gradient is not finite: then the parameters stay as they were."""
+    def _one_step(self, batch: Batch, weights: torch.Tensor, where: str) -> tuple[list[float], bool]:
+        """The parts of a minibatch's loss, and whether an Adam step was taken: not where the policy is too far already.
+
+        Where the loss or the gradient is not finite it raises, and the parameters stay as they were.
+        """
         self.policy.optimizer.zero_grad()
         loss, parts = self._loss(self.network, batch, weights)
         loss.backward()
@@ -307,8 +313,10 @@ class ConstrainedPPO(PPO):
                 f"update {self._n_updates}, {where}: loss {loss.item():.6g}, gradient norm {norm.item():.6g} "
                 f"({listed}); the parameters are those before this minibatch. A smaller learning_rate may help"
             )
+        if self.target_kl is not None and values[PARTS.index("approx_kl")] > 1.5 * self.target_kl:
+            return values, False
         self.policy.optimizer.step()
-        return values
+        return values, True
 
     def _start_clock(self, transitions: int) -> None:
         self._transitions = transitions

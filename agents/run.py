@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
@@ -40,32 +41,37 @@ def train(
     checkpoints = Checkpoints(run, save_every)
     checkpoints.init_callback(model)
     try:
+        if total_steps == 0 and model._last_obs is None:
+            model._setup_learn(0, None)  # a clone is judged as it is, but can be gone on with
         if model.num_timesteps < total_steps:
             model.learn(total_steps - model.num_timesteps, callback=[bar, checkpoints], reset_num_timesteps=not resume)
         checkpoints.save()  # also where a run was killed between its last checkpoint and its last policy
     except KeyboardInterrupt:
         if model._n_updates:
             save_policy(model, run.policy_path)
-        run.record("interrupted", steps=model.num_timesteps, policy_digest=parameters_digest(model))
+        run.record("interrupted", **_facts(model))
         raise
     except Exception as error:
-        run.record("failed", steps=model.num_timesteps, error=f"{type(error).__name__}: {error}")
+        run.record("failed", **_facts(model), error=f"{type(error).__name__}: {error}")
         raise
     finally:
         bar.close()
         model.logger.close()
-    run.record(
-        "finished",
-        steps=model.num_timesteps,
-        seconds=round(time.perf_counter() - started, 3),
-        policy_digest=parameters_digest(model),
-        unreachable_budgets=unreachable(model),
-    )
+    run.record("finished", **_facts(model), seconds=round(time.perf_counter() - started, 3))
+
+
+def _facts(model: ConstrainedPPO) -> dict[str, Any]:
+    """What the manifest says of a run however it ended."""
+    return {
+        "steps": model.num_timesteps,
+        "policy_digest": parameters_digest(model),
+        "unreachable_budgets": unreachable(model),
+    }
 
 
 def _go_on(model: ConstrainedPPO, run: RunFolder) -> dict[str, int]:
     """Put ``model`` where ``run`` was left; returns the bytes that each metric file keeps."""
-    if run.resume_path.is_file() or run.policy_path.is_file():
+    if run.resume_path.is_file() or run.has_trained:
         lengths = load_resume(model, run.resume_path)
     else:
         lengths = emptied(run.path)  # killed before its first checkpoint

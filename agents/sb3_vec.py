@@ -98,6 +98,11 @@ class SB3VecEnv(VecEnv):
         """Whether the environment has ``snapshot`` and ``restore``: what else runs on it cannot be resumed."""
         return hasattr(self.env, "snapshot") and hasattr(self.env, "restore")
 
+    @property
+    def staggered(self) -> bool:
+        """Whether first episodes are cut short, so that rows do not all end at once: they do not count as episodes."""
+        return bool(getattr(self.env, "staggered", False))
+
     def snapshot(self) -> tuple:
         """A copy of all that decides how the batch goes on: arrays in tuples and dictionaries, and the masks."""
         mask = self.last_info.get("action_mask")

@@ -91,6 +91,12 @@ def _check_settings(config: Config) -> None:
             raise ValueError(f"agent.warm_start_{name} = {value}: expected at least 1")
 
 
+def forget_teacher(run: RunFolder) -> None:
+    """Remove what a warm start that was killed has left: it is made again."""
+    for path in (run.path / DATA, run.path / REPORT, run.policy_path):
+        path.unlink(missing_ok=True)
+
+
 def warm_start(
     config: Config, model: ConstrainedPPO, teacher: Teacher, run: RunFolder, unseen: Trial, console: Console
 ) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def stagger(state: State, mask: np.ndarray) -> None:
     first = first[account["end_ns"][first] < NEVER_NS]  # without a window there is none to shorten
     share = (account["number"][first] + 1) * _GOLDEN % 1.0
     window = np.rint(account["window_ns"][first] * share).astype(np.int64)
-    account["end_ns"][first] = account["start_ns"][first] + np.maximum(window, SECOND_NS)
+    least = np.minimum(account["window_ns"][first], SECOND_NS)
+    account["end_ns"][first] = account["start_ns"][first] + np.maximum(window, least)
 
 
 def begin_with(state: State, mask: np.ndarray, lots: int) -> None:

@@ -158,6 +158,7 @@ class TradingVectorEnv(VectorEnv):
         self._make_buffers = partial(make_buffers, *sizes)
         self._buffers = (self._make_buffers(), self._make_buffers())
         self._begun = False
+        self.staggered = staggered
         self.limits: Limits | None = None
         self.use_limits(limits)
         self.render_mode = render_mode

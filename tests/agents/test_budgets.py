@@ -25,8 +25,8 @@ def both(**time):
         (both(limit=float("inf")), "limit = inf: expected a finite number"),
         (both(limit=1.0, kind="probability"), r"limit = 1.0: a probability's budget lies in \[0, 1\)"),
         (both(limit=-0.1, kind="probability"), r"a probability's budget lies in \[0, 1\)"),
-        (both(kind="cvar", alpha=1.0), r"agent.budgets.time.alpha = 1.0: expected a level in \(0, 1\)"),
-        (both(kind="cvar", alpha=0.0), r"alpha = 0.0: expected a level in \(0, 1\)"),
+        (both(limit=1.0, kind="cvar", alpha=1.0), r"agent.budgets.time.alpha = 1.0: expected a level in \(0, 1\)"),
+        (both(limit=1.0, kind="cvar", alpha=0.0), r"alpha = 0.0: expected a level in \(0, 1\)"),
         ({}, "no budget for time, ten"),
     ],
 )

@@ -114,8 +114,8 @@ def test_a_truncated_episode_costs_on_where_its_budget_is_discounted():
     assert roll.rewards[:, 0].tolist() == [[1.0, 1.0, 10.0], [1.0 + 0.5 * 2, 2.0, 10.0 + 0.5 * 2]]
     assert roll.rewards[:, 1].tolist() == [[1.0, 1.0, 10.0], [1.0, 2.0, 10.0]]
     # undiscounted 1 + 2 = 3; discounted 10 + 0.5 x 10 = 15, and 15 + 0.25 x 2 where it was truncated
-    spent, _, count = model.ledger.spent()
-    assert count == 2 and spent.tolist() == [3.0, 15.25]
+    spent, _ = model.ledger.spent()
+    assert spent.tolist() == [3.0, 15.25]
 
 
 def test_each_column_has_its_own_discount_and_the_mix_is_normalised_once():
@@ -154,8 +154,8 @@ def test_the_last_rollout_may_end_past_the_last_step():
     model = quiet(learner(ArmsEnv(8), n_steps=8, ent_coef=0.01, ent_coef_end=0.0))
     seen = []
     model._record = lambda losses, entropy: seen.append((entropy, model.policy.optimizer.param_groups[0]["lr"]))
-    model.learn(100)  # two rollouts of 64: at the end 28 % too far
-    assert seen == [(pytest.approx(0.0036), pytest.approx(0.00036)), (0.0, 0.0)]
+    model.learn(100)  # two rollouts of 64, begun at 0 and at 64 % of the steps
+    assert seen == [(pytest.approx(0.01), pytest.approx(0.001)), (pytest.approx(0.0036), pytest.approx(0.00036))]
 
 
 def test_an_infinite_observation_is_refused_before_it_spoils_the_mean():

@@ -24,11 +24,11 @@ def test_a_long_episode_counts_once_and_whole():
     going, over = np.zeros((4, 1), bool), np.array([[False], [True], [False], [False]])
     costs = np.ones((4, 1, 1))
     for _ in range(2):
-        _, (spent, spread, count) = play(ledger, costs, going)
-        assert np.isnan(spent[0]) and np.isnan(spread[0]) and count == 0
-    _, (spent, spread, count) = play(ledger, costs, over)
-    assert (spent[0], spread[0], count) == (4 + 4 + 2, 0.0, 1)
-    _, (spent, _, _) = play(ledger, costs, over)
+        _, (spent, noise) = play(ledger, costs, going)
+        assert np.isnan(spent[0]) and np.isnan(noise[0])
+    _, (spent, noise) = play(ledger, costs, over)
+    assert (spent[0], noise[0]) == (4 + 4 + 2, 0.0)
+    _, (spent, _) = play(ledger, costs, over)
     assert spent[0] == 2 + 2  # the two steps after the end, and two more
 
 
@@ -45,9 +45,9 @@ def test_sums_against_the_slow_way(kind, gamma):
             episode = costs[begin : step + 1, row, 1]
             wanted[step // 12].append(sum(gamma**t * cost for t, cost in enumerate(episode)))
             begin = step + 1
-    for (spent, spread, count), sums in zip(parts, wanted, strict=True):
-        assert count == len(sums) > 0
-        assert spent[0] == pytest.approx(np.mean(sums)) and spread[0] == pytest.approx(np.std(sums))
+    for (spent, noise), sums in zip(parts, wanted, strict=True):
+        assert spent[0] == pytest.approx(np.mean(sums))
+        assert noise[0] == pytest.approx(np.std(sums) / len(sums) ** 0.5)
 
 
 def test_a_truncated_episode_goes_on_in_value_where_it_is_discounted():
@@ -56,8 +56,20 @@ def test_a_truncated_episode_goes_on_in_value_where_it_is_discounted():
         ledger.add(step, np.full((3, 1), 4.0), np.array(dones))
     ledger.go_on(np.array([2]), np.array([[8.0, 100.0]]))
     # row 1 ended: 4 + 0.5 x 4 = 6; row 2 was truncated: 6 + 0.25 x 8 = 8. Undiscounted sums are 8 each.
-    spent, spread, count = ledger.spent()
-    assert count == 2 and spent.tolist() == [7.0, 8.0] and spread.tolist() == [1.0, 0.0]
+    spent, noise = ledger.spent()
+    assert spent.tolist() == [7.0, 8.0] and noise == pytest.approx([1.0 / 2**0.5, 0.0])
+
+
+def test_staggered_first_episodes_do_not_count():
+    tail = Constraint("tail", 0, "cvar", 1.0, 0.5)
+    ledger = Ledger([one("episode"), tail], 0.9, 2, staggered=True)
+    costs, dones = np.ones((5, 2, 1)), np.zeros((5, 2), bool)
+    dones[1, 0] = dones[4, 0] = dones[3, 1] = True
+    learned, (spent, _) = play(ledger, costs, dones)
+    # row 0 ends its partial episode after 2 steps and a whole one of 3; row 1 only a partial one of 4
+    assert spent.tolist() == [3.0, 3.0] and learned[..., 1].sum() == 0.0
+    _, (spent, _) = play(ledger, costs, dones)
+    assert spent[0] == (2 + 3 + 5) / 3  # row 1 goes on from one step; from here all count
 
 
 def test_rows_that_begin_anew_forget_what_was_not_finished():
@@ -82,7 +94,7 @@ def test_a_probability_is_the_share_of_the_episodes_undiscounted():
     ledger = Ledger([one("probability", 0.1)], 0.5, 4)
     costs = np.zeros((3, 4, 1))
     costs[2, 1] = 1.0
-    learned, (spent, _, _) = play(ledger, costs, np.array([[False] * 4, [False] * 4, [True] * 4]))
+    learned, (spent, _) = play(ledger, costs, np.array([[False] * 4, [False] * 4, [True] * 4]))
     assert spent[0] == 0.25 and learned.sum() == 1.0
 
 
@@ -91,7 +103,7 @@ def test_a_tail_is_charged_where_its_episode_ends():
     costs, dones = rng.normal(size=(40, 5, 1)), rng.random((40, 5)) < 0.2
     alpha = 0.75
     ledger = Ledger([one("cvar", alpha=alpha)], 0.9, 5)
-    learned, (spent, _, count) = play(ledger, costs, dones)
+    learned, (spent, noise) = play(ledger, costs, dones)
     losses = np.zeros((40, 5))
     running = np.zeros(5)
     for step in range(40):
@@ -100,16 +112,18 @@ def test_a_tail_is_charged_where_its_episode_ends():
         running[dones[step]] = 0.0
     ended = losses[dones]
     worst, nu = cvar(ended, alpha)
-    assert count == len(ended) and spent[0] == pytest.approx(worst)
+    assert spent[0] == pytest.approx(worst)
+    excess = np.maximum(ended - nu, 0.0) / (1 - alpha)
+    assert noise[0] == pytest.approx(excess.std() / len(ended) ** 0.5)
     assert learned[..., 0] == pytest.approx(np.where(dones, np.maximum(losses - nu, 0.0) / (1 - alpha), 0.0))
     # nu + the mean charge of an episode is the CVaR: what the learner is charged is what its budget limits
-    assert nu + learned.sum() / count == pytest.approx(worst, rel=1e-6)
+    assert nu + learned.sum() / len(ended) == pytest.approx(worst, rel=1e-6)
 
 
 def test_a_quantile_is_taken_of_older_episodes_too_while_there_are_few():
     ledger = Ledger([one("cvar", alpha=0.5)], 0.9, 10)
     wanted = round(TAIL_EPISODES / 0.5)
     for loss in range(30):
-        _, (spent, _, count) = play(ledger, np.full((1, 10, 1), float(loss)), np.ones((1, 10), bool))
+        _, (spent, _) = play(ledger, np.full((1, 10, 1), float(loss)), np.ones((1, 10), bool))
     # the last 100 losses: ten each of 20 to 29; the worse half has the mean 27
-    assert len(ledger.recent[0]) == wanted == 100 and count == 10 and spent[0] == pytest.approx(27.0)
+    assert len(ledger.recent[0]) == wanted == 100 and spent[0] == pytest.approx(27.0)

@@ -78,6 +78,15 @@ def test_a_budget_is_called_unreachable_after_so_many_updates_at_the_cap_in_a_ro
         assert not multipliers.unreachable[0]
     multipliers.update(np.ones(1), np.ones(1))
     assert multipliers.unreachable[0]
+    multipliers.update(-np.ones(1), np.ones(1))
+    assert multipliers.values[0] < 1.0 and multipliers.unreachable[0]  # it is not forgotten
+
+
+def test_the_default_gains_reach_the_cap_in_a_usual_run():
+    multipliers = Multipliers(1, MultiplierConfig())
+    for _ in range(300):
+        multipliers.update(np.ones(1), np.ones(1))
+    assert multipliers.unreachable[0]
 
 
 def test_a_cost_that_nothing_changes_has_no_price_and_no_cap_to_stand_at():
