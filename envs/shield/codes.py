@@ -40,8 +40,9 @@ DAILY_LOSS = 15
 CASH_BUFFER = 16
 MESSAGES = 17  # the message budget is used up
 MINIMUM = 18  # smaller than the venue's smallest order
+CONVERSION = 19  # a conversion while its set has orders of ours, or an order while its set converts
 ORDER_REASONS = (
     "passed", "malformed", "not_open", "self_cross", "distance", "order_size", "holding", "price_band", "near_mid",
     "kill_switch", "per_trade", "per_market", "per_event", "gross", "net", "daily_loss", "cash_buffer", "messages",
-    "minimum",
+    "minimum", "conversion",
 )  # fmt: skip

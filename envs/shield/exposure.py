@@ -35,6 +35,7 @@ LEDGER = np.dtype(
         ("live", "<i8", (2,)),  # orders that a wish on that side would cancel
         ("cash_uusd", "<i8"),  # what orders under way may lock when they arrive
         ("event_uusd", "<i8"),  # at risk in all markets of the event that bears this market's number
+        ("converting", "<i8"),  # 1: a conversion of the set that bears this market's number was granted
     ]
 )
 
@@ -130,6 +131,7 @@ def take_stock(row, market, fees):
     row["held"][ASK] = cost - PX_ONE * position["yes_qty"]
     row["cash_uusd"] = 0
     row["event_uusd"] = 0
+    row["converting"] = 0
     for side in range(2):
         row["loss"][side] = row["held"][side]
         row["buys"][side] = 0

@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.shield.codes import (
     CASH_BUFFER,
+    CONVERSION,
     CRITICAL,
     DAILY_LOSS,
     GROSS,
@@ -30,6 +31,7 @@ from envs.shield.codes import (
 )
 from envs.shield.exposure import at_risk, burden, closing_lots, cost_price, enter, one_way, take_stock
 from envs.shield.regime import realised, share_of
+from envs.shield.requests import converting, request
 from envs.shield.rules import at_any_size, most_lots, well_formed
 from sim.kernel import inner
 from sim.latency import reduces
@@ -37,11 +39,8 @@ from sim.types import (
     ASK,
     BID,
     DO_CANCEL,
-    DO_CONVERT,
-    DO_MERGE,
     DO_NOTHING,
     DO_PLACE,
-    DO_RESET_GROUP,
     GTC,
 )
 from sim.wishes import standing
@@ -219,7 +218,7 @@ def _book(order, totals, row, ledger, event, intent, reduce, qty, fees):
 
 
 @inner
-def _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent, index, side):
+def _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, intent, index, side):
     """Judge an order. Returns the lots granted, -1 where not even a cancel is to be sent, and why they are not all.
 
     Its messages are counted where they fit the budget, and the order is booked.
@@ -228,6 +227,8 @@ def _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent
     reason = at_any_size(limits, market, row, intent, side)
     if reason != PASSED:
         return -1 if reason == NOT_OPEN else 0, reason
+    if converting(set_of, ledger, index):
+        return 0, CONVERSION
     pool, qty, px = pools[market["venue"]], intent["qty"], intent["px"]
     reduce = 1 if reduces(side, intent["leg"]) else 0
     closing = closing_lots(row, market["position"], side, reduce, 0)
@@ -282,34 +283,21 @@ def _swept(watch, totals, row, market, intent, side):
 
 
 @inner
-def _request(limits, totals, do):
-    """Whether what is no order passes: requests that change no worst case do. Returns the reason where not."""
-    if do in (DO_NOTHING, DO_MERGE, DO_CONVERT):
-        return PASSED
-    if do != DO_RESET_GROUP:
-        return MALFORMED
-    if totals["used"] + 1 > limits["messages"]:
-        return MESSAGES
-    totals["used"] += 1
-    return PASSED
-
-
-@inner
-def _judge(limits, watch, pools, markets, fees, event_of, ledger, totals, intent, index, side):
+def _judge(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, intent, index, side):
     """Judge what is wanted on one side of one market, and write what is safe of it. Returns lots cut, and why."""
     row, market, do = ledger[index], markets[index], intent["do"]
     if do == DO_CANCEL:
         totals["used"] += row["live"][side]
         return 0, PASSED
     if do != DO_PLACE or not well_formed(intent):
-        reason = MALFORMED if do == DO_PLACE else _request(limits, totals, do)
+        reason = MALFORMED if do == DO_PLACE else request(limits, watch, set_of, ledger, totals, do, index)
         if _swept(watch, totals, row, market, intent, side):
             return 0, reason if do == DO_NOTHING or reason != PASSED else KILL_SWITCH
         if reason != PASSED:
             intent["do"] = DO_NOTHING
         return 0, reason
     wanted = intent["qty"]
-    granted, reason = _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent, index, side)
+    granted, reason = _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, intent, index, side)
     if granted > 0:
         intent["qty"] = granted
         return wanted - granted, reason
@@ -331,12 +319,13 @@ def idle(wanted):
 
 
 @inner
-def certify_one(limits, watch, account, pools, markets, fees, event_of, ledger, totals, wanted, reasons, cuts):
+def certify_one(limits, watch, account, pools, markets, fees, event_of, set_of, ledger, totals, wanted, reasons, cuts):
     """Make ``wanted`` (M, 2) INTENT of one environment safe, in place.
 
     ``limits`` LIMITS and ``watch`` WATCH records, ``fees`` (F,) FEE, ``event_of`` (M,) the event of each market,
-    ``ledger`` (M,) LEDGER and ``totals`` TOTALS record to work in. ``reasons`` (M, 2) get a code for each order and
-    ``cuts`` (M, 2) the lots taken off; 0 where nothing was.
+    ``set_of`` (M,) the lowest market of the set that its venue nets, -1 = none, ``ledger`` (M,) LEDGER and ``totals``
+    TOTALS record to work in. ``reasons`` (M, 2) get a code for each order and ``cuts`` (M, 2) the lots taken off; 0
+    where nothing was.
     """
     totals["changed"] = 0
     for index in range(len(wanted)):
@@ -352,7 +341,7 @@ def certify_one(limits, watch, account, pools, markets, fees, event_of, ledger, 
             if wanted[index, side]["do"] == DO_NOTHING and watch["regime"] != CRITICAL:
                 continue
             cut, reason = _judge(
-                limits, watch, pools, markets, fees, event_of, ledger, totals, wanted[index, side], index, side
+                limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, wanted[index, side], index, side
             )
             reasons[index, side] = reason
             cuts[index, side] = cut

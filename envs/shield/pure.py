@@ -11,7 +11,7 @@ from envs.shield.exposure import LEDGER
 from envs.shield.judge import TOTALS, certify_one
 from envs.shield.limits import Limits
 from envs.shield.regime import WATCH, assess, start_watch
-from envs.shield.stage import events_of
+from envs.shield.stage import events_of, sets_of
 from sim.kernel import kernel
 from sim.links import Link
 from sim.types import INTENT
@@ -27,10 +27,11 @@ class Verdict(NamedTuple):
 
 
 @kernel
-def _certify(limits, watches, accounts, pools, markets, fees, event_of, ledger, totals, wanted, reasons, cuts):
+def _certify(limits, watches, accounts, pools, markets, fees, ties, ledger, totals, wanted, reasons, cuts):
     certify_one(
-        limits[0], watches[0], accounts[0], pools, markets, fees, event_of, ledger, totals[0], wanted, reasons, cuts
-    )
+        limits[0], watches[0], accounts[0], pools, markets, fees, ties[0], ties[1], ledger, totals[0], wanted, reasons,
+        cuts,
+    )  # fmt: skip
 
 
 @kernel
@@ -76,7 +77,8 @@ def certify(
 
     ``orders`` (M, 2) INTENT, columns BID and ASK, judged market by market, BID first; ``account`` (1,) ACCOUNT,
     ``pools`` (V,) POOL and ``markets`` (M,) MARKET of one environment (`sim.state`), ``fees`` (F,) FEE, ``watch`` (1,)
-    WATCH with regime, day and messages sent. ``links`` tie markets into events. Raises ValueError for other shapes.
+    WATCH with regime, day and messages sent. ``links`` tie markets into events, and those
+    that net into sets: without them no conversion passes. Raises ValueError for other shapes.
     """
     count = len(markets)
     if orders.shape != (count, 2) or orders.dtype != INTENT:
@@ -88,7 +90,7 @@ def certify(
     safe, reasons, cuts = orders.copy(), np.zeros((count, 2), np.int32), np.zeros((count, 2), np.int64)
     totals = np.zeros(1, TOTALS)
     _certify(
-        limits.record(), watch, account, pools, markets, fees, events_of(links, count), np.zeros(count, LEDGER), totals,
-        safe, reasons, cuts,
+        limits.record(), watch, account, pools, markets, fees, (events_of(links, count), sets_of(links, count)),
+        np.zeros(count, LEDGER), totals, safe, reasons, cuts,
     )  # fmt: skip
     return Verdict(safe, reasons, cuts, int(totals["used"][0]))

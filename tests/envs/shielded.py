@@ -85,3 +85,9 @@ def under_way(state, market, side, cents, contracts, *, leg=YES, post_only=1, le
     message["leg"], message["post_only"], message["leaving"] = leg, post_only, leaving
     message["tif"], message["budget_uusd"], message["reduce"] = tif, budget, int((side == BID) != (leg == YES))
     return state
+
+
+def watch_in(regime, state, entered=0):
+    watch = new_watch(state.account, state.pool[0], state.market)
+    watch["regime"], watch["entered"] = regime, entered
+    return watch

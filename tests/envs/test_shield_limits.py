@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from shielded import FEES, WIDE, desk, judge, order, orders, own, resting, under_way
+from shielded import FEES, WIDE, desk, judge, order, orders, own, resting, under_way, watch_in
 
 from envs.shield import CRITICAL, ORDER_REASONS, PRESETS, WARNING, certify, new_watch
 from sim.links import Exclusive, Same
@@ -13,11 +13,8 @@ from sim.types import (
     BID,
     CLOSED,
     DO_CANCEL,
-    DO_CONVERT,
-    DO_MERGE,
     DO_NOTHING,
     DO_PLACE,
-    DO_RESET_GROUP,
     GTC,
     IOC,
     NO,
@@ -288,12 +285,6 @@ def test_a_closed_market_takes_nothing():
     assert ORDER_REASONS[verdict.reasons[0, BID]] == "not_open"
 
 
-def watch_in(regime, state, entered=0):
-    watch = new_watch(state.account, state.pool[0], state.market)
-    watch["regime"], watch["entered"] = regime, entered
-    return watch
-
-
 def test_a_warning_shrinks_caps_and_keeps_away_from_the_mid():
     limits = replace(
         WIDE, warning_factor=0.5, per_trade=0.01, warning_distance=0.02, order_size=300.0, critical_size=1.0
@@ -328,18 +319,6 @@ def test_the_kill_switch_cancels_and_then_lets_only_closing_through():
     assert later.orders["do"].tolist() == [[DO_CANCEL, DO_PLACE], [DO_CANCEL, DO_NOTHING]]
     assert later.orders[0, ASK]["qty"] == 60 * 100
     assert judge(state, limits, (), watch).orders["do"].tolist() == [[DO_CANCEL, DO_NOTHING], [DO_CANCEL, DO_NOTHING]]
-
-
-def test_requests_pass_and_malformed_ones_do_not():
-    wanted = orders(2)
-    for place, do in (((0, BID), DO_MERGE), ((0, ASK), DO_RESET_GROUP), ((1, BID), DO_CONVERT), ((1, ASK), 77)):
-        wanted[place]["do"] = do
-    state = desk(1, 2)
-    watch = new_watch(state.account, state.pool[0], state.market)
-    verdict = certify(wanted, state.account, state.pool[0], state.market, FEES, WIDE, watch)
-    assert verdict.orders["do"].tolist() == [[DO_MERGE, DO_RESET_GROUP], [DO_CONVERT, DO_NOTHING]]
-    assert verdict.messages == 1
-    assert ORDER_REASONS[verdict.reasons[1, ASK]] == "malformed"
 
 
 @pytest.mark.parametrize(
