@@ -92,6 +92,15 @@ def enter(row, side, px, qty, reduce, more, other):
 
 
 @inner
+def locks(market, reduce):
+    """Whether an order takes cash when it rests or fills: one that buys, and a sale that may give collateral back.
+
+    A sale of a set's returned collateral takes at most $1 less the price of its leg a lot (`sim.account`): that is k.
+    """
+    return reduce == 0 or market["returns"] == 1
+
+
+@inner
 def _add_resting(row, market, fees):
     for index in range(ORDER_SLOTS):
         order = market["orders"][index]
@@ -118,7 +127,7 @@ def _add_under_way(row, market, fees):
         more, other = burden(fees, market["fee"], price, message["qty"], budget, rests, takes)
         enter(row, side, message["px"], message["qty"], reduce, more, other)
         row["live"][side] += waits_to_rest(message, side)
-        if reduce == 0:
+        if locks(market, reduce):
             row["cash_uusd"] += more
 
 

@@ -29,7 +29,7 @@ from envs.shield.codes import (
     PER_TRADE,
     WARNING,
 )
-from envs.shield.exposure import at_risk, burden, closing_lots, cost_price, enter, one_way, take_stock
+from envs.shield.exposure import at_risk, burden, closing_lots, cost_price, enter, locks, one_way, take_stock
 from envs.shield.regime import realised, share_of
 from envs.shield.requests import converting, request
 from envs.shield.rules import at_any_size, most_lots, well_formed
@@ -74,9 +74,9 @@ class Order(NamedTuple):
     budget: int  # micro-dollars; 0 = none
     rests: bool
     takes: bool
-    opens: bool
+    locks: bool  # it takes cash
     closing: int  # lots that only close
-    cash: int  # micro-dollars that an opening order may lock
+    cash: int  # micro-dollars that it may lock
     event: int  # at risk in the order's event
 
 
@@ -165,7 +165,7 @@ def over(order, totals, row, fees, qty):
         return NET
     if totals["lost_uusd"] + gross > totals["cap_daily_uusd"]:
         return DAILY_LOSS
-    return CASH_BUFFER if order.opens and more > order.cash else PASSED
+    return CASH_BUFFER if order.locks and more > order.cash else PASSED
 
 
 @inner
@@ -213,7 +213,7 @@ def _book(order, totals, row, ledger, event, intent, reduce, qty, fees):
         totals["net_uusd"][side] += one_way(row, side)
     totals["gross_uusd"] += at_risk(row) - before
     ledger[event]["event_uusd"] += at_risk(row) - before
-    if reduce == 0:
+    if order.locks:
         row["cash_uusd"] += more
 
 
@@ -236,7 +236,7 @@ def _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals
     rests = intent["tif"] == GTC and intent["budget_uusd"] == 0
     order = Order(
         side, cost_price(side, px), market["fee"], 0 if reduce == 1 else intent["budget_uusd"], rests,
-        intent["post_only"] == 0 or not rests, reduce == 0, closing,
+        intent["post_only"] == 0 or not rests, locks(market, reduce), closing,
         _free_cash(limits, pools, markets, ledger, market["venue"]), ledger[event_of[index]]["event_uusd"],
     )  # fmt: skip
     granted, why = largest(order, totals, row, fees, most)
