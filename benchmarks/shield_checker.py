@@ -38,6 +38,7 @@ BOOK = np.dtype(
         ("bottom", "<i8"),  # lowest price at which we may sell it
         ("up_live", "<i8"),  # orders a wish on the side cancels
         ("down_live", "<i8"),
+        ("merges", "<i8"),  # 1: a merge was let through
         ("wire", "<i8"),  # cash that orders under way may lock
     ]
 )
@@ -129,6 +130,7 @@ def _open_book(book, market, fees):
     book["up_live"] = 0
     book["down_live"] = 0
     book["wire"] = 0
+    book["merges"] = 0
     book["top"] = 0
     book["bottom"] = 20_000
     fee = fees[market["fee"]]
@@ -350,8 +352,10 @@ def _check_side(
         net = position["no_qty"] - position["yes_qty"] if side == 0 else position["yes_qty"] - position["no_qty"]
         lots = book["up"] + book["up_sold"] if side == 0 else book["down"] + book["down_sold"]
         found[LEFT] += watch["entered"] == 1 or lots > max(0, net)
-    found[BUDGET] += do == 3 and used + 1 > limits["messages"]
-    return used + int(do == 3)
+    asks = do == 3 or (do == 4 and book["merges"] == 0) or do == 5
+    book["merges"] = max(book["merges"], int(do == 4))
+    found[BUDGET] += asks and used + 1 > limits["messages"]
+    return used + int(asks)
 
 
 @inner

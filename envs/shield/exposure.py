@@ -36,6 +36,7 @@ LEDGER = np.dtype(
         ("cash_uusd", "<i8"),  # what orders under way may lock when they arrive
         ("event_uusd", "<i8"),  # at risk in all markets of the event that bears this market's number
         ("converting", "<i8"),  # 1: a conversion of the set that bears this market's number was granted
+        ("merging", "<i8"),  # 1: a merge in this market was granted
     ]
 )
 
@@ -141,6 +142,7 @@ def take_stock(row, market, fees):
     row["cash_uusd"] = 0
     row["event_uusd"] = 0
     row["converting"] = 0
+    row["merging"] = 0
     for side in range(2):
         row["loss"][side] = row["held"][side]
         row["buys"][side] = 0

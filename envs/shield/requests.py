@@ -34,8 +34,8 @@ def _one_message(limits, totals):
 
 
 @inner
-def _convert(watch, set_of, ledger, index):
-    """Judge a conversion: all markets of a set that ask for it do so together."""
+def _convert(limits, watch, set_of, ledger, totals, index):
+    """Judge a conversion: all markets of a set that ask for it do so together, in one message."""
     if watch["regime"] == CRITICAL:
         return KILL_SWITCH
     own = set_of[index]
@@ -44,8 +44,22 @@ def _convert(watch, set_of, ledger, index):
     for other in range(len(set_of)):
         if set_of[other] == own and has_orders(ledger[other]):
             return CONVERSION
+    if ledger[own]["converting"] == 0:
+        reason = _one_message(limits, totals)
+        if reason != PASSED:
+            return reason
     ledger[own]["converting"] = 1
     return PASSED
+
+
+@inner
+def _merge(limits, row, totals):
+    """Judge a merge: a market merges once, whichever of its sides ask."""
+    if row["merging"] == 1:
+        return PASSED
+    reason = _one_message(limits, totals)
+    row["merging"] = int(reason == PASSED)
+    return reason
 
 
 @inner
@@ -54,8 +68,10 @@ def request(limits, watch, set_of, ledger, totals, do, index):
 
     ``set_of`` (M,) the lowest market of the set that each stands in, -1 = none; ``ledger`` (M,) LEDGER.
     """
-    if do in (DO_NOTHING, DO_MERGE):
+    if do == DO_NOTHING:
         return PASSED
+    if do == DO_MERGE:
+        return _merge(limits, ledger[index], totals)
     if do == DO_CONVERT:
-        return _convert(watch, set_of, ledger, index)
+        return _convert(limits, watch, set_of, ledger, totals, index)
     return _one_message(limits, totals) if do == DO_RESET_GROUP else MALFORMED

@@ -98,3 +98,25 @@ def test_the_kill_switch_still_cancels_where_a_conversion_was_asked():
     state = resting(desk(1, 3), 0, BID, 40, 1)
     verdict = certified(state, orders(3, m0_bid=asks(DO_CONVERT)), regime=CRITICAL)
     assert verdict.orders[0, BID]["do"] == DO_CANCEL
+
+
+def test_a_merge_is_a_message_and_so_is_a_conversion_of_a_set():
+    # two merges, one of them asked on both sides; one conversion of two markets: 2 + 1
+    wanted = orders(5, m0_bid=asks(DO_CONVERT), m2_bid=asks(DO_CONVERT), m3_bid=asks(DO_MERGE), m3_ask=asks(DO_MERGE),
+                    m4_ask=asks(DO_MERGE))  # fmt: skip
+    verdict = certified(desk(1, 5), wanted)
+    assert (verdict.orders == wanted).all()
+    assert verdict.messages == 3
+
+
+def test_beyond_the_budget_none_of_them_passes():
+    limits = replace(WIDE, messages=2)
+    wanted = orders(5, m0_bid=asks(DO_CONVERT), m2_bid=asks(DO_CONVERT), m3_bid=asks(DO_MERGE), m4_bid=asks(DO_MERGE))
+    verdict = certified(desk(1, 5), wanted, limits)
+    assert verdict.orders[:, BID]["do"].tolist() == [DO_CONVERT, DO_NOTHING, DO_CONVERT, DO_MERGE, DO_NOTHING]
+    assert names(verdict)[4][BID] == "messages" and verdict.messages == 2
+    state = desk(1, 5)
+    watch = watch_in(0, state)
+    watch["window"], watch["used"] = 1, 2  # the second interval of 60 s
+    verdict = certify(wanted, state.account, state.pool[0], state.market, FEES, limits, watch, SET)
+    assert (verdict.orders["do"] == DO_NOTHING).all() and verdict.messages == 2
