@@ -178,7 +178,9 @@ def assess(limits, watch, tariff, account, pools, markets):
     now, equity, start = account["now_ns"], account["equity_uusd"], account["start_uusd"]
     _begin_day(watch, account, pools, markets)
     watch["peak_uusd"] = max(watch["peak_uusd"], equity)
-    changed = _fees_changed(tariff, markets)
+    changed = _fees_changed(tariff, markets) and limits["fee_change_ns"] > 0
+    if changed:
+        watch["calm_ns"] = max(watch["calm_ns"], now + limits["fee_change_ns"])
     if watch["regime"] == CRITICAL:
         return False
     drawdown, loss = watch["peak_uusd"] - equity, watch["day_uusd"] - equity
@@ -192,10 +194,9 @@ def assess(limits, watch, tariff, account, pools, markets):
         return True
     reason = _warning(limits, start, drawdown, loss, age, account["gap"])
     if reason >= 0:
-        watch["calm_ns"] = now + limits["calm_ns"]
-    elif changed and limits["fee_change_ns"] > 0:
+        watch["calm_ns"] = max(watch["calm_ns"], now + limits["calm_ns"])
+    elif changed:
         reason = WHY_FEES
-        watch["calm_ns"] = max(watch["calm_ns"], now + limits["fee_change_ns"])
     if reason >= 0 and watch["regime"] == NORMAL:
         _change(watch, WARNING, reason, now)
     elif watch["regime"] == WARNING and reason < 0 and now >= watch["calm_ns"]:

@@ -151,6 +151,24 @@ def test_a_change_of_fees_warns_for_a_while():
     assert account.look() == ("normal", "begun")
 
 
+def test_another_warning_does_not_cut_the_calm_period_short():
+    # fees change: 20 s. A drawdown 2 s later ends at once and asks for 5 s more: less than what is left
+    account = Account()
+    account.state.market["fee"] = 1
+    account.look()
+    assert account.look(9_690, 2) == ("warning", "fee_change")
+    assert account.look(9_800, 17) == ("warning", "fee_change")  # 19 s after the change
+    assert account.look(9_800, 1) == ("normal", "calm")
+
+
+def test_a_change_of_fees_counts_beside_another_trigger():
+    account = Account()
+    account.state.market["fee"] = 1
+    assert account.look(9_690) == ("warning", "drawdown")
+    assert account.look(9_800, 19) == ("warning", "drawdown")
+    assert account.look(9_800, 1) == ("normal", "calm")
+
+
 def test_who_rests_is_not_looked_at():
     account = Account()
     account.state.account["equity_uusd"] = 9_000 * UUSD
