@@ -338,6 +338,7 @@ def _check_side(
     pool = pools[markets[index]["venue"]]
     live = book["up_live"] if side == 0 else book["down_live"]
     found[FORM] += do < 0 or do > 5
+    found[LEFT] += do != 2 and live > 0 and watch["regime"] == 2 and watch["entered"] == 1
     if do == 1:
         found[CHANGED] += not _same_but_size(asked, safe)
         sent = _check_order(
@@ -351,7 +352,7 @@ def _check_side(
         position = markets[index]["position"]
         net = position["no_qty"] - position["yes_qty"] if side == 0 else position["yes_qty"] - position["no_qty"]
         lots = book["up"] + book["up_sold"] if side == 0 else book["down"] + book["down_sold"]
-        found[LEFT] += watch["entered"] == 1 or lots > max(0, net)
+        found[LEFT] += lots > max(0, net)
     asks = do == 3 or (do == 4 and book["merges"] == 0) or do == 5
     book["merges"] = max(book["merges"], int(do == 4))
     found[BUDGET] += asks and used + 1 > limits["messages"]

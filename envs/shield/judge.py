@@ -51,6 +51,7 @@ TOTALS = np.dtype(
         ("net_uusd", "<i8", (2,)),  # at risk in each direction
         ("lost_uusd", "<i8"),  # realised loss of the day
         ("used", "<i8"),  # messages of this interval, those of this decision included
+        ("live", "<i8"),  # orders of ours that lacked a cancel before this decision
         ("changed", "<i8"),  # orders changed or refused in this decision
         ("judged_qty", "<i8"),  # the size judged last; what it adds to the loss against its side, and to the other one
         ("more_uusd", "<i8"),
@@ -111,6 +112,7 @@ def _add_up(limits, watch, account, pools, markets, fees, event_of, ledger, tota
     totals["net_uusd"][ASK] = 0
     for index in range(len(markets)):
         take_stock(ledger[index], markets[index], fees)
+        totals["live"] += ledger[index]["live"][BID] + ledger[index]["live"][ASK]
     for index in range(len(markets)):
         risk = at_risk(ledger[index])
         totals["gross_uusd"] += risk
@@ -132,6 +134,18 @@ def interval_of(limits, account):
 def messages_used(limits, watch, account):
     """Messages sent in the present interval so far."""
     return watch["used"] if watch["window"] == interval_of(limits, account) else 0
+
+
+@inner
+def write_down(limits, watch, account, totals):
+    """Keep in ``watch`` what a decision changed of it, for the next one: messages sent, and whether all is cancelled.
+
+    The kill switch has done its work once no order of ours lacked a cancel before a decision: one may have found no
+    room on the wire.
+    """
+    watch["window"] = interval_of(limits, account)
+    watch["used"] = totals["used"]
+    watch["entered"] = int(watch["entered"] == 1 and totals["live"] > 0)
 
 
 @inner
@@ -297,6 +311,8 @@ def _judge(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals
             intent["do"] = DO_NOTHING
         return 0, reason
     wanted = intent["qty"]
+    if watch["entered"] == 1 and _swept(watch, totals, row, market, intent, side):
+        return wanted, KILL_SWITCH
     granted, reason = _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, intent, index, side)
     if granted > 0:
         intent["qty"] = granted
@@ -328,6 +344,7 @@ def certify_one(limits, watch, account, pools, markets, fees, event_of, set_of, 
     where nothing was.
     """
     totals["changed"] = 0
+    totals["live"] = 0
     for index in range(len(wanted)):
         for side in range(2):
             reasons[index, side] = PASSED

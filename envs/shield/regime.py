@@ -41,7 +41,7 @@ WATCH = np.dtype(
         ("overshoot_uusd", "<i8"),  # how far drawdown or marked loss was past its trigger when the kill switch tripped
         ("window", "<i8"),  # number of the message interval
         ("used", "<i8"),  # messages of that interval
-        ("entered", "<i8"),  # 1: CRITICAL has begun and nothing has been cancelled yet
+        ("entered", "<i8"),  # 1: CRITICAL has begun, and orders of ours may still lack a cancel
         ("kills", "<i8"),  # times that CRITICAL has begun in this episode
     ]
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.shield.codes import CRITICAL
 from envs.shield.exposure import LEDGER
-from envs.shield.judge import TOTALS, certify_one, interval_of
+from envs.shield.judge import TOTALS, certify_one, write_down
 from envs.shield.limits import LIMITS, Limits
 from envs.shield.regime import assess, lift, start_watch
 from sim.kernel import kernel
@@ -80,9 +80,7 @@ def guard_orders(guard, memory, state, fees, first, last, intents, changes, reas
             guard.event_of, guard.set_of, ledger, totals, intents[env], reasons[env], cuts[env],
         )  # fmt: skip
         changes[env]["intervention"] = totals["changed"]
-        watch["window"] = interval_of(limits, account)
-        watch["used"] = totals["used"]
-        watch["entered"] = 0
+        write_down(limits, watch, account, totals)
 
 
 @kernel
