@@ -15,10 +15,11 @@ from sim.state import MESSAGE_SLOTS, ORDER_SLOTS
 BROKEN = (
     "form", "changed", "status", "size", "minimum", "distance", "band", "near_mid", "self_cross", "kill_switch",
     "not_cancelled", "per_trade", "per_market", "per_event", "gross", "net", "daily_loss", "cash_buffer", "messages",
+    "stale_book",
 )  # fmt: skip
 (
     FORM, CHANGED, STATUS, SIZE, LEAST, FAR, BAND, NEAR, CROSS, KILL, LEFT, TRADE, MARKET, EVENT, GROSS, NET, DAILY,
-    CASH, BUDGET,
+    CASH, BUDGET, STALE,
 ) = range(len(BROKEN))  # fmt: skip
 
 DOLLAR = 10_000  # micro-dollars a lot pays
@@ -237,7 +238,7 @@ def _same_but_size(wanted, order):
 
 
 @inner
-def _check_rules(limits, regime, market, book, side, order, closes, there, found, least):
+def _check_rules(limits, regime, now, market, book, side, order, closes, there, found, least):
     """What concerns one order alone."""
     px, mid2 = order["px"], market["mid2_px"]
     away = 2 * px - mid2 if 2 * px > mid2 else mid2 - 2 * px
@@ -249,6 +250,7 @@ def _check_rules(limits, regime, market, book, side, order, closes, there, found
     found[LEAST] += order["qty"] < least and not there
     found[FAR] += away > limits["max_distance2_px"]
     found[BAND] += not closes and (px < limits["min_px"] or px > limits["max_px"])
+    found[STALE] += not closes and now - market["book_ns"] > limits["stale_warning_ns"]
     found[NEAR] += regime == 1 and not closes and away < limits["warning_distance2_px"]
     meets = px >= book["bottom"] if side == 0 else px <= book["top"]
     found[CROSS] += meets and limits["self_cross"] == 1
@@ -321,7 +323,9 @@ def _check_order(limits, watch, account, lost_today, pool, markets, books, event
     there = exact or larger
     buys = (side == 0) == (order["leg"] == 0)
     closes = order["qty"] <= _closing(book, market["position"], side, buys, order["qty"] if there else 0)
-    _check_rules(limits, watch["regime"], market, book, side, order, closes, there, found, pool["min_qty"])
+    _check_rules(
+        limits, watch["regime"], account["now_ns"], market, book, side, order, closes, there, found, pool["min_qty"]
+    )
     live = book["up_live"] if side == 0 else book["down_live"]
     if there:
         return live - 1 if exact else live

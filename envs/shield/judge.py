@@ -51,6 +51,7 @@ TOTALS = np.dtype(
         ("net_uusd", "<i8", (2,)),  # at risk in each direction
         ("lost_uusd", "<i8"),  # realised loss of the day
         ("used", "<i8"),  # messages of this interval, those of this decision included
+        ("now_ns", "<i8"),  # the account's clock
         ("live", "<i8"),  # orders of ours that lacked a cancel before this decision
         ("changed", "<i8"),  # orders changed or refused in this decision
         ("judged_qty", "<i8"),  # the size judged last; what it adds to the loss against its side, and to the other one
@@ -243,10 +244,10 @@ def _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals
         return -1 if reason == NOT_OPEN else 0, reason
     if converting(set_of, ledger, index):
         return 0, CONVERSION
-    pool, qty, px = pools[market["venue"]], intent["qty"], intent["px"]
+    pool, qty, px, now = pools[market["venue"]], intent["qty"], intent["px"], totals["now_ns"]
     reduce = 1 if reduces(side, intent["leg"]) else 0
     closing = closing_lots(row, market["position"], side, reduce, 0)
-    most, reason = most_lots(limits, watch, market, reduce, side, px, qty, closing)
+    most, reason = most_lots(limits, watch, market, reduce, side, px, qty, closing, now)
     rests = intent["tif"] == GTC and intent["budget_uusd"] == 0
     order = Order(
         side, cost_price(side, px), market["fee"], 0 if reduce == 1 else intent["budget_uusd"], rests,
@@ -259,7 +260,7 @@ def _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals
     stays = False
     if there >= granted and there > 0:
         closing = closing_lots(row, market["position"], side, reduce, there)
-        stays = there <= most_lots(limits, watch, market, reduce, side, px, there, closing)[0]
+        stays = there <= most_lots(limits, watch, market, reduce, side, px, there, closing, now)[0]
     if stays:
         granted = there
     elif granted < pool["min_qty"]:
@@ -343,6 +344,7 @@ def certify_one(limits, watch, account, pools, markets, fees, event_of, set_of, 
     TOTALS record to work in. ``reasons`` (M, 2) get a code for each order and ``cuts`` (M, 2) the lots taken off; 0
     where nothing was.
     """
+    totals["now_ns"] = account["now_ns"]
     totals["changed"] = 0
     totals["live"] = 0
     for index in range(len(wanted)):

@@ -24,6 +24,8 @@ from envs.shield.codes import (
 )
 from envs.shield.limits import PPM
 from sim.kernel import inner
+from sim.latency import NEVER_NS
+from sim.state import MESSAGE_SLOTS, NEW
 from sim.types import OPEN, SECOND_NS
 
 DAY_NS = 86_400 * SECOND_NS
@@ -100,14 +102,26 @@ def lift(watch, equity_uusd, now):
 
 
 @inner
+def _ordered(market):
+    """Whether an order of ours is on its way to a market."""
+    if market["due_ns"] == NEVER_NS:
+        return False
+    for index in range(MESSAGE_SLOTS):
+        message = market["messages"][index]
+        if message["due_ns"] != 0 and message["kind"] == NEW:
+            return True
+    return False
+
+
+@inner
 def _oldest(markets, now):
     """Age in ns of the book that has not changed for longest, of open markets in which we hold or want anything."""
     oldest = 0
     for index in range(len(markets)):
         market = markets[index]
         position = market["position"]
-        used = position["yes_qty"] + position["no_qty"] + market["live_orders"]
-        if used > 0 and market["status"] == OPEN:
+        used = position["yes_qty"] + position["no_qty"] + market["live_orders"] > 0
+        if market["status"] == OPEN and (used or _ordered(market)):
             oldest = max(oldest, now - market["book_ns"])
     return oldest
 

@@ -26,6 +26,7 @@ def desk(num_envs=1, num_markets=1):
     """`hand.empty_state` whose venue knows what the account started with."""
     state = empty_state(num_envs, num_markets)
     state.pool["start_uusd"] = START
+    state.market["book_ns"] = state.account["now_ns"][0]
     return state
 
 

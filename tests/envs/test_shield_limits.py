@@ -18,6 +18,7 @@ from sim.types import (
     GTC,
     IOC,
     NO,
+    SECOND_NS,
     UUSD,
 )
 
@@ -307,6 +308,19 @@ def test_below_the_smallest_order_nothing_is_sent():
     assert ORDER_REASONS[verdict.reasons[0, BID]] == "per_trade"
     verdict = judge(state, WIDE, m0_bid=order(40, 4))
     assert ORDER_REASONS[verdict.reasons[0, BID]] == "minimum"
+
+
+def test_nothing_is_opened_where_the_book_is_too_old():
+    limits = replace(WIDE, stale_warning=60.0)
+    state = own(desk(1, 2), 0, yes=100)
+    state.market["book_ns"][0] -= 60 * SECOND_NS
+    assert judge(state, limits, m0_bid=order(40, 10)).orders[0, BID] == order(40, 10)
+    state.market["book_ns"][0] -= 1
+    verdict = judge(state, limits, m0_bid=order(40, 10), m0_ask=order(60, 150, leg=NO), m1_bid=order(40, 10))
+    assert verdict.orders[0, BID]["do"] == DO_NOTHING
+    assert verdict.orders[0, ASK]["qty"] == 100 * 100  # what closes may
+    assert verdict.orders[1, BID] == order(40, 10)
+    assert [ORDER_REASONS[code] for code in verdict.reasons[0]] == ["stale_book", "stale_book"]
 
 
 def test_a_closed_market_takes_nothing():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from shielded import WIDE, desk, own, resting
+from shielded import WIDE, desk, own, resting, under_way
 
 from envs import memory as memories
 from envs.buffers import make_buffers
@@ -119,7 +119,14 @@ def test_the_realised_loss_of_a_day_is_forgotten_with_it():
     assert account.memory.watch["day_realised_uusd"][0] == -50 * UUSD
 
 
-@pytest.mark.parametrize("use", [lambda state: own(state, 0, no=1), lambda state: resting(state, 0, BID, 40, 1)])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda state: own(state, 0, no=1),
+        lambda state: resting(state, 0, BID, 40, 1),
+        lambda state: under_way(state, 0, BID, 40, 1),
+    ],
+)
 def test_stale_data_counts_where_something_is_held_or_wanted(use):
     account = Account()
     assert account.look(seconds=30, quiet=True) == ("normal", "begun")
