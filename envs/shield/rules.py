@@ -61,7 +61,8 @@ def _cut(most, reason, limit, code):
 def most_lots(limits, watch, market, reduce, side, px, qty, closing, now):
     """Lots of ``qty`` that the rules leave before any risk is counted, and which rule took the last off.
 
-    ``closing``: lots that only close; where nothing may be opened they are what is left. ``now``: the account's clock, ns.
+    ``closing``: lots that only close; where nothing may be opened they are what is left. ``now``: the account's clock,
+    ns.
     """
     most, reason = qty, PASSED
     regime = watch["regime"]
