@@ -177,8 +177,8 @@ class TradingVectorEnv(VectorEnv):
         """Begin the next episode everywhere, or in the rows of ``options["reset_mask"]``, a bool ``(N,)`` array.
 
         With ``seed`` (0 to 2**63 - 1) episodes start over from that seed's first. Returns the observation and an info
-        with ``action_mask``. Raises ValueError for a mask that is not as described, or given together with a seed, and for
-        the cost "intervention" where there are no limits.
+        with ``action_mask``. Raises ValueError for a mask that is not as described, or given together with a seed, and
+        for the cost "intervention" where there are no limits.
         """
         super().reset(seed=seed)
         _check_charges(self.spec_sheet["costs"], self.limits)

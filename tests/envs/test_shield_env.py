@@ -13,9 +13,8 @@ from envs.shield import CRITICAL, ORDER_REASONS, PRESETS, Limits
 from envs.single import TradingEnv
 from envs.vector import TradingVectorEnv
 from envs.wrappers import SafetyShield, VectorSafetyShield
-from sim.place import Place
 from sim.scenarios import Scenario
-from sim.scenarios.portfolio import exclusive
+from sim.scenarios.portfolio import Place, exclusive
 from sim.scenarios.row import default_rows, make_rows
 from sim.types import BID, DO_NOTHING, DO_PLACE, INTENT, UUSD, YES
 
@@ -228,7 +227,7 @@ def test_an_episode_must_not_begin_past_its_limits(contracts, limits, markets, s
 def test_gross_counts_all_markets_at_the_start():
     limits = replace(WIDE, per_trade=0.001, per_market=0.01, per_event=0.01, gross=0.029, net=0.029)
     scenario = Scenario(default_rows(), places=(Place(),) * 3)
-    with pytest.raises(ValueError, match="gross = 0.029 allows 290 dollars, .* may cost 300"):
+    with pytest.raises(ValueError, match=r"gross = 0.029 allows 290 dollars, .* may cost 300"):
         make(scenario=scenario, start_contracts=100.0, limits=limits)
 
 
