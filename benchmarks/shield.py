@@ -45,7 +45,7 @@ def _certify_all(limits, crowd, fees, event_of, ledger, totals, wanted, reasons,
         watch = crowd.watch[env]
         certify_one(
             limits[0], watch, crowd.account[env], crowd.pool[env], crowd.market[env * width : (env + 1) * width], fees,
-            event_of, ledger, totals[0], wanted[env], reasons, cuts,
+            event_of, event_of * 0 - 1, ledger, totals[0], wanted[env], reasons, cuts,
         )  # fmt: skip
         for index in range(width):
             for side in range(2):

@@ -15,10 +15,11 @@ from sim.state import MESSAGE_SLOTS, ORDER_SLOTS
 BROKEN = (
     "form", "changed", "status", "size", "minimum", "distance", "band", "near_mid", "self_cross", "kill_switch",
     "not_cancelled", "per_trade", "per_market", "per_event", "gross", "net", "daily_loss", "cash_buffer", "messages",
+    "stale_book",
 )  # fmt: skip
 (
     FORM, CHANGED, STATUS, SIZE, LEAST, FAR, BAND, NEAR, CROSS, KILL, LEFT, TRADE, MARKET, EVENT, GROSS, NET, DAILY,
-    CASH, BUDGET,
+    CASH, BUDGET, STALE,
 ) = range(len(BROKEN))  # fmt: skip
 
 DOLLAR = 10_000  # micro-dollars a lot pays
@@ -38,6 +39,7 @@ BOOK = np.dtype(
         ("bottom", "<i8"),  # lowest price at which we may sell it
         ("up_live", "<i8"),  # orders a wish on the side cancels
         ("down_live", "<i8"),
+        ("merges", "<i8"),  # 1: a merge was let through
         ("wire", "<i8"),  # cash that orders under way may lock
     ]
 )
@@ -129,6 +131,7 @@ def _open_book(book, market, fees):
     book["up_live"] = 0
     book["down_live"] = 0
     book["wire"] = 0
+    book["merges"] = 0
     book["top"] = 0
     book["bottom"] = 20_000
     fee = fees[market["fee"]]
@@ -235,7 +238,7 @@ def _same_but_size(wanted, order):
 
 
 @inner
-def _check_rules(limits, regime, market, book, side, order, closes, there, found, least):
+def _check_rules(limits, regime, now, market, book, side, order, closes, there, found, least):
     """What concerns one order alone."""
     px, mid2 = order["px"], market["mid2_px"]
     away = 2 * px - mid2 if 2 * px > mid2 else mid2 - 2 * px
@@ -247,6 +250,7 @@ def _check_rules(limits, regime, market, book, side, order, closes, there, found
     found[LEAST] += order["qty"] < least and not there
     found[FAR] += away > limits["max_distance2_px"]
     found[BAND] += not closes and (px < limits["min_px"] or px > limits["max_px"])
+    found[STALE] += not closes and now - market["book_ns"] > limits["stale_warning_ns"]
     found[NEAR] += regime == 1 and not closes and away < limits["warning_distance2_px"]
     meets = px >= book["bottom"] if side == 0 else px <= book["top"]
     found[CROSS] += meets and limits["self_cross"] == 1
@@ -319,7 +323,9 @@ def _check_order(limits, watch, account, lost_today, pool, markets, books, event
     there = exact or larger
     buys = (side == 0) == (order["leg"] == 0)
     closes = order["qty"] <= _closing(book, market["position"], side, buys, order["qty"] if there else 0)
-    _check_rules(limits, watch["regime"], market, book, side, order, closes, there, found, pool["min_qty"])
+    _check_rules(
+        limits, watch["regime"], account["now_ns"], market, book, side, order, closes, there, found, pool["min_qty"]
+    )
     live = book["up_live"] if side == 0 else book["down_live"]
     if there:
         return live - 1 if exact else live
@@ -336,6 +342,7 @@ def _check_side(
     pool = pools[markets[index]["venue"]]
     live = book["up_live"] if side == 0 else book["down_live"]
     found[FORM] += do < 0 or do > 5
+    found[LEFT] += do != 2 and live > 0 and watch["regime"] == 2 and watch["entered"] == 1
     if do == 1:
         found[CHANGED] += not _same_but_size(asked, safe)
         sent = _check_order(
@@ -349,9 +356,11 @@ def _check_side(
         position = markets[index]["position"]
         net = position["no_qty"] - position["yes_qty"] if side == 0 else position["yes_qty"] - position["no_qty"]
         lots = book["up"] + book["up_sold"] if side == 0 else book["down"] + book["down_sold"]
-        found[LEFT] += watch["entered"] == 1 or lots > max(0, net)
-    found[BUDGET] += do == 3 and used + 1 > limits["messages"]
-    return used + int(do == 3)
+        found[LEFT] += lots > max(0, net)
+    asks = do == 3 or (do == 4 and book["merges"] == 0) or do == 5
+    book["merges"] = max(book["merges"], int(do == 4))
+    found[BUDGET] += asks and used + 1 > limits["messages"]
+    return used + int(asks)
 
 
 @inner

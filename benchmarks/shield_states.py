@@ -169,7 +169,10 @@ def fill_crowd(crowd, words, start_uusd):
         watch["day_realised_uusd"] = _pick(mine, 11, 2 * 10**9) - 10**9
         scale = _lots(start_uusd, mine, 12)
         for index in range(width):
-            _fill_market(crowd.market[env * width + index], words[row], 0, scale)
+            market, theirs = crowd.market[env * width + index], words[row]
+            _fill_market(market, theirs, 0, scale)
+            # most books are younger than a second, some up to 100 s old
+            market["book_ns"] = account["now_ns"] - _pick(theirs, 60, 10**9) * (100 if theirs[61] % 8 == 0 else 1)
             row += 1
 
 
@@ -274,5 +277,5 @@ def random_limits(rng: np.random.Generator) -> Limits:
         order_size=sizes[1], critical_size=sizes[0], messages=int(rng.integers(1, 400)),
         message_seconds=rng.uniform(1, 100), min_price=rng.uniform(0.001, 0.2), max_price=rng.uniform(0.8, 0.999),
         max_distance=rng.uniform(0.1, 1.0), warning_distance=rng.uniform(0, 0.1), self_cross=bool(rng.random() < 0.8),
-        warning_factor=rng.uniform(0.1, 1.0),
+        warning_factor=rng.uniform(0.1, 1.0), stale_warning=rng.uniform(0.5, 100),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from envs.actions import NO_ROWS, ActionTable
 from envs.buffers import Buffers
 from envs.decode import decode
 from envs.features import Schema
-from envs.holding import begin_with, stagger
+from envs.holding import begin_with, check_start, stagger
 from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
 from envs.quotes import decode_controls
@@ -88,11 +88,16 @@ class Core:
     def use_limits(self, limits: Limits | None) -> None:
         """Put a shield with ``limits`` between decisions and venue, None = none; before the first episode begins.
 
-        With a shield its kill switch is the kill, and no drawdown by itself.
+        With a shield its kill switch is the kill, and no drawdown by itself. Raises ValueError where an episode would
+        begin past the limits.
         """
         count, markets = self.engine.num_envs, self.engine.num_markets
+        guard = make_guard(limits, self.engine.scenario.links or (), count, markets)
+        if limits is not None:
+            cash, venue_of = self.engine.state.pool["start_uusd"][0], self.engine.world.venue_of
+            check_start(limits, self._start_qty, cash, venue_of, guard.event_of)
         self._memory = memories.allocate(count, markets, guarded=limits is not None)
-        self._guard = make_guard(limits, self.engine.scenario.links or (), count, markets)
+        self._guard = guard
         if limits is not None:
             self.terms = self.terms._replace(kill_share=np.inf)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.shield.limits import Limits
 from sim.latency import NEVER_NS
 from sim.state import State
-from sim.types import LOTS_PER_CONTRACT, PAIR_UUSD, PX_ONE, SECOND_NS
+from sim.types import LOTS_PER_CONTRACT, PAIR_UUSD, PX_ONE, SECOND_NS, UUSD
 
 _EVEN = 2  # the mid is half of a whole number: with an even number of lots its value is whole
 
@@ -27,6 +28,33 @@ def start_lots(contracts: float, cash_uusd: np.ndarray, venue_of: np.ndarray) ->
                 f"{cash_uusd[venue] / 1e6:g} dollars there: give more cash, or fewer contracts"
             )
     return lots
+
+
+def check_start(limits: Limits, lots: int, cash_uusd: np.ndarray, venue_of: np.ndarray, event_of: np.ndarray) -> None:
+    """Raise ValueError naming the numbers where ``lots`` of YES in every market may begin an episode past ``limits``.
+
+    Each may cost $1 a contract. ``cash_uusd`` (V,) that a venue starts with, ``venue_of`` and ``event_of`` (M,).
+    """
+    each = lots * PX_ONE
+    at_risk = {
+        "per_market": each,
+        "per_event": int(np.bincount(event_of).max()) * each,
+        "gross": len(event_of) * each,
+    }
+    start = int(np.sum(cash_uusd))
+    for name, uusd in at_risk.items():
+        _check_share(lots, name, getattr(limits, name), uusd, getattr(limits, name) * start)
+    for venue, count in enumerate(np.bincount(venue_of)):
+        free = (1 - limits.cash_buffer) * float(cash_uusd[venue])
+        _check_share(lots, "cash_buffer", limits.cash_buffer, int(count) * each, free)
+
+
+def _check_share(lots: int, name: str, share: float, uusd: int, most: float) -> None:
+    if uusd > most + 0.5:
+        raise ValueError(
+            f"limits: {name} = {share} allows {most / UUSD:g} dollars, but start_contracts = "
+            f"{lots / LOTS_PER_CONTRACT:g} may cost {uusd / UUSD:g}: start with fewer, or widen the limit"
+        )
 
 
 _GOLDEN = 0.6180339887498949  # its multiples fill [0, 1) evenly, however many there are

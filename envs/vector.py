@@ -178,9 +178,11 @@ class TradingVectorEnv(VectorEnv):
         """Begin the next episode everywhere, or in the rows of ``options["reset_mask"]``, a bool ``(N,)`` array.
 
         With ``seed`` (0 to 2**63 - 1) episodes start over from that seed's first. Returns the observation and an info
-        with ``action_mask``. Raises ValueError for a mask that is not as described, or given together with a seed.
+        with ``action_mask``. Raises ValueError for a mask that is not as described, or given together with a seed, and
+        for the cost "intervention" where there are no limits.
         """
         super().reset(seed=seed)
+        _check_charges(self.spec_sheet["costs"], self.limits)
         mask = _reset_mask(options, self.num_envs)
         if seed is not None:
             if mask is not None:
@@ -239,15 +241,16 @@ class TradingVectorEnv(VectorEnv):
     def use_limits(self, limits: Limits | str | Mapping[str, Any] | None) -> None:
         """Put a shield with ``limits`` between decisions and venue, None = leave it as it is. See the class.
 
-        Raises ValueError for limits that are none, for a second shield, and after the first reset.
+        Raises ValueError for limits that are none or that ``start_contracts`` break, for a second shield, and after
+        the first reset.
         """
         if limits is None:
             return
         wanted = read_limits(limits)
         if self._begun or self.limits is not None:
             raise ValueError("use_limits: expected an environment without limits and before its first reset")
-        self.limits = wanted
         self._core.use_limits(wanted)
+        self.limits = wanted
         self._buffers = (self._make_buffers(guarded=True), self._make_buffers(guarded=True))
 
     def lift(self, mask: np.ndarray | None = None) -> int:
@@ -330,6 +333,15 @@ def _check_settings(
         raise ValueError(f"environment: kill_drawdown is a share of the cash in (0, 1], got {kill_drawdown}")
     if render_mode not in (None, "ansi"):
         raise ValueError(f'environment: render_mode must be None or "ansi", got {render_mode!r}')
+
+
+def _check_charges(costs: Sequence[str], limits: Limits | None) -> None:
+    """A cost that can never be charged misleads whoever learns by it. Not sooner than a reset: limits may come late."""
+    if limits is None and "intervention" in costs:
+        raise ValueError(
+            f"reset: costs = {list(costs)} and limits = None: without limits nothing is ever charged as "
+            f'"intervention"; give limits, or leave that cost out'
+        )
 
 
 def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> np.ndarray | None:

@@ -19,7 +19,7 @@ class SafetyShield(gym.Wrapper):
 
     ``limits``: `envs.shield.Limits`, the name of a preset, or a mapping of ``preset`` and fields. ``enabled=False``
     leaves the environment as it is. Raises ValueError for an environment that is no TradingEnv, that has limits
-    already or that has been reset.
+    already or that has been reset, and for limits None unless it is switched off.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class SafetyShield(gym.Wrapper):
         self.enabled = enabled
         self._batch = _batch_of(env.unwrapped)
         if enabled:
-            self._batch.use_limits(limits)
+            self._batch.use_limits(_given(limits))
 
     def lift(self) -> bool:
         """As an operator, lift the kill switch's latch; whether it had tripped. Raises ValueError without a shield."""
@@ -46,7 +46,7 @@ class VectorSafetyShield(VectorWrapper):
         self.enabled = enabled
         self._batch = _batch_of(env.unwrapped)
         if enabled:
-            self._batch.use_limits(limits)
+            self._batch.use_limits(_given(limits))
 
     def lift(self, mask: np.ndarray | None = None) -> int:
         """Lift the latch in the environments of ``mask`` bool ``(N,)``, None = all; in how many it had tripped."""
@@ -58,3 +58,9 @@ def _batch_of(env: Any) -> TradingVectorEnv:
     if not isinstance(batch, TradingVectorEnv):
         raise ValueError(f"shield: expected one of this package's environments, got {type(env).__name__}")
     return batch
+
+
+def _given(limits: Limits | str | Mapping[str, Any] | None) -> Limits | str | Mapping[str, Any]:
+    if limits is None:
+        raise ValueError("shield: limits = None and enabled = True: give limits, or enabled=False to leave it out")
+    return limits

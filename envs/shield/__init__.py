@@ -9,10 +9,10 @@ from __future__ import annotations
 from envs.shield.boundary import orders_from_floats
 from envs.shield.codes import CRITICAL, NORMAL, ORDER_REASONS, REGIME_REASONS, REGIMES, WARNING
 from envs.shield.limits import LIMITS, PRESETS, Limits, read_limits
-from envs.shield.pure import Verdict, assess_triggers, certify, new_watch
+from envs.shield.pure import Verdict, assess_triggers, certify, lift, new_watch
 from envs.shield.regime import WATCH
 
 __all__ = [
     "CRITICAL", "LIMITS", "NORMAL", "ORDER_REASONS", "PRESETS", "REGIMES", "REGIME_REASONS", "WARNING", "WATCH",
-    "Limits", "Verdict", "assess_triggers", "certify", "new_watch", "orders_from_floats", "read_limits",
+    "Limits", "Verdict", "assess_triggers", "certify", "lift", "new_watch", "orders_from_floats", "read_limits",
 ]  # fmt: skip

@@ -40,8 +40,10 @@ DAILY_LOSS = 15
 CASH_BUFFER = 16
 MESSAGES = 17  # the message budget is used up
 MINIMUM = 18  # smaller than the venue's smallest order
+CONVERSION = 19  # a conversion while its set has orders of ours, or an order while its set converts
+STALE_BOOK = 20  # the market's book is too old to open anything
 ORDER_REASONS = (
     "passed", "malformed", "not_open", "self_cross", "distance", "order_size", "holding", "price_band", "near_mid",
     "kill_switch", "per_trade", "per_market", "per_event", "gross", "net", "daily_loss", "cash_buffer", "messages",
-    "minimum",
+    "minimum", "conversion", "stale_book",
 )  # fmt: skip

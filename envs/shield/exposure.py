@@ -35,6 +35,8 @@ LEDGER = np.dtype(
         ("live", "<i8", (2,)),  # orders that a wish on that side would cancel
         ("cash_uusd", "<i8"),  # what orders under way may lock when they arrive
         ("event_uusd", "<i8"),  # at risk in all markets of the event that bears this market's number
+        ("converting", "<i8"),  # 1: a conversion of the set that bears this market's number was granted
+        ("merging", "<i8"),  # 1: a merge in this market was granted
     ]
 )
 
@@ -91,6 +93,15 @@ def enter(row, side, px, qty, reduce, more, other):
 
 
 @inner
+def locks(market, reduce):
+    """Whether an order takes cash when it rests or fills: one that buys, and a sale that may give collateral back.
+
+    A sale of a set's returned collateral takes at most $1 less the price of its leg a lot (`sim.account`): that is k.
+    """
+    return reduce == 0 or market["returns"] == 1
+
+
+@inner
 def _add_resting(row, market, fees):
     for index in range(ORDER_SLOTS):
         order = market["orders"][index]
@@ -117,7 +128,7 @@ def _add_under_way(row, market, fees):
         more, other = burden(fees, market["fee"], price, message["qty"], budget, rests, takes)
         enter(row, side, message["px"], message["qty"], reduce, more, other)
         row["live"][side] += waits_to_rest(message, side)
-        if reduce == 0:
+        if locks(market, reduce):
             row["cash_uusd"] += more
 
 
@@ -130,6 +141,8 @@ def take_stock(row, market, fees):
     row["held"][ASK] = cost - PX_ONE * position["yes_qty"]
     row["cash_uusd"] = 0
     row["event_uusd"] = 0
+    row["converting"] = 0
+    row["merging"] = 0
     for side in range(2):
         row["loss"][side] = row["held"][side]
         row["buys"][side] = 0

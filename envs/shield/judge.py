@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.shield.codes import (
     CASH_BUFFER,
+    CONVERSION,
     CRITICAL,
     DAILY_LOSS,
     GROSS,
@@ -28,8 +29,9 @@ from envs.shield.codes import (
     PER_TRADE,
     WARNING,
 )
-from envs.shield.exposure import at_risk, burden, closing_lots, cost_price, enter, one_way, take_stock
+from envs.shield.exposure import at_risk, burden, closing_lots, cost_price, enter, locks, one_way, take_stock
 from envs.shield.regime import realised, share_of
+from envs.shield.requests import converting, request
 from envs.shield.rules import at_any_size, most_lots, well_formed
 from sim.kernel import inner
 from sim.latency import reduces
@@ -37,11 +39,8 @@ from sim.types import (
     ASK,
     BID,
     DO_CANCEL,
-    DO_CONVERT,
-    DO_MERGE,
     DO_NOTHING,
     DO_PLACE,
-    DO_RESET_GROUP,
     GTC,
 )
 from sim.wishes import standing
@@ -52,6 +51,8 @@ TOTALS = np.dtype(
         ("net_uusd", "<i8", (2,)),  # at risk in each direction
         ("lost_uusd", "<i8"),  # realised loss of the day
         ("used", "<i8"),  # messages of this interval, those of this decision included
+        ("now_ns", "<i8"),  # the account's clock
+        ("live", "<i8"),  # orders of ours that lacked a cancel before this decision
         ("changed", "<i8"),  # orders changed or refused in this decision
         ("judged_qty", "<i8"),  # the size judged last; what it adds to the loss against its side, and to the other one
         ("more_uusd", "<i8"),
@@ -75,9 +76,9 @@ class Order(NamedTuple):
     budget: int  # micro-dollars; 0 = none
     rests: bool
     takes: bool
-    opens: bool
+    locks: bool  # it takes cash
     closing: int  # lots that only close
-    cash: int  # micro-dollars that an opening order may lock
+    cash: int  # micro-dollars that it may lock
     event: int  # at risk in the order's event
 
 
@@ -112,6 +113,7 @@ def _add_up(limits, watch, account, pools, markets, fees, event_of, ledger, tota
     totals["net_uusd"][ASK] = 0
     for index in range(len(markets)):
         take_stock(ledger[index], markets[index], fees)
+        totals["live"] += ledger[index]["live"][BID] + ledger[index]["live"][ASK]
     for index in range(len(markets)):
         risk = at_risk(ledger[index])
         totals["gross_uusd"] += risk
@@ -133,6 +135,18 @@ def interval_of(limits, account):
 def messages_used(limits, watch, account):
     """Messages sent in the present interval so far."""
     return watch["used"] if watch["window"] == interval_of(limits, account) else 0
+
+
+@inner
+def write_down(limits, watch, account, totals):
+    """Keep in ``watch`` what a decision changed of it, for the next one: messages sent, and whether all is cancelled.
+
+    The kill switch has done its work once no order of ours lacked a cancel before a decision: one may have found no
+    room on the wire.
+    """
+    watch["window"] = interval_of(limits, account)
+    watch["used"] = totals["used"]
+    watch["entered"] = int(watch["entered"] == 1 and totals["live"] > 0)
 
 
 @inner
@@ -166,7 +180,7 @@ def over(order, totals, row, fees, qty):
         return NET
     if totals["lost_uusd"] + gross > totals["cap_daily_uusd"]:
         return DAILY_LOSS
-    return CASH_BUFFER if order.opens and more > order.cash else PASSED
+    return CASH_BUFFER if order.locks and more > order.cash else PASSED
 
 
 @inner
@@ -214,12 +228,12 @@ def _book(order, totals, row, ledger, event, intent, reduce, qty, fees):
         totals["net_uusd"][side] += one_way(row, side)
     totals["gross_uusd"] += at_risk(row) - before
     ledger[event]["event_uusd"] += at_risk(row) - before
-    if reduce == 0:
+    if order.locks:
         row["cash_uusd"] += more
 
 
 @inner
-def _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent, index, side):
+def _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, intent, index, side):
     """Judge an order. Returns the lots granted, -1 where not even a cancel is to be sent, and why they are not all.
 
     Its messages are counted where they fit the budget, and the order is booked.
@@ -228,14 +242,16 @@ def _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent
     reason = at_any_size(limits, market, row, intent, side)
     if reason != PASSED:
         return -1 if reason == NOT_OPEN else 0, reason
-    pool, qty, px = pools[market["venue"]], intent["qty"], intent["px"]
+    if converting(set_of, ledger, index):
+        return 0, CONVERSION
+    pool, qty, px, now = pools[market["venue"]], intent["qty"], intent["px"], totals["now_ns"]
     reduce = 1 if reduces(side, intent["leg"]) else 0
     closing = closing_lots(row, market["position"], side, reduce, 0)
-    most, reason = most_lots(limits, watch, market, reduce, side, px, qty, closing)
+    most, reason = most_lots(limits, watch, market, reduce, side, px, qty, closing, now)
     rests = intent["tif"] == GTC and intent["budget_uusd"] == 0
     order = Order(
         side, cost_price(side, px), market["fee"], 0 if reduce == 1 else intent["budget_uusd"], rests,
-        intent["post_only"] == 0 or not rests, reduce == 0, closing,
+        intent["post_only"] == 0 or not rests, locks(market, reduce), closing,
         _free_cash(limits, pools, markets, ledger, market["venue"]), ledger[event_of[index]]["event_uusd"],
     )  # fmt: skip
     granted, why = largest(order, totals, row, fees, most)
@@ -244,7 +260,7 @@ def _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent
     stays = False
     if there >= granted and there > 0:
         closing = closing_lots(row, market["position"], side, reduce, there)
-        stays = there <= most_lots(limits, watch, market, reduce, side, px, there, closing)[0]
+        stays = there <= most_lots(limits, watch, market, reduce, side, px, there, closing, now)[0]
     if stays:
         granted = there
     elif granted < pool["min_qty"]:
@@ -282,34 +298,23 @@ def _swept(watch, totals, row, market, intent, side):
 
 
 @inner
-def _request(limits, totals, do):
-    """Whether what is no order passes: requests that change no worst case do. Returns the reason where not."""
-    if do in (DO_NOTHING, DO_MERGE, DO_CONVERT):
-        return PASSED
-    if do != DO_RESET_GROUP:
-        return MALFORMED
-    if totals["used"] + 1 > limits["messages"]:
-        return MESSAGES
-    totals["used"] += 1
-    return PASSED
-
-
-@inner
-def _judge(limits, watch, pools, markets, fees, event_of, ledger, totals, intent, index, side):
+def _judge(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, intent, index, side):
     """Judge what is wanted on one side of one market, and write what is safe of it. Returns lots cut, and why."""
     row, market, do = ledger[index], markets[index], intent["do"]
     if do == DO_CANCEL:
         totals["used"] += row["live"][side]
         return 0, PASSED
     if do != DO_PLACE or not well_formed(intent):
-        reason = MALFORMED if do == DO_PLACE else _request(limits, totals, do)
+        reason = MALFORMED if do == DO_PLACE else request(limits, watch, set_of, ledger, totals, do, index)
         if _swept(watch, totals, row, market, intent, side):
             return 0, reason if do == DO_NOTHING or reason != PASSED else KILL_SWITCH
         if reason != PASSED:
             intent["do"] = DO_NOTHING
         return 0, reason
     wanted = intent["qty"]
-    granted, reason = _place(limits, watch, pools, markets, fees, event_of, ledger, totals, intent, index, side)
+    if watch["entered"] == 1 and _swept(watch, totals, row, market, intent, side):
+        return wanted, KILL_SWITCH
+    granted, reason = _place(limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, intent, index, side)
     if granted > 0:
         intent["qty"] = granted
         return wanted - granted, reason
@@ -331,14 +336,17 @@ def idle(wanted):
 
 
 @inner
-def certify_one(limits, watch, account, pools, markets, fees, event_of, ledger, totals, wanted, reasons, cuts):
+def certify_one(limits, watch, account, pools, markets, fees, event_of, set_of, ledger, totals, wanted, reasons, cuts):
     """Make ``wanted`` (M, 2) INTENT of one environment safe, in place.
 
     ``limits`` LIMITS and ``watch`` WATCH records, ``fees`` (F,) FEE, ``event_of`` (M,) the event of each market,
-    ``ledger`` (M,) LEDGER and ``totals`` TOTALS record to work in. ``reasons`` (M, 2) get a code for each order and
-    ``cuts`` (M, 2) the lots taken off; 0 where nothing was.
+    ``set_of`` (M,) the lowest market of the set that its venue nets, -1 = none, ``ledger`` (M,) LEDGER and ``totals``
+    TOTALS record to work in. ``reasons`` (M, 2) get a code for each order and ``cuts`` (M, 2) the lots taken off; 0
+    where nothing was.
     """
+    totals["now_ns"] = account["now_ns"]
     totals["changed"] = 0
+    totals["live"] = 0
     for index in range(len(wanted)):
         for side in range(2):
             reasons[index, side] = PASSED
@@ -352,7 +360,7 @@ def certify_one(limits, watch, account, pools, markets, fees, event_of, ledger, 
             if wanted[index, side]["do"] == DO_NOTHING and watch["regime"] != CRITICAL:
                 continue
             cut, reason = _judge(
-                limits, watch, pools, markets, fees, event_of, ledger, totals, wanted[index, side], index, side
+                limits, watch, pools, markets, fees, event_of, set_of, ledger, totals, wanted[index, side], index, side
             )
             reasons[index, side] = reason
             cuts[index, side] = cut

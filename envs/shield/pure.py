@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.shield.exposure import LEDGER
-from envs.shield.judge import TOTALS, certify_one
+from envs.shield.judge import TOTALS, certify_one, write_down
 from envs.shield.limits import Limits
 from envs.shield.regime import WATCH, assess, start_watch
-from envs.shield.stage import events_of
+from envs.shield.regime import lift as lift_latch
+from envs.shield.stage import events_of, sets_of
 from sim.kernel import kernel
 from sim.links import Link
 from sim.types import INTENT
@@ -23,19 +24,27 @@ class Verdict(NamedTuple):
     orders: np.ndarray  # (M, 2) INTENT: safe
     reasons: np.ndarray  # (M, 2) int32: why an order was changed or refused, see codes.ORDER_REASONS
     cuts: np.ndarray  # (M, 2) int64: lots taken off
-    messages: int  # of this interval, those of these orders included: the next watch["used"]
+    messages: int  # of this interval, those of these orders included
+    watch: np.ndarray  # (1,) WATCH: for the next decision, once these orders have been sent
 
 
 @kernel
-def _certify(limits, watches, accounts, pools, markets, fees, event_of, ledger, totals, wanted, reasons, cuts):
+def _certify(limits, watches, accounts, pools, markets, fees, ties, ledger, totals, wanted, reasons, cuts):
     certify_one(
-        limits[0], watches[0], accounts[0], pools, markets, fees, event_of, ledger, totals[0], wanted, reasons, cuts
-    )
+        limits[0], watches[0], accounts[0], pools, markets, fees, ties[0], ties[1], ledger, totals[0], wanted, reasons,
+        cuts,
+    )  # fmt: skip
+    write_down(limits[0], watches[0], accounts[0], totals[0])
 
 
 @kernel
 def _start(watches, tariff, accounts, pools, markets):
     start_watch(watches[0], tariff, accounts[0], pools, markets)
+
+
+@kernel
+def _lift(watches, accounts):
+    lift_latch(watches[0], accounts[0]["equity_uusd"], accounts[0]["now_ns"])
 
 
 @kernel
@@ -62,6 +71,16 @@ def assess_triggers(
     return watch, tariff, bool(trips)
 
 
+def lift(watch: np.ndarray, account: np.ndarray) -> np.ndarray:
+    """The ``(1,)`` WATCH after an operator has lifted the latch of CRITICAL; in another regime as it was.
+
+    Drawdown and marked loss count from the equity of ``account`` (1,) ACCOUNT from here. Changes no argument.
+    """
+    lifted = watch.copy()
+    _lift(lifted, account)
+    return lifted
+
+
 def certify(
     orders: np.ndarray,
     account: np.ndarray,
@@ -76,7 +95,9 @@ def certify(
 
     ``orders`` (M, 2) INTENT, columns BID and ASK, judged market by market, BID first; ``account`` (1,) ACCOUNT,
     ``pools`` (V,) POOL and ``markets`` (M,) MARKET of one environment (`sim.state`), ``fees`` (F,) FEE, ``watch`` (1,)
-    WATCH with regime, day and messages sent. ``links`` tie markets into events. Raises ValueError for other shapes.
+    WATCH with regime, day and messages sent: first of `new_watch`, then that of the last Verdict, looked at by
+    `assess_triggers`. ``links`` tie markets into events, and those that net into sets: without them no conversion
+    passes. Raises ValueError for other shapes.
     """
     count = len(markets)
     if orders.shape != (count, 2) or orders.dtype != INTENT:
@@ -86,9 +107,9 @@ def certify(
             f"certify: expected one account and one WATCH, got shapes {account.shape} and {watch.shape} {watch.dtype}"
         )
     safe, reasons, cuts = orders.copy(), np.zeros((count, 2), np.int32), np.zeros((count, 2), np.int64)
-    totals = np.zeros(1, TOTALS)
+    totals, later = np.zeros(1, TOTALS), watch.copy()
     _certify(
-        limits.record(), watch, account, pools, markets, fees, events_of(links, count), np.zeros(count, LEDGER), totals,
-        safe, reasons, cuts,
+        limits.record(), later, account, pools, markets, fees, (events_of(links, count), sets_of(links, count)),
+        np.zeros(count, LEDGER), totals, safe, reasons, cuts,
     )  # fmt: skip
-    return Verdict(safe, reasons, cuts, int(totals["used"][0]))
+    return Verdict(safe, reasons, cuts, int(totals["used"][0]), later)

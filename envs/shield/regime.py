@@ -24,6 +24,8 @@ from envs.shield.codes import (
 )
 from envs.shield.limits import PPM
 from sim.kernel import inner
+from sim.latency import NEVER_NS
+from sim.state import MESSAGE_SLOTS, NEW
 from sim.types import OPEN, SECOND_NS
 
 DAY_NS = 86_400 * SECOND_NS
@@ -41,7 +43,7 @@ WATCH = np.dtype(
         ("overshoot_uusd", "<i8"),  # how far drawdown or marked loss was past its trigger when the kill switch tripped
         ("window", "<i8"),  # number of the message interval
         ("used", "<i8"),  # messages of that interval
-        ("entered", "<i8"),  # 1: CRITICAL has begun and nothing has been cancelled yet
+        ("entered", "<i8"),  # 1: CRITICAL has begun, and orders of ours may still lack a cancel
         ("kills", "<i8"),  # times that CRITICAL has begun in this episode
     ]
 )
@@ -100,14 +102,26 @@ def lift(watch, equity_uusd, now):
 
 
 @inner
+def _ordered(market):
+    """Whether an order of ours is on its way to a market."""
+    if market["due_ns"] == NEVER_NS:
+        return False
+    for index in range(MESSAGE_SLOTS):
+        message = market["messages"][index]
+        if message["due_ns"] != 0 and message["kind"] == NEW:
+            return True
+    return False
+
+
+@inner
 def _oldest(markets, now):
     """Age in ns of the book that has not changed for longest, of open markets in which we hold or want anything."""
     oldest = 0
     for index in range(len(markets)):
         market = markets[index]
         position = market["position"]
-        used = position["yes_qty"] + position["no_qty"] + market["live_orders"]
-        if used > 0 and market["status"] == OPEN:
+        used = position["yes_qty"] + position["no_qty"] + market["live_orders"] > 0
+        if market["status"] == OPEN and (used or _ordered(market)):
             oldest = max(oldest, now - market["book_ns"])
     return oldest
 
@@ -178,7 +192,9 @@ def assess(limits, watch, tariff, account, pools, markets):
     now, equity, start = account["now_ns"], account["equity_uusd"], account["start_uusd"]
     _begin_day(watch, account, pools, markets)
     watch["peak_uusd"] = max(watch["peak_uusd"], equity)
-    changed = _fees_changed(tariff, markets)
+    changed = _fees_changed(tariff, markets) and limits["fee_change_ns"] > 0
+    if changed:
+        watch["calm_ns"] = max(watch["calm_ns"], now + limits["fee_change_ns"])
     if watch["regime"] == CRITICAL:
         return False
     drawdown, loss = watch["peak_uusd"] - equity, watch["day_uusd"] - equity
@@ -192,10 +208,9 @@ def assess(limits, watch, tariff, account, pools, markets):
         return True
     reason = _warning(limits, start, drawdown, loss, age, account["gap"])
     if reason >= 0:
-        watch["calm_ns"] = now + limits["calm_ns"]
-    elif changed and limits["fee_change_ns"] > 0:
+        watch["calm_ns"] = max(watch["calm_ns"], now + limits["calm_ns"])
+    elif changed:
         reason = WHY_FEES
-        watch["calm_ns"] = max(watch["calm_ns"], now + limits["fee_change_ns"])
     if reason >= 0 and watch["regime"] == NORMAL:
         _change(watch, WARNING, reason, now)
     elif watch["regime"] == WARNING and reason < 0 and now >= watch["calm_ns"]:

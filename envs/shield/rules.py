@@ -13,6 +13,7 @@ from envs.shield.codes import (
     PASSED,
     PRICE_BAND,
     SELF_CROSS,
+    STALE_BOOK,
     WARNING,
 )
 from envs.shield.regime import share_of
@@ -57,10 +58,11 @@ def _cut(most, reason, limit, code):
 
 
 @inner
-def most_lots(limits, watch, market, reduce, side, px, qty, closing):
+def most_lots(limits, watch, market, reduce, side, px, qty, closing, now):
     """Lots of ``qty`` that the rules leave before any risk is counted, and which rule took the last off.
 
-    ``closing``: lots that only close; where nothing may be opened they are what is left.
+    ``closing``: lots that only close; where nothing may be opened they are what is left. ``now``: the account's clock,
+    ns.
     """
     most, reason = qty, PASSED
     regime = watch["regime"]
@@ -71,6 +73,8 @@ def most_lots(limits, watch, market, reduce, side, px, qty, closing):
     if reduce == 1:
         held = market["position"]["no_qty"] if side == BID else market["position"]["yes_qty"]
         most, reason = _cut(most, reason, held, HOLDING)
+    if now - market["book_ns"] > limits["stale_warning_ns"]:
+        most, reason = _cut(most, reason, closing, STALE_BOOK)
     if px < limits["min_px"] or px > limits["max_px"]:
         most, reason = _cut(most, reason, closing, PRICE_BAND)
     if regime == WARNING and _off_mid2(market, px) < limits["warning_distance2_px"]:

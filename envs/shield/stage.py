@@ -12,11 +12,11 @@ import numpy as np
 
 from envs.shield.codes import CRITICAL
 from envs.shield.exposure import LEDGER
-from envs.shield.judge import TOTALS, certify_one, interval_of
+from envs.shield.judge import TOTALS, certify_one, write_down
 from envs.shield.limits import LIMITS, Limits
 from envs.shield.regime import assess, lift, start_watch
 from sim.kernel import kernel
-from sim.links import Link, Same
+from sim.links import Exclusive, Link, Same
 
 
 class Guard(NamedTuple):
@@ -24,6 +24,7 @@ class Guard(NamedTuple):
 
     limits: np.ndarray  # (1,) LIMITS; (0,) = no shield
     event_of: np.ndarray  # (M,) int64: the lowest number of a market that links tie this one to
+    set_of: np.ndarray  # (M,) int64: the lowest number of a market of the set that it nets in; -1 = none
     ledger: np.ndarray  # (N, M) LEDGER
     totals: np.ndarray  # (N,) TOTALS
 
@@ -38,12 +39,21 @@ def events_of(links: Sequence[Link], num_markets: int) -> np.ndarray:
     return event
 
 
+def sets_of(links: Sequence[Link], num_markets: int) -> np.ndarray:
+    """``(M,)`` int64: markets that their venue nets as a set share the lowest of their numbers; -1 = in no set."""
+    result = np.full(num_markets, -1)
+    for link in links:
+        if isinstance(link, Exclusive) and link.nets:
+            result[list(link.markets)] = min(link.markets)
+    return result
+
+
 def make_guard(limits: Limits | None, links: Sequence[Link], num_envs: int, num_markets: int) -> Guard:
     """The arrays of a shield with ``limits``; None = of none."""
     count = 0 if limits is None else num_envs
     record = np.zeros(0, LIMITS) if limits is None else limits.record()
-    event_of = events_of(links, num_markets)
-    return Guard(record, event_of, np.zeros((count, num_markets), LEDGER), np.zeros(count, TOTALS))
+    event_of, set_of = events_of(links, num_markets), sets_of(links, num_markets)
+    return Guard(record, event_of, set_of, np.zeros((count, num_markets), LEDGER), np.zeros(count, TOTALS))
 
 
 @kernel
@@ -67,12 +77,10 @@ def guard_orders(guard, memory, state, fees, first, last, intents, changes, reas
             continue
         certify_one(
             limits, watch, account, state.pool[env], state.market[env * width : (env + 1) * width], fees,
-            guard.event_of, ledger, totals, intents[env], reasons[env], cuts[env],
+            guard.event_of, guard.set_of, ledger, totals, intents[env], reasons[env], cuts[env],
         )  # fmt: skip
         changes[env]["intervention"] = totals["changed"]
-        watch["window"] = interval_of(limits, account)
-        watch["used"] = totals["used"]
-        watch["entered"] = 0
+        write_down(limits, watch, account, totals)
 
 
 @kernel

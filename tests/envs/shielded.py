@@ -26,6 +26,7 @@ def desk(num_envs=1, num_markets=1):
     """`hand.empty_state` whose venue knows what the account started with."""
     state = empty_state(num_envs, num_markets)
     state.pool["start_uusd"] = START
+    state.market["book_ns"] = state.account["now_ns"][0]
     return state
 
 
@@ -85,3 +86,9 @@ def under_way(state, market, side, cents, contracts, *, leg=YES, post_only=1, le
     message["leg"], message["post_only"], message["leaving"] = leg, post_only, leaving
     message["tif"], message["budget_uusd"], message["reduce"] = tif, budget, int((side == BID) != (leg == YES))
     return state
+
+
+def watch_in(regime, state, entered=0):
+    watch = new_watch(state.account, state.pool[0], state.market)
+    watch["regime"], watch["entered"] = regime, entered
+    return watch

@@ -14,7 +14,7 @@ from envs.single import TradingEnv
 from envs.vector import TradingVectorEnv
 from envs.wrappers import SafetyShield, VectorSafetyShield
 from sim.scenarios import Scenario
-from sim.scenarios.portfolio import exclusive
+from sim.scenarios.portfolio import Place, exclusive
 from sim.scenarios.row import default_rows, make_rows
 from sim.types import BID, DO_NOTHING, DO_PLACE, INTENT, UUSD, YES
 
@@ -23,7 +23,8 @@ SHIELDED = ("shield_reason", "shield_cut", "regime", "regime_reason", "overshoot
 
 
 def make(num_envs=4, **settings):
-    return TradingVectorEnv(num_envs, **{"actions": "full", "window_s": 20.0, "costs": COSTS, **settings})
+    costs = COSTS if "limits" in settings else COSTS[:2]
+    return TradingVectorEnv(num_envs, **{"actions": "full", "window_s": 20.0, "costs": costs, **settings})
 
 
 def play(env, steps=30, seed=0):
@@ -39,7 +40,6 @@ def test_without_limits_nothing_of_it_is_there():
     *_, info = play(env, 3)[-1]
     assert env.limits is None
     assert not set(SHIELDED) & set(info)
-    assert (info["costs"][:, 2] == 0).all()
     with pytest.raises(ValueError, match="expected an environment with limits"):
         env.lift()
 
@@ -190,6 +190,45 @@ def test_wrappers_can_be_switched_off_and_refuse_what_they_cannot_guard():
         SafetyShield(gym.make("CartPole-v1"))
     with pytest.raises(ValueError, match="no preset 'none'"):
         make(limits="none")
+
+
+def test_a_shield_without_limits_is_refused_and_so_is_what_only_a_shield_charges():
+    for wrap, env in ((VectorSafetyShield, make()), (SafetyShield, TradingEnv())):
+        with pytest.raises(ValueError, match="limits = None and enabled = True"):
+            wrap(env, None)
+        assert wrap(env, None, enabled=False).unwrapped is env
+    env = make(costs=COSTS)
+    with pytest.raises(ValueError, match=r"costs = .*'intervention'.* and limits = None"):
+        env.reset(seed=0)
+    VectorSafetyShield(make(costs=COSTS), "small").reset(seed=0)
+
+
+@pytest.mark.parametrize(
+    "contracts, limits, markets, said",
+    [
+        # of $10,000: 101 contracts may cost $101, more than 1 %
+        (101.0, {"per_trade": 0.001, "per_market": 0.01}, 1, "per_market = 0.01 allows 100 .* = 101 may cost 101"),
+        # 3 x 100
+        (100.0, {"per_trade": 0.001, "per_market": 0.02, "per_event": 0.02}, 3, "per_event = 0.02 .* 200 .* 300"),
+        (9_001.0, {"cash_buffer": 0.1, "per_trade": 0.9}, 1, "cash_buffer = 0.1 allows 9000 dollars, .* cost 9001"),
+    ],
+)  # fmt: skip
+def test_an_episode_must_not_begin_past_its_limits(contracts, limits, markets, said):
+    scenario = Scenario(default_rows(), portfolio=exclusive(3)) if markets == 3 else Scenario(default_rows())
+    with pytest.raises(ValueError, match=said):
+        make(scenario=scenario, start_contracts=contracts, limits=replace(WIDE, **limits))
+    env = make(scenario=scenario, start_contracts=contracts)
+    with pytest.raises(ValueError, match=said):
+        VectorSafetyShield(env, replace(WIDE, **limits))
+    assert env.limits is None
+    make(scenario=scenario, start_contracts=contracts, limits=WIDE)
+
+
+def test_gross_counts_all_markets_at_the_start():
+    limits = replace(WIDE, per_trade=0.001, per_market=0.01, per_event=0.01, gross=0.029, net=0.029)
+    scenario = Scenario(default_rows(), places=(Place(),) * 3)
+    with pytest.raises(ValueError, match=r"gross = 0.029 allows 290 dollars, .* may cost 300"):
+        make(scenario=scenario, start_contracts=100.0, limits=limits)
 
 
 @pytest.mark.filterwarnings("ignore:.*render_modes.*")

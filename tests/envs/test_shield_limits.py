@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from shielded import FEES, WIDE, desk, judge, order, orders, own, resting, under_way
+from shielded import FEES, WIDE, desk, judge, order, orders, own, resting, under_way, watch_in
 
 from envs.shield import CRITICAL, ORDER_REASONS, PRESETS, WARNING, certify, new_watch
 from sim.links import Exclusive, Same
@@ -13,14 +13,12 @@ from sim.types import (
     BID,
     CLOSED,
     DO_CANCEL,
-    DO_CONVERT,
-    DO_MERGE,
     DO_NOTHING,
     DO_PLACE,
-    DO_RESET_GROUP,
     GTC,
     IOC,
     NO,
+    SECOND_NS,
     UUSD,
 )
 
@@ -281,17 +279,24 @@ def test_below_the_smallest_order_nothing_is_sent():
     assert ORDER_REASONS[verdict.reasons[0, BID]] == "minimum"
 
 
+def test_nothing_is_opened_where_the_book_is_too_old():
+    limits = replace(WIDE, stale_warning=60.0)
+    state = own(desk(1, 2), 0, yes=100)
+    state.market["book_ns"][0] -= 60 * SECOND_NS
+    assert judge(state, limits, m0_bid=order(40, 10)).orders[0, BID] == order(40, 10)
+    state.market["book_ns"][0] -= 1
+    verdict = judge(state, limits, m0_bid=order(40, 10), m0_ask=order(60, 150, leg=NO), m1_bid=order(40, 10))
+    assert verdict.orders[0, BID]["do"] == DO_NOTHING
+    assert verdict.orders[0, ASK]["qty"] == 100 * 100  # what closes may
+    assert verdict.orders[1, BID] == order(40, 10)
+    assert [ORDER_REASONS[code] for code in verdict.reasons[0]] == ["stale_book", "stale_book"]
+
+
 def test_a_closed_market_takes_nothing():
     state = desk()
     state.market["status"] = CLOSED
     verdict = judge(state, WIDE, m0_bid=order(40, 10))
     assert ORDER_REASONS[verdict.reasons[0, BID]] == "not_open"
-
-
-def watch_in(regime, state, entered=0):
-    watch = new_watch(state.account, state.pool[0], state.market)
-    watch["regime"], watch["entered"] = regime, entered
-    return watch
 
 
 def test_a_warning_shrinks_caps_and_keeps_away_from_the_mid():
@@ -328,18 +333,6 @@ def test_the_kill_switch_cancels_and_then_lets_only_closing_through():
     assert later.orders["do"].tolist() == [[DO_CANCEL, DO_PLACE], [DO_CANCEL, DO_NOTHING]]
     assert later.orders[0, ASK]["qty"] == 60 * 100
     assert judge(state, limits, (), watch).orders["do"].tolist() == [[DO_CANCEL, DO_NOTHING], [DO_CANCEL, DO_NOTHING]]
-
-
-def test_requests_pass_and_malformed_ones_do_not():
-    wanted = orders(2)
-    for place, do in (((0, BID), DO_MERGE), ((0, ASK), DO_RESET_GROUP), ((1, BID), DO_CONVERT), ((1, ASK), 77)):
-        wanted[place]["do"] = do
-    state = desk(1, 2)
-    watch = new_watch(state.account, state.pool[0], state.market)
-    verdict = certify(wanted, state.account, state.pool[0], state.market, FEES, WIDE, watch)
-    assert verdict.orders["do"].tolist() == [[DO_MERGE, DO_RESET_GROUP], [DO_CONVERT, DO_NOTHING]]
-    assert verdict.messages == 1
-    assert ORDER_REASONS[verdict.reasons[1, ASK]] == "malformed"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from shielded import WIDE, desk, own, resting
+from shielded import WIDE, desk, own, resting, under_way
 
 from envs import memory as memories
 from envs.buffers import make_buffers
@@ -119,7 +119,14 @@ def test_the_realised_loss_of_a_day_is_forgotten_with_it():
     assert account.memory.watch["day_realised_uusd"][0] == -50 * UUSD
 
 
-@pytest.mark.parametrize("use", [lambda state: own(state, 0, no=1), lambda state: resting(state, 0, BID, 40, 1)])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda state: own(state, 0, no=1),
+        lambda state: resting(state, 0, BID, 40, 1),
+        lambda state: under_way(state, 0, BID, 40, 1),
+    ],
+)
 def test_stale_data_counts_where_something_is_held_or_wanted(use):
     account = Account()
     assert account.look(seconds=30, quiet=True) == ("normal", "begun")
@@ -149,6 +156,24 @@ def test_a_change_of_fees_warns_for_a_while():
     account = Account(replace(TRIGGERS, fee_change_seconds=0.0))
     account.state.market["fee"] = 1
     assert account.look() == ("normal", "begun")
+
+
+def test_another_warning_does_not_cut_the_calm_period_short():
+    # fees change: 20 s. A drawdown 2 s later ends at once and asks for 5 s more: less than what is left
+    account = Account()
+    account.state.market["fee"] = 1
+    account.look()
+    assert account.look(9_690, 2) == ("warning", "fee_change")
+    assert account.look(9_800, 17) == ("warning", "fee_change")  # 19 s after the change
+    assert account.look(9_800, 1) == ("normal", "calm")
+
+
+def test_a_change_of_fees_counts_beside_another_trigger():
+    account = Account()
+    account.state.market["fee"] = 1
+    assert account.look(9_690) == ("warning", "drawdown")
+    assert account.look(9_800, 19) == ("warning", "drawdown")
+    assert account.look(9_800, 1) == ("normal", "calm")
 
 
 def test_who_rests_is_not_looked_at():

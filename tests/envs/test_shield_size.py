@@ -9,7 +9,7 @@ from benchmarks.shield_checker import BOOK, BROKEN, check
 from benchmarks.shield_states import SCHEDULES, WORDS, fill_crowd, fill_orders, make_crowd, random_floats, random_limits
 from envs.shield import PRESETS, certify, orders_from_floats
 from sim.links import Same
-from sim.types import DO_CANCEL, DO_NOTHING, DO_PLACE, INTENT
+from sim.types import BID, DO_CANCEL, DO_NOTHING, DO_PLACE, INTENT, YES
 
 MARKETS = 2
 TIED = (Same(0, 1),)
@@ -51,7 +51,10 @@ def largest_by_trial(crowd, limits, wanted, safe, place, links):
     before = np.arange(safe.size).reshape(safe.shape) < np.ravel_multi_index(place, safe.shape)
     trial[before] = safe[before]
     trial["do"][~before] = DO_CANCEL  # what the kill switch asks for at the least
-    for qty in range(int(wanted[place]["qty"]), 0, -1):
+    most, position = int(wanted[place]["qty"]), crowd.market["position"][place[0]]
+    if (place[1] == BID) != (wanted[place]["leg"] == YES):  # a sale, of what is held at most
+        most = min(most, int(position["no_qty" if place[1] == BID else "yes_qty"]))
+    for qty in range(most, 0, -1):
         trial[place] = wanted[place]
         trial[place]["qty"] = qty
         # cancels after it would count as messages of theirs only
