@@ -26,7 +26,7 @@ class PPOConfig:
     clip_range: float = 0.2
     clip_range_end: float = 0.2
     ent_coef: float = 0.005
-    ent_coef_end: float = 0.005
+    ent_coef_end: float = 0.005  # below 0: the policy is pressed to explore less and less, for one read off its means
     vf_coef: float = 0.5  # of the value losses, which are in units of the returns' root mean square
     max_grad_norm: float = 0.5
     target_kl: float | None = None  # an update ends early once a minibatch moved the policy 1.5 times as far
@@ -49,7 +49,7 @@ class PPOConfig:
 
 _LEAST = {"n_steps": 1, "epochs": 1, "minibatches": 1, "memory_size": 1}
 _POSITIVE = ("learning_rate", "clip_range", "clip_range_end", "max_grad_norm", "initial_std")
-_NOT_NEGATIVE = ("learning_rate_end", "ent_coef", "ent_coef_end", "vf_coef")
+_NOT_NEGATIVE = ("learning_rate_end", "ent_coef", "vf_coef")
 
 
 def check(config: PPOConfig) -> None:
@@ -62,6 +62,8 @@ def check(config: PPOConfig) -> None:
         if not 0.0 <= value < inf or (value == 0.0 and name in _POSITIVE):
             kind = "a positive number" if name in _POSITIVE else "a number that is not negative"
             raise ValueError(f"agent.{name} = {value}: expected {kind}")
+    if not -inf < config.ent_coef_end < inf:
+        raise ValueError(f"agent.ent_coef_end = {config.ent_coef_end}: expected a finite number")
     if not config.hidden or min(config.hidden) < 1:
         raise ValueError(f"agent.hidden = {list(config.hidden)}: expected at least one layer, each of 1 or more")
     if not 0.0 <= config.gae_lambda <= 1.0:
