@@ -218,13 +218,13 @@ def read_quotes(task: MarketMaking, policy: Learnt) -> np.ndarray:
 # its multiplier.
 _QUIET: dict[str, Any] = {"ent_coef": 0.0, "ent_coef_end": 0.0, "activation": "tanh"}
 _TABULAR: dict[str, Any] = {
-    "num_envs": 256,
+    "num_envs": 1024,
     "steps": 2_000_000,
     "config": {
-        "n_steps": 32, "minibatches": 4, "hidden": [32], "activation": "tanh", "learning_rate": 2e-3, "ent_coef": 0.01,
-        "ent_coef_end": 0.01,
+        "n_steps": 16, "minibatches": 8, "hidden": [32], "activation": "tanh", "learning_rate": 3e-3,
+        "learning_rate_end": 5e-4, "ent_coef": 0.025, "ent_coef_end": 0.007, "gae_lambda": 0.7,
     },
-    "multipliers": {"gain": 0.05, "kp": 1.5},
+    "multipliers": {"gain": 0.08, "kp": 3.0},
 }  # fmt: skip
 _CONTROL: dict[str, Any] = {
     **_QUIET, "hidden": [32], "minibatches": 2, "learning_rate": 3e-3, "learning_rate_end": 2e-4, "initial_std": 0.15,
