@@ -36,7 +36,8 @@ KINDS = {
     "three": (3, THREE),
     "three_flat": (3, {**THREE, "flatten": True}),
     "one_shielded": (1, {"limits": "balanced"}),
-    "three_shielded": (3, {**THREE, "limits": "conservative"}),
+    # three markets of one event begin with $300 each: more than the preset allows an event
+    "three_shielded": (3, {**THREE, "limits": {"preset": "conservative", "per_event": 0.1}}),
 }
 
 
