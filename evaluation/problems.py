@@ -222,7 +222,7 @@ _TABULAR: dict[str, Any] = {
     "steps": 2_000_000,
     "config": {
         "n_steps": 16, "minibatches": 8, "hidden": [32], "activation": "tanh", "learning_rate": 3e-3,
-        "learning_rate_end": 5e-4, "ent_coef": 0.02, "ent_coef_end": 0.004, "gae_lambda": 0.7,
+        "learning_rate_end": 5e-4, "ent_coef": 0.025, "ent_coef_end": 0.007, "gae_lambda": 0.7,
     },
     "multipliers": {"gain": 0.08, "kp": 3.0},
 }  # fmt: skip
