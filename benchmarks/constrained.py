@@ -182,7 +182,7 @@ def draw(
         axes.set_xlabel(f"{name} an episode (budget {limit:g})")
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("dollars an episode, unseen rows")
-    figure.axes[0].legend()
+    figure.axes[0].legend(loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
 
