@@ -17,7 +17,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "actions": "surface",
         "features": ("book", "time", "portfolio", "orders", "flow"),
         "reward": {"pnl": 1.0, "inventory_squared": 0.002},
-        "costs": ("drawdown", "kill", "inventory", "order_rate", "loss"),
+        "costs": ("drawdown", "kill", "inventory"),
         "window_s": 300.0,
         "kill_drawdown": 0.0025,
     },

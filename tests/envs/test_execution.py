@@ -194,4 +194,4 @@ def test_the_tasks_are_registered_with_their_settings():
     assert env.spec_sheet["costs"] == ["left", "loss"] and env.spec_sheet["rewards"] == ["pnl", "left"]
     quoting = gym.make_vec("shadowbook/MarketMaking-v0", num_envs=2, window_s=60.0)
     assert quoting.spec_sheet["action_form"] == "surface"
-    assert quoting.spec_sheet["costs"] == ["drawdown", "kill", "inventory", "order_rate", "loss"]
+    assert quoting.spec_sheet["costs"] == ["drawdown", "kill", "inventory"]
