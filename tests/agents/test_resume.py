@@ -240,3 +240,11 @@ def test_a_fresh_process_goes_on_as_this_one_would(tmp_path, monkeypatch, straig
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True)
     assert json.loads((path / "manifest.json").read_text())["policy_digest"] == digest
     assert all((path / name).read_bytes() == (whole / name).read_bytes() for name in FILES)
+
+
+def test_a_run_without_steps_saves_what_it_has_and_can_be_gone_on_with(tmp_path):
+    run = make_run(tmp_path)
+    model = small_ppo(ClockEnv(lives=(3, 5)))
+    train(model, 0, run, save_every=1)
+    assert read_manifest(run.path)["status"] == "finished" and not run.has_trained
+    assert torch.load(run.resume_path, weights_only=True)["counters"] == {"num_timesteps": 0, "_n_updates": 0}

@@ -93,7 +93,7 @@ def test_a_run_that_is_killed_goes_on_from_its_clone(tmp_path, monkeypatch):
     monkeypatch.setattr(model, "train", lambda: (_ for _ in ()).throw(RuntimeError("killed")))
     with pytest.raises(RuntimeError, match="killed"):
         train(model, 64, run, save_every=100)
-    fresh = ppo.build(SB3VecEnv(training_env(made)), made.agent, gamma=0.97, seed=3, cost_names=model.cost_names)
+    fresh = ppo.build(SB3VecEnv(training_env(made)), made.agent, gamma=0.97, seed=0, cost_names=model.cost_names)
     train(fresh, 64, run, save_every=100, resume=True)
     whole, other, _ = warm(made, tmp_path, "whole")
     train(whole, 64, other, save_every=100)
