@@ -59,6 +59,7 @@ def judge(
         fill_models=evaluation.fill_models,
         fill_set=fill_set_of(what.scenario.rows),
         seed=evaluation.seed,
+        deterministic=evaluation.deterministic,
     )
     card = scorecard(outcome, seed=evaluation.seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -124,6 +124,7 @@ class EvaluationConfig:
     seed: int = 1_000_000  # of the rows and worlds that policies are judged on; give training other numbers
     baselines: list[str] | None = field(default_factory=lambda: list(BASELINES))  # beside a run; None = these
     fill_models: list[str] = field(default_factory=lambda: ["pessimistic", "probabilistic", "optimistic"])
+    deterministic: bool = True  # a trained policy takes its most likely action; false = it samples, as in training
 
 
 @dataclass

@@ -67,6 +67,7 @@ def evaluate(
     headline: str = "probabilistic",
     fill_set: str = "",
     seed: int = 0,
+    deterministic: bool = True,
     progress: bool = True,
 ) -> Evaluation:
     """Play ``episodes`` episodes of each policy under each fill model and keep everything.
@@ -84,6 +85,7 @@ def evaluate(
         headline: the one that tables and plots show; the first of ``fill_models`` where it is not among them.
         fill_set: what the scenario's probabilistic fill model was fitted on, for tables and plots; see `fill_set_of`.
         seed: of the policies that draw.
+        deterministic: trained policies take their most likely action; False = they sample, as in training.
         progress: a bar of finished episodes for each run.
 
     Raises ValueError for no policy, an unknown fill model, or two policies that did not meet the same episodes.
@@ -100,17 +102,17 @@ def evaluate(
         for name, source in policies.items():
             env = make_env(fill_model=model)
             runs[model][name] = rollout(
-                env, _policy(source, env, seed), episodes, label=f"{name}, {model} fills" if progress else None
+                env, _policy(source, env, seed, deterministic), episodes, label=f"{name}, {model} fills" if progress else None
             )
             env.close()
             check_pairs(next(iter(runs[model].values())), runs[model][name])
     return Evaluation(runs, headline if headline in runs else fill_models[0], fill_set)
 
 
-def _policy(source: PolicySource, env: TradingVectorEnv, seed: int) -> Policy | Trader:
+def _policy(source: PolicySource, env: TradingVectorEnv, seed: int, deterministic: bool) -> Policy | Trader:
     if callable(source):
         return source(env.spec_sheet)
-    return trader(source, env) or load(source, env.spec_sheet, seed=seed)
+    return trader(source, env) or load(source, env.spec_sheet, deterministic=deterministic, seed=seed)
 
 
 def advantage(evaluation: Evaluation, baseline: str, fill_model: str, **options: Any) -> Interval:

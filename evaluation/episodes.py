@@ -89,6 +89,9 @@ class Episodes:
     conversion_uusd: np.ndarray = field(
         default_factory=_nothing
     )  # (E,) int64: what the contracts so gained stood for, $1 a lot and set
+    # with a shield, else None
+    interventions: np.ndarray | None = None  # (E,) int64: orders that it changed or refused
+    tripped: np.ndarray | None = None  # (E,) bool: its kill switch did
 
     def __post_init__(self) -> None:
         for name, count in (("converted_qty", len(self.settled)), ("conversion_uusd", len(self.slot))):

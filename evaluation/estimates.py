@@ -77,6 +77,11 @@ ARBITRAGE: dict[str, Metric] = {  # where the scenario has links
     "arb_realised_usd": Metric("Arbitrage realised per episode", "$", 3, 1),
 }
 
+SHIELD: dict[str, Metric] = {  # where there are limits
+    "intervention_rate": Metric("Orders that the shield changed, a step", "%", 3, -1),
+    "trip_rate": Metric("Episodes with a tripped kill switch", "%", 2, -1),
+}
+
 
 def estimate(
     episodes: Episodes, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
@@ -130,6 +135,7 @@ def ratio_parts(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     parts |= _edges(episodes)
     parts |= _briers(episodes)
     parts |= arbitrage_parts(episodes)
+    parts |= _shield(episodes)
     parts |= {f"markout_{s}s_cents": _markout(episodes, s * SECOND_NS) for s in MARKOUT_S}
     parts |= {f"cost_{name}": (episodes.costs[:, k], one) for k, name in enumerate(episodes.cost_names)}
     return parts
@@ -155,6 +161,15 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _end_value2(episodes: Episodes) -> np.ndarray:
     """``(F,)`` int64: twice what a YES contract of each fill was worth in the end."""
     return value2_at(episodes, episodes.fill_lane, episodes.steps[episodes.fill_episode])[0]
+
+
+def _shield(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    if episodes.interventions is None or episodes.tripped is None:
+        return {}
+    return {
+        "intervention_rate": _shares(episodes.interventions, episodes.steps),
+        "trip_rate": _shares(episodes.tripped, np.ones(len(episodes))),
+    }
 
 
 def _slippage(episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:

@@ -75,7 +75,7 @@ def train(problem: Problem, seed: int, steps: int) -> Measured:
     """Train from scratch with ``seed`` and measure what was learnt."""
     env = problem.make(seed)
     names = env.spec_sheet["costs"] if problem.budget is not None else []
-    model = ppo.build(SB3VecEnv(env), _config(problem), gamma=1.0, seed=seed, cost_names=names)
+    model = ppo.build(SB3VecEnv(env), _config(problem), gamma=problem.gamma, seed=seed, cost_names=names)
     model.set_logger(Logger(None, []))
     with tqdm(total=steps, unit=" steps", unit_scale=True, desc=f"{problem.name} seed {seed}", leave=False) as bar:
         watch = Multipliers(bar, steps)

@@ -76,6 +76,7 @@ class Problem:
     high: float
     budget: Budget | None = None
     multiplier_within: float | None = None  # of the dual, for every seed
+    gamma: float = 1.0  # discount of a step
     num_envs: int = 1024
     steps: int = 3_000_000
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -137,10 +138,10 @@ def tabular(instance: int, **settings: Any) -> Problem:
         chances = policy.probabilities(np.eye(task.states, dtype=np.float32)).astype(np.float64)
         return cmdp.evaluate(task, chances / chances.sum(1, keepdims=True))
 
-    budget = Budget("episode", limit, dual=best.multiplier)
+    budget = Budget("discounted", limit, dual=best.multiplier)
     return Problem(
         f"cmdp_{instance}", "discounted reward", task, GarnetVectorEnv, best.value, measure, 0.98, 1.02,
-        budget=budget, multiplier_within=0.1, **settings,
+        budget=budget, multiplier_within=0.1, gamma=task.gamma, **settings,
     )  # fmt: skip
 
 
@@ -152,10 +153,11 @@ def linear_quadratic(**settings: Any) -> Problem:
     def measure(policy: Learnt) -> tuple[float, float]:
         return lqr.evaluate(task, lambda x: policy.actions(x[:, None].astype(np.float32))[:, 0])
 
-    budget = Budget("episode", limit, dual=best.multiplier)
+    budget = Budget("discounted", limit, dual=best.multiplier)
     return Problem(
-        "lqr", "discounted reward", task, LQRVectorEnv, best.value, measure, 0.95, 1.05, budget=budget, **settings
-    )
+        "lqr", "discounted reward", task, LQRVectorEnv, best.value, measure, 0.95, 1.05,
+        budget=budget, gamma=task.gamma, **settings,
+    )  # fmt: skip
 
 
 def betting(name: str, task: Kelly, alpha: float | None = None, limit: float = 0.1, **settings: Any) -> Problem:
@@ -219,24 +221,24 @@ def read_quotes(task: MarketMaking, policy: Learnt) -> np.ndarray:
 _QUIET: dict[str, Any] = {"ent_coef": 0.0, "ent_coef_end": 0.0, "activation": "tanh"}
 _TABULAR: dict[str, Any] = {
     "num_envs": 1024,
-    "steps": 2_000_000,
+    "steps": 3_000_000,
     "config": {
         "n_steps": 16, "minibatches": 8, "hidden": [32], "activation": "tanh", "learning_rate": 3e-3,
-        "learning_rate_end": 5e-4, "ent_coef": 0.025, "ent_coef_end": 0.007, "gae_lambda": 0.7,
+        "learning_rate_end": 3e-4, "ent_coef": 0.1, "ent_coef_end": 0.03, "gae_lambda": 0.8,
     },
-    "multipliers": {"gain": 0.08, "kp": 3.0},
+    "multipliers": {"gain": 0.12, "kp": 2.0},
 }  # fmt: skip
 _CONTROL: dict[str, Any] = {
     **_QUIET, "hidden": [32], "minibatches": 2, "learning_rate": 3e-3, "learning_rate_end": 2e-4, "initial_std": 0.15,
 }  # fmt: skip
 _LQR: dict[str, Any] = {
     "num_envs": 512,
-    "steps": 1_750_000,
+    "steps": 4_000_000,
     "config": {
-        **_CONTROL, "n_steps": 16, "gae_lambda": 0.95, "learning_rate_end": 5e-4, "ent_coef_end": -0.008,
-        "clip_range": 0.3, "clip_range_end": 0.4,
+        **_CONTROL, "n_steps": 16, "gae_lambda": 0.8, "learning_rate": 2e-3, "learning_rate_end": 3e-4,
+        "initial_std": 0.05, "ent_coef_end": -0.004, "clip_range": 0.3, "clip_range_end": 0.3,
     },
-    "multipliers": {"gain": 0.08, "kp": 3.0},
+    "multipliers": {"gain": 0.02, "kp": 2.0},
 }  # fmt: skip
 _EXECUTION: dict[str, Any] = {
     "num_envs": 256,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from envs.shield import CRITICAL
 from evaluation.episodes import LANE_PATHS, PATHS, PER_EPISODE, PER_LANE, Episodes
 from evaluation.linked import SENT, Linked
 from sim.types import DO_PLACE, FILL, GTC, PAIR_UUSD, PX_ONE, SETTLED
@@ -36,6 +37,8 @@ class Recorder:
         self.market_of = np.array([*(self.market_names.index(name) for name in markets), -1])
         self.one: dict[str, np.ndarray] = {name: np.zeros(count, np.int64) for name in PER_EPISODE}
         self.one |= {name: np.zeros(lanes, np.int64) for name in PER_LANE}
+        self.interventions = np.zeros(count, np.int64) if env.limits is not None else None
+        self.tripped = np.zeros(count, np.bool_)
         self.costs = np.zeros((count, len(costs)))
         # time first: environments in step then write next to each other
         self.paths = {
@@ -96,6 +99,9 @@ class Recorder:
         self.one["rejects"][place] += account["n_rejects"][env]
         self.one["reward_uusd"][place] += info["reward_uusd"][env]
         self.costs[place] += info["costs"][env]
+        if self.interventions is not None:
+            self.interventions[place] += np.count_nonzero(info["shield_reason"][env], axis=(1, 2))
+            self.tripped[place] |= info["regime"][env] == CRITICAL
         self._record_fills(env)
         if self.linked:
             self._record_orders(env)
@@ -156,6 +162,8 @@ class Recorder:
             num_markets=self.width,
             linked=self._linked(),
             places=_places(self.env),
+            interventions=self.interventions,
+            tripped=None if self.interventions is None else self.tripped,
         )
 
     def _record_paths(self, env: np.ndarray) -> None:

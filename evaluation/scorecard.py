@@ -13,7 +13,7 @@ from evaluation.attribution import PARTS, attribute, attribute_lanes
 from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, false_alarms
 from evaluation.compare import Evaluation, advantage
 from evaluation.episodes import Episodes, clusters, market_days
-from evaluation.estimates import ARBITRAGE, METRICS, Metric, estimate
+from evaluation.estimates import ARBITRAGE, METRICS, SHIELD, Metric, estimate
 from evaluation.fills import shown_names
 from evaluation.metrics import max_drawdown
 from evaluation.summary import Summary, format_summary
@@ -96,6 +96,7 @@ def drawn_unit(episodes: Episodes) -> str:
 def legend(episodes: Episodes) -> dict[str, dict[str, Any]]:
     """How each metric is labelled and shown."""
     metrics = METRICS | (ARBITRAGE if episodes.linked is not None else {})
+    metrics |= SHIELD if episodes.interventions is not None else {}
     metrics |= {f"cost_{name}": Metric(f"Cost: {name}", "", 3, -1) for name in episodes.cost_names}
     return {name: metric._asdict() for name, metric in metrics.items()}
 

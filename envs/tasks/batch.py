@@ -22,7 +22,8 @@ from envs.autoreset import Autoreset, Seen
 from sim.kernel import kernel
 from sim.rng import RESET, TASK, fold, philox, uniform
 
-DRAWS = 4  # uniforms that a step and a start have at their disposal
+DRAWS = 4  # uniforms that a step and a start have at their disposal; of a start the last one staggers
+_NEVER = np.iinfo(np.int64).max
 
 
 class State(NamedTuple):
@@ -30,6 +31,7 @@ class State(NamedTuple):
 
     values: np.ndarray  # (N, D) float64: what the task keeps; its class names the columns
     step: np.ndarray  # (N,) int64: steps taken in this episode
+    end: np.ndarray  # (N,) int64: steps after which it is cut off
     episode: np.ndarray  # (N,) int64: episodes of this row before this one
 
 
@@ -51,7 +53,7 @@ class Buffers(NamedTuple):
     reward_terms: np.ndarray  # (N, R) float64
     costs: np.ndarray  # (N, K) float32
     terminated: np.ndarray  # (N,) bool
-    truncated: np.ndarray  # (N,) bool: never
+    truncated: np.ndarray  # (N,) bool: cut off after `horizon` steps
 
 
 @kernel
@@ -76,15 +78,16 @@ class TextbookVectorEnv(VectorEnv):
     * ``reward_terms`` float64 ``(N, R)``, in the order of ``spec_sheet["rewards"]``; what they weigh the task says
     * in SAME_STEP mode, in steps that end an episode: ``final_obs``, valid where ``_final_obs``
 
-    The arrays of a step stay as they are during the next step, and are written again in the one after it. An episode
-    ends by termination alone: a problem with discount gamma ends after each step with probability 1 - gamma, and its
-    undiscounted sums then have the discounted sums as their means.
+    The arrays of a step stay as they are during the next step, and are written again in the one after it. A problem
+    that has no end of its own is cut off, truncated, after ``horizon`` steps. The first episodes are ``staggered``: cut
+    off earlier, each after another number of steps, so that not all end at once.
 
     Subclasses set ``observation``, ``actions``, ``rewards``, ``costs`` and ``columns`` (names), and write ``_start``,
     ``_advance`` and ``_look``.
 
     Args:
         num_envs: N.
+        horizon: steps after which an episode is cut off; None = it ends by itself.
         seed: decides everything random, together with an environment's global number; 0 is a seed.
         first_env: global number of the first environment.
         autoreset_mode: one of Gymnasium's three; see ``envs.autoreset``.
@@ -104,6 +107,7 @@ class TextbookVectorEnv(VectorEnv):
         observation_space: gym.spaces.Box,
         action_space: gym.spaces.Discrete | gym.spaces.Box,
         *,
+        horizon: int | None = None,
         seed: int = 0,
         first_env: int = 0,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -116,8 +120,12 @@ class TextbookVectorEnv(VectorEnv):
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
         self.state = State(
-            np.zeros((num_envs, len(self.columns))), np.zeros(num_envs, np.int64), np.full(num_envs, -1, np.int64)
+            values=np.zeros((num_envs, len(self.columns))),
+            step=np.zeros(num_envs, np.int64),
+            end=np.full(num_envs, _NEVER),
+            episode=np.full(num_envs, -1, np.int64),
         )
+        self._horizon, self.staggered = horizon, horizon is not None
         self._word = fold(seed)
         self._uniforms = np.zeros((num_envs, DRAWS))
         self._buffers = (self._make_buffers(), self._make_buffers())
@@ -170,11 +178,13 @@ class TextbookVectorEnv(VectorEnv):
         draw(self._word, self.state, TASK, self.first_env, awake, self._uniforms)
         self._advance(chosen, self._uniforms, awake, now)
         self.state.step[awake] += 1
+        np.logical_and(awake & ~now.terminated, self.state.step >= self.state.end, out=now.truncated)
         self._look(awake, now.obs)
-        final_obs = self._autoreset.finish(now.terminated, now)
+        ended = now.terminated | now.truncated
+        final_obs = self._autoreset.finish(ended, now)
         info: dict[str, Any] = {"costs": now.costs, "reward_terms": now.reward_terms}
         if final_obs is not None:
-            info |= {"final_obs": final_obs, "_final_obs": now.terminated}
+            info |= {"final_obs": final_obs, "_final_obs": ended}
         return now.obs, now.reward, now.terminated, now.truncated, info
 
     def begin(self, mask: np.ndarray) -> None:
@@ -183,6 +193,9 @@ class TextbookVectorEnv(VectorEnv):
         self.state.step[mask] = 0
         draw(self._word, self.state, RESET, self.first_env, mask, self._uniforms)
         self._start(self._uniforms, mask)
+        if self._horizon is not None:
+            early = 1 + (self._uniforms[:, -1] * self._horizon).astype(np.int64)
+            self.state.end[mask] = np.where(self.state.episode == 0, early, self._horizon)[mask]
 
     def observe(self, mask: np.ndarray, now: Buffers) -> None:
         """Write the observations of the environments in ``mask`` bool ``(N,)`` into ``now``."""

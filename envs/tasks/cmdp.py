@@ -24,7 +24,8 @@ class Garnet:
     states: int = 12
     actions: int = 4
     branches: int = 3  # states that an action can lead to
-    gamma: float = 0.95  # the episode goes on after a step with this probability
+    gamma: float = 0.95  # discount of a step
+    horizon: int = 100  # steps after which an episode is cut off
     instance: int = 3  # which random problem
 
     def __post_init__(self) -> None:
@@ -35,6 +36,7 @@ class Garnet:
                 "actions": (self.actions, 1, 1_000),
                 "branches": (self.branches, 1, self.states),
                 "gamma": (self.gamma, 0.0, 0.999999),
+                "horizon": (self.horizon, 1, 1_000_000),
                 "instance": (self.instance, 0, 2**63 - 1),
             },
         )
@@ -77,7 +79,7 @@ def _start(uniforms, chosen, states, values):
 
 
 @kernel
-def _advance(tables, cumulative, gamma, actions, uniforms, awake, values, now):
+def _advance(tables, cumulative, actions, uniforms, awake, values, now):
     for env in range(len(values)):
         if not awake[env]:
             continue
@@ -89,7 +91,6 @@ def _advance(tables, cumulative, gamma, actions, uniforms, awake, values, now):
         while branch < cumulative.shape[2] - 1 and uniforms[env, 0] >= cumulative[state, action, branch]:
             branch += 1
         values[env, 0] = float(tables.successors[state, action, branch])
-        now.terminated[env] = uniforms[env, 1] >= gamma
 
 
 @kernel
@@ -103,7 +104,7 @@ def _look(chosen, values, obs):
 class GarnetVectorEnv(TextbookVectorEnv):
     """Observation: the state, one-hot ``(N, S)``. Action: 0 to A - 1. Start: a state, each as likely.
 
-    A step pays ``r(s, a)`` and costs ``c(s, a)``, moves on, and ends the episode with probability 1 - gamma.
+    A step pays ``r(s, a)`` and costs ``c(s, a)``, and moves on. There is no end: an episode is cut off at the horizon.
     ``settings`` are those of :class:`envs.tasks.batch.TextbookVectorEnv`.
     """
 
@@ -118,13 +119,13 @@ class GarnetVectorEnv(TextbookVectorEnv):
         self.observation = [f"state_{state}" for state in range(self.task.states)]
         self.actions = [f"action_{action}" for action in range(self.task.actions)]
         seen = gym.spaces.Box(0.0, 1.0, (self.task.states,), np.float32)
-        super().__init__(num_envs, seen, gym.spaces.Discrete(self.task.actions), **settings)
+        super().__init__(num_envs, seen, gym.spaces.Discrete(self.task.actions), horizon=self.task.horizon, **settings)
 
     def _start(self, uniforms: np.ndarray, chosen: np.ndarray) -> None:
         _start(uniforms, chosen, self.task.states, self.state.values)
 
     def _advance(self, actions: np.ndarray, uniforms: np.ndarray, awake: np.ndarray, now: Buffers) -> None:
-        _advance(self.tables, self._cumulative, self.task.gamma, actions, uniforms, awake, self.state.values, now)
+        _advance(self.tables, self._cumulative, actions, uniforms, awake, self.state.values, now)
 
     def _look(self, chosen: np.ndarray, obs: np.ndarray) -> None:
         _look(chosen, self.state.values, obs)

@@ -25,7 +25,8 @@ class LQR:
     b: float = 0.5
     sigma: float = 0.3  # of the noise of a step
     start_std: float = 1.0
-    gamma: float = 0.95  # the episode goes on after a step with this probability
+    gamma: float = 0.95  # discount of a step
+    horizon: int = 50  # steps after which an episode is cut off
     control: float = 4.0  # largest |u|
 
     def __post_init__(self) -> None:
@@ -37,6 +38,7 @@ class LQR:
                 "sigma": (self.sigma, 0.0, 1e6),
                 "start_std": (self.start_std, 0.0, 1e6),
                 "gamma": (self.gamma, 0.0, 0.999999),
+                "horizon": (self.horizon, 1, 1_000_000),
                 "control": (self.control, 1e-6, 1e6),
             },
         )
@@ -50,7 +52,7 @@ def _start(uniforms, chosen, std, values):
 
 
 @kernel
-def _advance(a, b, sigma, gamma, actions, uniforms, awake, values, now):
+def _advance(a, b, sigma, actions, uniforms, awake, values, now):
     for env in range(len(values)):
         if not awake[env]:
             continue
@@ -59,7 +61,6 @@ def _advance(a, b, sigma, gamma, actions, uniforms, awake, values, now):
         now.reward_terms[env, 0] = -x * x
         now.costs[env, 0] = u * u
         values[env, 0] = a * x + b * u + sigma * normal(uniforms[env, 0])
-        now.terminated[env] = uniforms[env, 1] >= gamma
 
 
 @kernel
@@ -85,14 +86,14 @@ class LQRVectorEnv(TextbookVectorEnv):
         self.task = task or LQR()
         seen = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
         done = gym.spaces.Box(-self.task.control, self.task.control, (1,), np.float32)
-        super().__init__(num_envs, seen, done, **settings)
+        super().__init__(num_envs, seen, done, horizon=self.task.horizon, **settings)
 
     def _start(self, uniforms: np.ndarray, chosen: np.ndarray) -> None:
         _start(uniforms, chosen, self.task.start_std, self.state.values)
 
     def _advance(self, actions: np.ndarray, uniforms: np.ndarray, awake: np.ndarray, now: Buffers) -> None:
         p = self.task
-        _advance(p.a, p.b, p.sigma, p.gamma, actions, uniforms, awake, self.state.values, now)
+        _advance(p.a, p.b, p.sigma, actions, uniforms, awake, self.state.values, now)
 
     def _look(self, chosen: np.ndarray, obs: np.ndarray) -> None:
         _look(chosen, self.state.values, obs)

@@ -69,6 +69,19 @@ def test_evaluate_ends_with_one_summary_line_and_agrees_with_the_training(traine
     assert parse_summary(card["summary"]) == summary
 
 
+def test_a_policy_may_be_judged_as_it_samples(trained):
+    done = call(
+        "evaluate.py", "checkpoint=checkpoints/first", *SMALL[5:], "evaluation.deterministic=false", "out=sampled",
+        cwd=trained[0],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    sampled, likeliest = (
+        json.loads((trained[0] / folder / "scorecard.json").read_text())["results"]["queue"]
+        for folder in ("sampled", "checkpoints/first/evaluation")
+    )
+    assert sampled["agent"] != likeliest["agent"] and sampled["noop"] == likeliest["noop"]
+
+
 def test_a_checkpoint_that_is_none_is_named(trained):
     done = call("evaluate.py", "checkpoint=checkpoints/none", cwd=trained[0])
     assert done.returncode != 0 and "checkpoints/none: not a run folder" in done.stderr

@@ -8,6 +8,7 @@ from worlds import SHORT, make_env, tape_scenario
 from agents.policy import load
 from evaluation.attribution import attribute
 from evaluation.episodes import PATHS, PER_EPISODE, clusters
+from evaluation.estimates import ratio_parts
 from evaluation.recorder import action_names
 from evaluation.rollout import rollout
 from sim.scenarios import synthetic
@@ -158,3 +159,14 @@ def test_the_bar_counts_episodes(capsys):
     assert "noop" in capsys.readouterr().err
     rollout(make_env(3, scenario=SHORT), load("baseline:noop", env.spec_sheet), 3)
     assert capsys.readouterr().err == ""
+
+
+def test_interventions_and_trips_of_a_shield_are_counted():
+    env = make_env(limits={"preset": "small", "drawdown_warning": 0.0005, "drawdown_critical": 0.001}, cash=500.0, costs=("intervention", "kill"))
+    episodes = play(env, "random", 20)
+    assert episodes.interventions.tolist() == episodes.costs[:, 0].tolist() and episodes.interventions.sum() > 0
+    assert episodes.tripped.tolist() == (episodes.costs[:, 1] > 0).tolist() and 0 < episodes.tripped.sum() < 20
+    parts = ratio_parts(episodes)
+    assert parts["intervention_rate"][0].sum() == episodes.interventions.sum()
+    assert parts["intervention_rate"][1].sum() == 400 and parts["trip_rate"][1].sum() == 20
+    assert "trip_rate" not in ratio_parts(play(make_env(), "random", 6))
