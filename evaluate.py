@@ -2,6 +2,8 @@
 
 ``python evaluate.py checkpoint=checkpoints/<run> [key=value ...]``
 ``python evaluate.py scenario=negrisk4 policies=[arbitrageur,noop] [key=value ...]``
+``python evaluate.py checkpoint=checkpoints/<run> suite=library``: every entry of the scenario library
+``python evaluate.py checkpoint=checkpoints/<run> suite=montecarlo n=1e6``: many episodes, and their tail
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from configs.schema import (
     register,
     to_config,
 )
+from configs.suites import play_suite
 from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
 
@@ -48,6 +51,9 @@ def main(composed: DictConfig) -> None:
         policies, name = policies_of(run, config.evaluation.baselines), manifest["run"]
         env, scenario, seed = trained.env, config.scenario or trained.scenario, trained.seed
     folder = Path(config.out or f"outputs/{name}-{now:%Y%m%d-%H%M%S}")
+    if config.suite is not None:
+        play_suite(config, env, scenario, seed, folder, manifest)
+        return
     refuse_existing(folder)  # before tapes are read
     if config.tapes:
         what = recorded_trial(config.tapes, scenario, config.evaluation)

@@ -23,7 +23,7 @@ from agents.checkpoint import RunFolder, make_manifest, refuse_changed
 from agents.config import discount
 from agents.run import train
 from agents.sb3_vec import SB3VecEnv
-from configs.build import data_digests, training_env, trial
+from configs.build import data_digests, library_digests, training_env, trial
 from configs.judge import judge, policies_of, print_places
 from configs.schema import Config, read_run_config, register, to_config, whole_steps
 from configs.start import refuse_hopeless
@@ -51,6 +51,7 @@ def main(composed: DictConfig) -> None:
         markets=env.spec_sheet["markets"],
     )
     data = {"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)}
+    data |= library_digests(config.scenario)
     if going_on is None:
         refuse_hopeless(config, model.constraints)
         teacher = find_teacher(config, env)
