@@ -2,6 +2,8 @@
 
 ``python evaluate.py checkpoint=checkpoints/<run> [key=value ...]``
 ``python evaluate.py scenario=negrisk4 policies=[arbitrageur,noop] [key=value ...]``
+``python evaluate.py checkpoint=checkpoints/<run> suite=library``: every entry of the scenario library
+``python evaluate.py checkpoint=checkpoints/<run> suite=montecarlo n=1e6``: many episodes, and their tail
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from rich.console import Console
 
 from agents.checkpoint import read_manifest
 from configs.build import recorded_trial, trial
+from configs.grid import job_folder
 from configs.judge import baselines_of, judge, manifest_without_run, policies_of, print_places, with_data
 from configs.schema import (
     DirectionalConfig,
@@ -24,6 +27,7 @@ from configs.schema import (
     register,
     to_config,
 )
+from configs.suites import play_suite
 from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
 
@@ -31,10 +35,10 @@ register()
 
 
 @hydra.main(version_base=None, config_path="configs", config_name="evaluate")
-def main(composed: DictConfig) -> None:
-    """Compose, build, run, report."""
+def main(composed: DictConfig) -> str:
+    """Compose, build, run, report; the folder of what was found."""
     config: EvaluateConfig = to_config(composed)
-    now = datetime.now(UTC)
+    grid, now = job_folder(), datetime.now(UTC)
     if config.checkpoint is None:
         manifest = manifest_without_run(
             OmegaConf.to_yaml(composed), now.isoformat(timespec="seconds"), Path(__file__).parent
@@ -47,7 +51,10 @@ def main(composed: DictConfig) -> None:
         trained = read_run_config(run)
         policies, name = policies_of(run, config.evaluation.baselines), manifest["run"]
         env, scenario, seed = trained.env, config.scenario or trained.scenario, trained.seed
-    folder = Path(config.out or f"outputs/{name}-{now:%Y%m%d-%H%M%S}")
+    folder = Path(config.out or grid or f"outputs/{name}-{now:%Y%m%d-%H%M%S}")
+    if config.suite is not None:
+        play_suite(config, env, scenario, seed, folder, manifest)
+        return str(folder)
     refuse_existing(folder)  # before tapes are read
     if config.tapes:
         what = recorded_trial(config.tapes, scenario, config.evaluation)
@@ -58,6 +65,7 @@ def main(composed: DictConfig) -> None:
     places = {"scorecard": folder / "scorecard.json", "report": folder / "report.html", "plots": folder / "plots"}
     print_places(f"judged on {what.title}", places, console)
     print_scorecard(card, console)
+    return str(folder)
 
 
 if __name__ == "__main__":

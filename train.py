@@ -3,6 +3,7 @@
 ``python train.py [key=value ...] [+curriculum=phase1]``
 ``python train.py agent.warm_start=quoter``: clone a teacher first; docs/training.md
 ``python train.py resume=checkpoints/<run>``: go on where a run was killed
+``python train.py -m +experiment=opponents``: a grid of runs, and two tables of them
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from agents.checkpoint import RunFolder, make_manifest, refuse_changed
 from agents.config import discount
 from agents.run import train
 from agents.sb3_vec import SB3VecEnv
-from configs.build import data_digests, training_env, trial
+from configs.build import data_digests, library_digests, training_env, trial
+from configs.grid import job_folder
 from configs.judge import judge, policies_of, print_places
 from configs.schema import Config, read_run_config, register, to_config, whole_steps
 from configs.start import refuse_hopeless
@@ -35,10 +37,11 @@ register()
 
 
 @hydra.main(version_base=None, config_path="configs", config_name="config")
-def main(composed: DictConfig) -> None:
-    """Compose, build, run, report."""
+def main(composed: DictConfig) -> str:
+    """Compose, build, run, report; the run's folder."""
     started = datetime.now(UTC)
     config, going_on = _config(composed)
+    root = job_folder() or config.checkpoints
     torch.set_num_threads(config.threads)
     env = training_env(config)
     unseen = trial(config.scenario, config.evaluation, config.seed)
@@ -51,11 +54,12 @@ def main(composed: DictConfig) -> None:
         markets=env.spec_sheet["markets"],
     )
     data = {"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)}
+    data |= library_digests(config.scenario)
     if going_on is None:
         refuse_hopeless(config, model.constraints)
         teacher = find_teacher(config, env)
         run = RunFolder.create(
-            config.checkpoints,
+            root,
             config.run_name or f"{_task()}-seed{config.seed}-{started:%Y%m%d-%H%M%S}",
             config_yaml=OmegaConf.to_yaml(composed),
             manifest=make_manifest(
@@ -106,6 +110,7 @@ def main(composed: DictConfig) -> None:
         "plots": folder / "plots",
     }
     print_places(f"judged on {unseen.title}", places, console)
+    return str(run.path)
 
 
 def _config(composed: DictConfig) -> tuple[Config, RunFolder | None]:

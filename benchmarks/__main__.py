@@ -20,6 +20,7 @@ COMMANDS = {
     "shield": "100 million adversarial orders against the shield, judged by separate code; its cost with --cost",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
+    "coverage": "Monte Carlo's 95 % intervals against laws whose tails are known: how often they hold the truth",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
     "resolvedkit": "its published late_favorite result beside ours",
 }

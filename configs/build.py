@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from configs.schema import (
     Config,
     DirectionalConfig,
     EvaluationConfig,
+    GroupConfig,
+    LibraryConfig,
     MixConfig,
     PortfolioConfig,
     ReplayConfig,
@@ -20,10 +23,14 @@ from configs.schema import (
     SyntheticConfig,
 )
 from configs.tapes import split_tapes
+from curricula.entries import Entry, load_entry
 from curricula.phase import Phase, draw
 from envs.vector import TradingVectorEnv
 from sim.scenarios import Scenario, mix, replay, synthetic
 from sim.scenarios.tables import load_table, rows_of
+
+_PICK = 0xB1C  # purpose of random numbers, beyond the fields of a row
+Generated = SyntheticConfig | PortfolioConfig | LibraryConfig  # scenarios without a recording
 
 
 class Trial(NamedTuple):
@@ -33,15 +40,16 @@ class Trial(NamedTuple):
     scenario: Scenario
     episodes: int
     num_envs: int
+    wanted: ScenarioConfig | None = None  # the config that it was made of; it may say something of the environment
 
 
 def training_scenario(config: Config) -> Scenario:
     """Where training episodes come from: rows drawn with the run's seed, and of recorded markets the earlier ones."""
     wanted = config.scenario
-    if isinstance(wanted, SyntheticConfig | PortfolioConfig):
-        return _generated(wanted, config.curriculum, config.seed)
+    if isinstance(wanted, Generated):
+        return generated(wanted, config.curriculum, config.seed)
     rows = _drawn(wanted, config.curriculum, config.seed)
-    assert isinstance(wanted, ReplayConfig)  # the schema knows no fifth kind
+    assert isinstance(wanted, ReplayConfig)  # the schema knows no sixth kind
     train = split_tapes(wanted.tapes, wanted.held_out).train
     share = wanted.replay_share if isinstance(wanted, MixConfig) else 1.0
     return mix(train, rows, replay_share=share)
@@ -52,8 +60,13 @@ def _drawn(wanted: ScenarioConfig, curriculum: Phase | None, seed: int, base: np
     return draw(wanted.rows, curriculum, wanted.row_count, seed, base, fill_set=wanted.fill_set)
 
 
-def _generated(wanted: SyntheticConfig | PortfolioConfig, curriculum: Phase | None, seed: int) -> Scenario:
-    """Synthetic markets from a scenario table, or from ranges alone."""
+def generated(wanted: Generated, curriculum: Phase | None, seed: int, *, at_random: bool = False) -> Scenario:
+    """Synthetic markets from the library, from a scenario table, or from ranges alone.
+
+    A table's rows are taken in turn, or ``at_random``.
+    """
+    if isinstance(wanted, LibraryConfig):
+        return _from_library(wanted, curriculum, seed, at_random)
     if isinstance(wanted, PortfolioConfig):
         portfolio, links = portfolio_of(wanted)
         return Scenario(_drawn(wanted, curriculum, seed), portfolio=portfolio, links=links)
@@ -65,7 +78,53 @@ def _generated(wanted: SyntheticConfig | PortfolioConfig, curriculum: Phase | No
             f"scenario.venue = {wanted.venue}, but scenario.table = {wanted.table} is of {table.place.venue}: "
             "leave one out"
         )
-    return Scenario(_drawn(wanted, curriculum, seed, rows_of(table)), places=(table.place,))
+    base = _picked(rows_of(table), wanted.row_count, seed) if at_random else rows_of(table)
+    return Scenario(_drawn(wanted, curriculum, seed, base), places=(table.place,))
+
+
+def _picked(base: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """``(count,)`` rows of ``base`` at random, with replacement."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, _PICK]))
+    return base[generator.integers(0, len(base), count)]
+
+
+def entry_of(wanted: LibraryConfig) -> Entry:
+    """The entry a config names. Raises ValueError where there is none, or not in that version."""
+    entry = load_entry(wanted.name)
+    if wanted.version not in (None, entry.version):
+        raise ValueError(
+            f"scenario.version = {wanted.version}, but {wanted.name} is at version {entry.version}: leave it out, or "
+            "name a file that holds the other one"
+        )
+    return entry
+
+
+def _from_library(wanted: LibraryConfig, curriculum: Phase | None, seed: int, at_random: bool) -> Scenario:
+    entry = entry_of(wanted)
+    base = entry.base_rows()
+    if at_random and base is not None:
+        base = _picked(base, wanted.row_count, seed)
+    rows = _drawn(replace(wanted, rows=entry.overlaid(wanted.rows)), curriculum, seed, base)
+    if not entry.groups:
+        return Scenario(rows, places=(entry.place,))
+    portfolio, links = portfolio_of(PortfolioConfig(groups=[GroupConfig(**group) for group in entry.groups]))
+    return Scenario(rows, portfolio=portfolio, links=links)
+
+
+def settled(env: DirectionalConfig, wanted: ScenarioConfig | None) -> DirectionalConfig:
+    """``env`` with what an entry of the library says of the environment.
+
+    Raises ValueError where ``env`` says something else than its default or the entry.
+    """
+    said: dict[str, Any] = dict(entry_of(wanted).env) if isinstance(wanted, LibraryConfig) else {}
+    usual = {field.name: field.default for field in fields(DirectionalConfig)}
+    for name, value in said.items():
+        if getattr(env, name) not in (usual[name], value):
+            raise ValueError(
+                f"env.{name} = {getattr(env, name)}, but scenario.name = {wanted.name} begins with {value}: "  # type: ignore[union-attr]
+                "leave one of them out"
+            )
+    return replace(env, **said)
 
 
 def trial(wanted: ScenarioConfig, evaluation: EvaluationConfig, trained_with: int | None) -> Trial:
@@ -76,9 +135,10 @@ def trial(wanted: ScenarioConfig, evaluation: EvaluationConfig, trained_with: in
     """
     if evaluation.seed == trained_with:
         raise ValueError(f"evaluation.seed = {evaluation.seed} is the seed the run was trained with: use another one")
-    if isinstance(wanted, SyntheticConfig | PortfolioConfig):
+    if isinstance(wanted, Generated):
         count = evaluation.synthetic_episodes
-        return Trial("unseen synthetic episodes", _generated(wanted, None, evaluation.seed), count, min(count, 64))
+        scenario = generated(wanted, None, evaluation.seed)
+        return Trial("unseen synthetic episodes", scenario, count, min(count, 64), wanted)
     rows = _drawn(wanted, None, evaluation.seed)
     assert isinstance(wanted, ReplayConfig)
     split = split_tapes(wanted.tapes, wanted.held_out)
@@ -119,13 +179,16 @@ def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> Tra
     )
 
 
+def training_batch(config: Config, **settings: Any) -> TradingVectorEnv:
+    """An environment on the training scenario, with the run's seed; ``settings`` as in `make_env`."""
+    return make_env(settled(config.env, config.scenario), training_scenario(config), seed=config.seed, **settings)
+
+
 def training_env(config: Config) -> TradingVectorEnv:
     """The batch that trains: it resets in the step that ends an episode, as SB3 wants."""
-    return make_env(
-        config.env,
-        training_scenario(config),
+    return training_batch(
+        config,
         num_envs=config.num_envs,
-        seed=config.seed,
         threads=config.threads,
         staggered=True,
         autoreset_mode=AutoresetMode.SAME_STEP,
@@ -137,7 +200,7 @@ def trial_env(env: DirectionalConfig, what: Trial, evaluation: EvaluationConfig)
 
     def make(fill_model: str) -> TradingVectorEnv:
         return make_env(
-            env,
+            settled(env, what.wanted),
             what.scenario,
             num_envs=what.num_envs,
             seed=evaluation.seed,
@@ -146,6 +209,14 @@ def trial_env(env: DirectionalConfig, what: Trial, evaluation: EvaluationConfig)
         )
 
     return make
+
+
+def library_digests(wanted: ScenarioConfig) -> dict[str, dict[str, str]]:
+    """For a manifest: version and digest of the library's entry that is played; nothing elsewhere."""
+    if not isinstance(wanted, LibraryConfig):
+        return {}
+    entry = entry_of(wanted)
+    return {"library": {entry.name: f"version {entry.version}, {entry.digest}"}}
 
 
 def data_digests(scenario: Scenario) -> dict[str, str]:

@@ -110,7 +110,16 @@ class PortfolioConfig(ScenarioConfig):
     links: list[LinkConfig] | None = None  # None = what the groups say
 
 
-_SCENARIOS = {node.kind: node for node in (SyntheticConfig, ReplayConfig, MixConfig, PortfolioConfig)}
+@dataclass
+class LibraryConfig(ScenarioConfig):
+    """Generated markets of an entry of the scenario library; ``rows`` go before its own."""
+
+    kind: str = "library"
+    name: str = MISSING  # of an entry of `curricula.entries`, or a file
+    version: int | None = None  # which version of it; None = whichever there is
+
+
+_SCENARIOS = {node.kind: node for node in (SyntheticConfig, ReplayConfig, MixConfig, PortfolioConfig, LibraryConfig)}
 
 
 BASELINES = ("noop", "random", "imbalance", "signal", "quoter")
@@ -159,6 +168,11 @@ class EvaluateConfig:
     evaluation: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(baselines=None))
     tapes: str | None = None  # judge on these tapes instead of the run's own evaluation scenario
     out: str | None = None  # folder of the report; default outputs/<run>-<time>
+    # library: every entry of the scenario library; montecarlo: many episodes and their tail; None = one scorecard
+    suite: str | None = None
+    n: float = 1e6  # episodes a policy of suite=montecarlo
+    shard: int = 1024  # of them at once
+    workers: int = 1  # processes of suite=montecarlo; no result depends on it
 
 
 def register() -> None:
@@ -217,7 +231,25 @@ def _check_keys(path: str, value: object) -> None:
         _check_keys(f"{path}{key}.", entry)
 
 
+SUITES = ("library", "montecarlo")
+
+
+def _check_suite(config: EvaluateConfig) -> None:
+    if config.suite not in (None, *SUITES):
+        raise ValueError(f"suite = {config.suite}: expected one of {', '.join(SUITES)}, or none")
+    if config.suite is not None and config.tapes is not None:
+        raise ValueError(f"tapes = {config.tapes}: suite={config.suite} plays generated markets; leave one of them out")
+    if config.suite == "library" and config.scenario is not None:
+        raise ValueError("suite=library plays every entry of the library: leave scenario out")
+    if not (config.n.is_integer() and config.n >= 1):
+        raise ValueError(f"n = {config.n}: expected a whole number of episodes, such as 1e6")
+    for name in ("shard", "workers"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} = {getattr(config, name)}: expected at least 1")
+
+
 def _check_evaluate(config: EvaluateConfig) -> None:
+    _check_suite(config)
     if (config.checkpoint is None) == (not config.policies):
         raise ValueError(
             f"checkpoint = {config.checkpoint}, policies = {config.policies}: expected one of them: a run folder, or "
@@ -228,7 +260,8 @@ def _check_evaluate(config: EvaluateConfig) -> None:
             f"evaluation.baselines = {config.evaluation.baselines} stand beside a run, and there is none: leave them "
             f"out, or add them to policies = {config.policies}"
         )
-    if config.checkpoint is None and config.scenario is None and config.tapes is None:
+    nowhere = config.scenario is None and config.tapes is None and config.suite != "library"
+    if config.checkpoint is None and nowhere:
         raise ValueError("policies without a run need to know where to play: add scenario=NAME, or tapes=DIR")
     if config.checkpoint is not None and config.env is not None:
         raise ValueError("env is the run's own: leave it out, or give policies instead of a checkpoint")

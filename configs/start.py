@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 
 from agents.budgets import Constraint, spent_of
 from agents.config import discount
-from configs.build import make_env, training_scenario
+from configs.build import settled, training_batch
 from configs.schema import Config
 from sim.types import INTENT
 
@@ -24,7 +24,7 @@ def refuse_hopeless(config: Config, constraints: Sequence[Constraint]) -> None:
     let pass. Where episodes begin with a position (``env.start_contracts``) doing nothing is no safe course, and
     nothing is refused.
     """
-    if not constraints or config.env.start_contracts > 0.0:
+    if not constraints or settled(config.env, config.scenario).start_contracts > 0.0:
         return
     gamma = discount(config.agent.gamma_per_s, config.env.dt_s)
     count = max(EPISODES, *(round(TAIL_EPISODES / (1.0 - entry.alpha)) * entry.tail for entry in constraints), 1)
@@ -42,13 +42,7 @@ def refuse_hopeless(config: Config, constraints: Sequence[Constraint]) -> None:
 
 def idle_costs(config: Config, gammas: np.ndarray, constraints: Sequence[Constraint], count: int) -> np.ndarray:
     """``(count, K)``: the sum of gamma**t x cost of each constraint in training episodes without an order."""
-    env = make_env(
-        config.env,
-        training_scenario(config),
-        num_envs=count,
-        seed=config.seed,
-        autoreset_mode=AutoresetMode.DISABLED,
-    )
+    env = training_batch(config, num_envs=count, autoreset_mode=AutoresetMode.DISABLED)
     env.reset()
     orders = np.zeros((count, env.engine.num_markets, 2), INTENT)
     columns = [entry.column for entry in constraints]

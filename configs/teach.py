@@ -20,7 +20,7 @@ from agents.policy import BASELINE, BaselinePolicy, Policy, choose, load
 from agents.ppo import ConstrainedPPO
 from agents.trained import TrainedPolicy
 from agents.trajectories import SUFFIX, Trajectories, check_schema, load_trajectories, save_trajectories
-from configs.build import Trial, data_digests, make_env, training_scenario, trial_env
+from configs.build import Trial, data_digests, training_batch, trial_env
 from configs.schema import Config
 from envs.vector import TradingVectorEnv
 from evaluation.compare import evaluate
@@ -139,13 +139,7 @@ def record(config: Config, spec: str) -> Trajectories:
     All environments play an episode, then all play another, so that short episodes are not over-represented.
     A choice that the environment refuses sends nothing, so what is kept of it is the hold row.
     """
-    env = make_env(
-        config.env,
-        training_scenario(config),
-        num_envs=SLOTS,
-        seed=config.seed,
-        autoreset_mode=AutoresetMode.DISABLED,
-    )
+    env = training_batch(config, num_envs=SLOTS, autoreset_mode=AutoresetMode.DISABLED)
     policy = load(spec, env.spec_sheet, seed=config.seed)
     rounds: list[dict[str, np.ndarray]] = []
     wanted, done = int(config.agent.warm_start_steps), 0

@@ -13,6 +13,7 @@ from sim.scenarios.row import FIELDS, FILL_SET, draw_rows
 # One attribute a field of a scenario row: a number, [low, high] to draw from, or None for the row's default. A class,
 # so that a typed config knows the names and refuses a misspelt one.
 RowRanges: Any = make_dataclass("RowRanges", [(name, Any, field(default=None)) for name in FIELDS])
+RowRanges.__module__ = __name__  # so that processes can send it to each other
 
 
 @dataclass

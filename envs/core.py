@@ -20,7 +20,9 @@ from envs.shield.limits import Limits
 from envs.shield.stage import begin_watch, lift_latches, make_guard
 from envs.step import Terms, Work, look, play
 from envs.surface import Surface
+from envs.through import OUTCOME, play_through
 from envs.transition import CHANGE
+from sim.backtest import Trader
 from sim.engine import Engine
 from sim.feed import hide_feeds, show_feeds
 from sim.loop import ANY_NUMBER
@@ -149,6 +151,19 @@ class Core:
         )
         hide_feeds(state, 0, count)
         self.play(_NO_ACTIONS, resting, now)
+
+    def play_through(self, trader: Trader, now: Buffers) -> np.ndarray:
+        """Play ``trader`` from where every environment is to its episode's end; ``(N,)`` OUTCOME."""
+        engine, work = self.engine, self._work
+        outcomes = np.zeros(engine.num_envs, OUTCOME)
+        work.awake[:] = True
+        full = play_through(
+            trader.chosen.act, engine.world, engine.state, self.rules.fees, float(self.terms.kill_share), self._memory,
+            self._guard, trader.params, trader.memory, trader.seen, work.intents, work.changes, now, work.awake,
+            *self._pace, outcomes,
+        )  # fmt: skip
+        engine.check_journal(full)
+        return outcomes
 
     def lift(self, mask: np.ndarray) -> int:
         """Lift the kill switch's latch in the environments of ``mask`` bool ``(N,)``; how many had tripped."""

@@ -26,6 +26,7 @@ from envs.shield.limits import Limits, read_limits
 from envs.step import Terms
 from envs.surface import Surface, check_controls
 from envs.text import draw_environment
+from sim.backtest import Trader
 from sim.engine import Engine
 from sim.scenarios import Scenario, synthetic
 from sim.types import INTENT, SECOND_NS, UUSD
@@ -237,6 +238,16 @@ class TradingVectorEnv(VectorEnv):
         now = self._turn()
         self._core.play_orders(orders, self._autoreset.resting, now)
         return self._stepped(now)
+
+    def play_through(self, trader: Trader) -> np.ndarray:
+        """Play the episodes that a reset has begun to their ends, ``trader`` writing the orders; ``(N,)`` OUTCOME.
+
+        The results are those of `step_orders` in a loop, without the time that observing takes; nothing but a reset may
+        follow. Raises ValueError before the first reset, and for a trader on another engine.
+        """
+        if not self._begun or trader.engine is not self.engine:
+            raise ValueError("play_through: expected a trader on this environment's engine, after a reset")
+        return self._core.play_through(trader, self._turn())
 
     def use_limits(self, limits: Limits | str | Mapping[str, Any] | None) -> None:
         """Put a shield with ``limits`` between decisions and venue, None = leave it as it is. See the class.

@@ -71,7 +71,10 @@ def bootstrap(
         return Interval(value, math.nan, math.nan)
     tails = np.array([(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     if method == "bca":
-        tails = _bca_tails(tails, value, defined, _jackknife(statistic, count))
+        left_out = _jackknife(statistic, count)
+        left_out = left_out[~np.isnan(left_out)]
+        pull = left_out.mean() - left_out if len(left_out) else np.zeros(1)
+        tails = bca_tails(tails, value, defined, skewness_of(pull))
     low, high = np.quantile(defined, tails)
     return Interval(value, float(low), float(high))
 
@@ -134,14 +137,20 @@ def _jackknife(statistic: Statistic, count: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _bca_tails(tails: np.ndarray, value: float, drawn: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-    """The tails BCa reads off the resampled values instead of ``tails``."""
+def skewness_of(pull: np.ndarray, counts: np.ndarray | None = None) -> float:
+    """BCa's acceleration: sum(pull^3) / (6 sum(pull^2)^1.5) of how far each draw pulls the estimate, (n,).
+
+    ``counts`` (n,): how often each came.
+    """
+    square, cube = (pull**power if counts is None else counts * pull**power for power in (2, 3))
+    spread = float(square.sum())
+    return float(cube.sum()) / (6.0 * spread**1.5) if spread > 0.0 else 0.0
+
+
+def bca_tails(tails: np.ndarray, value: float, drawn: np.ndarray, acceleration: float) -> np.ndarray:
+    """The tails BCa reads off the resampled values ``drawn`` of an estimate ``value`` instead of ``tails``."""
     below = ((drawn < value).sum() + 0.5 * (drawn == value).sum()) / len(drawn)
     # a share of 0 or 1 would put the correction at infinity: there is half a resample at either end
     z0 = ndtri(np.clip(below, 0.5 / len(drawn), 1.0 - 0.5 / len(drawn)))
-    left_out = left_out[~np.isnan(left_out)]
-    pull = left_out.mean() - left_out if len(left_out) else np.zeros(1)
-    spread = float((pull**2).sum())
-    acceleration = float((pull**3).sum()) / (6.0 * spread**1.5) if spread > 0.0 else 0.0
     z = z0 + ndtri(tails)
     return ndtr(z0 + z / (1.0 - acceleration * z))

@@ -102,14 +102,20 @@ def evaluate(
         for name, source in policies.items():
             env = make_env(fill_model=model)
             runs[model][name] = rollout(
-                env, _policy(source, env, seed, deterministic), episodes, label=f"{name}, {model} fills" if progress else None
+                env,
+                policy_for(source, env, seed, deterministic=deterministic),
+                episodes,
+                label=f"{name}, {model} fills" if progress else None,
             )
             env.close()
             check_pairs(next(iter(runs[model].values())), runs[model][name])
     return Evaluation(runs, headline if headline in runs else fill_models[0], fill_set)
 
 
-def _policy(source: PolicySource, env: TradingVectorEnv, seed: int, deterministic: bool) -> Policy | Trader:
+def policy_for(
+    source: PolicySource, env: TradingVectorEnv, seed: int, *, deterministic: bool = True
+) -> Policy | Trader:
+    """What ``source`` names, made to act in ``env``; ``seed`` of those that draw, ``deterministic`` of trained ones."""
     if callable(source):
         return source(env.spec_sheet)
     return trader(source, env) or load(source, env.spec_sheet, deterministic=deterministic, seed=seed)

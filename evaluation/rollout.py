@@ -92,7 +92,7 @@ def _plan(env: TradingVectorEnv, episodes: int) -> np.ndarray:
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
     scenario = env.engine.scenario
-    if scenario.sequential:
+    if scenario.sequential and scenario.tapes:
         quota = _sequential_quota(env.num_envs, episodes, len(scenario.tapes) // env.engine.num_markets)
     wanted = np.arange(quota.max())[None, :] < quota[:, None]
     place = np.cumsum(wanted.T.ravel()).reshape(wanted.T.shape).T - 1  # round by round

@@ -184,7 +184,7 @@ class Trader:
         self.engine, self.chosen, self.params = engine, chosen, chosen.params(values)
         self.memory = np.zeros((engine.num_envs, engine.num_markets, MEMORY))
         self.wanted = np.zeros((engine.num_envs, engine.num_markets, 2), INTENT)
-        self._seen = np.zeros(engine.num_markets, SIGHT)
+        self.seen = np.zeros(engine.num_markets, SIGHT)  # room to look into
 
     def begin(self, mask: np.ndarray) -> None:
         """Episodes of the environments in ``mask`` bool ``(N,)`` begin: the strategy remembers nothing of them."""
@@ -194,7 +194,7 @@ class Trader:
         """What it wants now, ``(N, M, 2)`` INTENT, the same array at every call; finished episodes want nothing."""
         self.wanted["do"] = DO_NOTHING
         _ask_all(
-            self.chosen.act, self.engine.world, self.engine.state, self.params, self.memory, self._seen, self.wanted
+            self.chosen.act, self.engine.world, self.engine.state, self.params, self.memory, self.seen, self.wanted
         )
         return self.wanted
 

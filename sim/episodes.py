@@ -133,7 +133,10 @@ def _reset_env(world, state, env):
     for index in range(state.returned.shape[1]):
         state.returned[env, index] = 0
     first, second, third, fourth = philox(account["seed"], account["episode"], 0, RESET, account["number"], 0)
-    account["row"] = below(fourth, len(world.rows) // world.row_width)
+    rows = len(world.rows) // world.row_width
+    account["row"] = below(fourth, rows)
+    if world.sequential == 1 and len(world.recordings) == 0:
+        account["row"] = (account["number"] + account["episode"]) % rows
     if uniform(first) * PPM >= world.replay_share_ppm:
         _start_markets(world, state, env)
     else:

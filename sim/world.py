@@ -47,4 +47,6 @@ class World(NamedTuple):
     replay_share_ppm: int  # probability that an episode is a replay
     links: Links  # relations between the markets
     sets: Sets  # which of them net
-    sequential: int  # 1: environment i plays recording i from its start; 0: a random one from a random keyframe
+    # 1: environment i plays recording i from its start, or without recordings row i; 0: a random one from a random
+    # keyframe, and a random row
+    sequential: int

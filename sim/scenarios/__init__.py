@@ -33,7 +33,8 @@ class Scenario:
     tapes: tuple[Tape, ...] = ()  # M for each recording, one for each market in their order
     names: tuple[str, ...] = ()  # of the tapes, for messages and reports
     replay_share: float = 0.0  # probability that an episode is a replay
-    sequential: bool = False  # environment i plays recording i, then i + 1 ..., each from its start
+    # environment i plays recording i, then i + 1 ..., each from its start; without recordings row i, then i + 1 ...
+    sequential: bool = False
     portfolio: Portfolio | None = None  # how the markets hang together; None = not at all
     links: tuple[Link, ...] | None = None  # relations between the markets; None = those of the portfolio
 
