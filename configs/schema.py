@@ -66,6 +66,11 @@ class ReplayConfig(ScenarioConfig):
     kind: str = "replay"
     tapes: str = MISSING  # a folder of tapes, or "resolvedkit": the 18 markets of that package
     held_out: float = 1 / 3  # share of the markets, the last by time, that training never sees
+    # walk-forward instead of one split, see configs.folds: judge on fold 1 to ``folds``, train on what was over before
+    folds: int | None = None
+    fold: int | None = None
+    embargo_h: float = 0.0  # hours between the end of the last training market and the start of the first judged one
+    event: str | None = None  # pattern in tapes' names: what it finds is one market, such as both sides of a game
 
 
 @dataclass

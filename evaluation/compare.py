@@ -100,14 +100,15 @@ def evaluate(
         for name, source in policies.items():
             env = make_env(fill_model=model)
             runs[model][name] = rollout(
-                env, _policy(source, env, seed), episodes, label=f"{name}, {model} fills" if progress else None
+                env, policy_of(source, env, seed), episodes, label=f"{name}, {model} fills" if progress else None
             )
             env.close()
             check_pairs(next(iter(runs[model].values())), runs[model][name])
     return Evaluation(runs, headline if headline in runs else fill_models[0], fill_set)
 
 
-def _policy(source: PolicySource, env: TradingVectorEnv, seed: int) -> Policy | Trader:
+def policy_of(source: PolicySource, env: TradingVectorEnv, seed: int) -> Policy | Trader:
+    """A fresh policy from where it comes from, for ``env``; see `evaluate`."""
     if callable(source):
         return source(env.spec_sheet)
     return trader(source, env) or load(source, env.spec_sheet, seed=seed)
