@@ -45,13 +45,22 @@ def walk_forward(spans: Sequence[Span], folds: int, embargo_ns: int = 0) -> tupl
     embargo, a span that ends before it starts, too few starts for so many blocks, and a fold that nothing is left to
     train on.
     """
-    if folds < 1 or embargo_ns < 0:
-        raise ValueError(f"walk-forward: expected one fold or more and an embargo from 0 on, got {folds}, {embargo_ns}")
+    if folds < 1:
+        raise ValueError(f"walk-forward: expected one fold or more, got {folds}")
+    return tuple(fold_of(spans, number, folds, embargo_ns) for number in range(1, folds + 1))
+
+
+def fold_of(spans: Sequence[Span], fold: int, folds: int, embargo_ns: int = 0) -> Fold:
+    """Fold ``fold``, from 1 to ``folds``, alone: it may have markets to train on where another has none.
+
+    Raises ValueError as `walk_forward`.
+    """
+    if embargo_ns < 0:
+        raise ValueError(f"walk-forward: expected an embargo from 0 on, got {embargo_ns} ns")
     for index, span in enumerate(spans):
         if span.end_ns < span.start_ns:
             raise ValueError(f"walk-forward: market {index} ends at {span.end_ns}, before it starts at {span.start_ns}")
-    blocks = _blocks(spans, folds + 1)
-    return tuple(_fold(spans, blocks, number, embargo_ns) for number in range(1, folds + 1))
+    return _fold(spans, _blocks(spans, folds + 1), fold, embargo_ns)
 
 
 def fold_files(
@@ -71,7 +80,7 @@ def fold_files(
     spans = {file: span_of(file) for file in files}
     groups = [sorted(group, key=lambda file: (spans[file], file.name)) for group in markets.values()]
     whole = [Span(min(spans[f].start_ns for f in group), max(spans[f].end_ns for f in group)) for group in groups]
-    chosen = walk_forward(whole, folds, round(embargo_h * 3600 * SECOND_NS))[fold - 1]
+    chosen = fold_of(whole, fold, folds, round(embargo_h * 3600 * SECOND_NS))
     return [f for index in chosen.train for f in groups[index]], [f for index in chosen.judged for f in groups[index]]
 
 

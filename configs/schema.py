@@ -129,6 +129,7 @@ class EvaluationConfig:
     seed: int = 1_000_000  # of the rows and worlds that policies are judged on; give training other numbers
     baselines: list[str] | None = field(default_factory=lambda: list(BASELINES))  # beside a run; None = these
     fill_models: list[str] = field(default_factory=lambda: ["pessimistic", "probabilistic", "optimistic"])
+    failures: str | None = "library"  # a table of failures to play again: the project's own, or a file; null = none
 
 
 @dataclass

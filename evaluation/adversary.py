@@ -195,8 +195,9 @@ def _of_marks(marks: np.ndarray, rows: int, episodes: int, cash_uusd: float, kil
     equity = np.concatenate([np.full((count, 1), cash_uusd), marks["equity_uusd"][column]], axis=1)
     loss = 100.0 * (1.0 - equity[:, -1] / cash_uusd)
     drawdown = 100.0 * max_drawdown(equity) / cash_uusd
+    shape = (rows, episodes)
     killed = drawdown > 100.0 * kill_drawdown
-    return Outcomes(*(values.reshape(rows, episodes) for values in (loss, drawdown, killed)), {})
+    return Outcomes(loss.reshape(shape), drawdown.reshape(shape), killed.reshape(shape), {})
 
 
 def _cost(outcomes: Outcomes, name: str) -> np.ndarray:

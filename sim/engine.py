@@ -22,6 +22,7 @@ from sim.scenarios import Scenario
 from sim.scenarios.flow import draw_anew
 from sim.state import FILL_SLOTS, State
 from sim.types import FILL_MODELS, INTENT, PX_ONE, SECOND_NS, UUSD
+from sim.world import World
 
 
 class Engine:
@@ -124,7 +125,7 @@ class Engine:
         """Begin the next episode of every environment in ``mask``, a (N,) bool array; None = of all."""
         chosen = self._everyone if mask is None else mask
         if self._pinned is None:
-            self.spread(lambda first, last: reset_slice(self.world, self.state, first, last, chosen))
+            self._reset_in(self.world, chosen)
         else:
             self._reset_pinned(chosen, self._pinned)
         self.terminated[chosen] = False
@@ -146,13 +147,16 @@ class Engine:
         if numbers is not None:
             self.state.account["number"] = numbers
 
+    def _reset_in(self, world: World, mask: np.ndarray) -> None:
+        self.spread(lambda first, last: reset_slice(world, self.state, first, last, mask))
+
     def _reset_pinned(self, chosen: np.ndarray, pinned: np.ndarray) -> None:
         """Row after row, each in a world that holds this row alone: an episode draws its row from those there are."""
         width = self.world.row_width
         for row in np.unique(pinned[chosen]):
             mask = chosen & (pinned == row)
             world = self.world._replace(rows=self.world.rows[row * width : (row + 1) * width])
-            self.spread(lambda first, last, world=world, mask=mask: reset_slice(world, self.state, first, last, mask))
+            self._reset_in(world, mask)
             self.state.account["row"][mask] = row
             self.state.market["row"][np.repeat(mask, self.num_markets)] += row * width
 
