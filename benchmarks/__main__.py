@@ -18,6 +18,7 @@ COMMANDS = {
     "resume": "a training run killed at 20 random moments ends as one that was left alone, bit for bit",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
     "shield": "100 million adversarial orders against the shield, judged by separate code; its cost with --cost",
+    "adversary": "searches for failures against a planted weakness, beside random search, 20 seeds; 20 minutes",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
     "coverage": "Monte Carlo's 95 % intervals against laws whose tails are known: how often they hold the truth",

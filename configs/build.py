@@ -22,7 +22,7 @@ from configs.schema import (
     ScenarioConfig,
     SyntheticConfig,
 )
-from configs.tapes import split_tapes
+from configs.tapes import split_of, split_tapes
 from curricula.entries import Entry, load_entry
 from curricula.phase import Phase, draw
 from envs.vector import TradingVectorEnv
@@ -50,7 +50,7 @@ def training_scenario(config: Config) -> Scenario:
         return generated(wanted, config.curriculum, config.seed)
     rows = _drawn(wanted, config.curriculum, config.seed)
     assert isinstance(wanted, ReplayConfig)  # the schema knows no sixth kind
-    train = split_tapes(wanted.tapes, wanted.held_out).train
+    train = split_of(wanted).train
     share = wanted.replay_share if isinstance(wanted, MixConfig) else 1.0
     return mix(train, rows, replay_share=share)
 
@@ -141,8 +141,10 @@ def trial(wanted: ScenarioConfig, evaluation: EvaluationConfig, trained_with: in
         return Trial("unseen synthetic episodes", scenario, count, min(count, 64), wanted)
     rows = _drawn(wanted, None, evaluation.seed)
     assert isinstance(wanted, ReplayConfig)
-    split = split_tapes(wanted.tapes, wanted.held_out)
+    split = split_of(wanted)
     title, tapes = ("held-out markets", split.held_out) if split.held_out else ("the training markets", split.train)
+    if wanted.folds is not None:
+        title = f"markets of fold {wanted.fold} of {wanted.folds}, embargo {wanted.embargo_h:g} h"
     return Trial(title, replay(tapes, rows, sequential=True), len(tapes), len(tapes))
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from agents.checkpoint import git_state, versions
 from agents.policy import BASELINE
 from configs.build import Trial, data_digests, trial_env
+from configs.regression import replay_failures
 from configs.schema import BASELINES, DirectionalConfig, EvaluationConfig
 from evaluation.compare import evaluate
 from evaluation.fills import fill_set_of
@@ -62,6 +63,8 @@ def judge(
         deterministic=evaluation.deterministic,
     )
     card = scorecard(outcome, seed=evaluation.seed)
+    agent = next(iter(policies.values()))
+    card["regression"] = replay_failures(agent, env, evaluation.failures, len(what.scenario.places))
     folder.mkdir(parents=True, exist_ok=True)
     write_scorecard(folder, card)
     write_report(folder, outcome, {"judged on": what.title, **manifest}, card)

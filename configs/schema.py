@@ -66,6 +66,11 @@ class ReplayConfig(ScenarioConfig):
     kind: str = "replay"
     tapes: str = MISSING  # a folder of tapes, or "resolvedkit": the 18 markets of that package
     held_out: float = 1 / 3  # share of the markets, the last by time, that training never sees
+    # walk-forward instead of one split, see configs.folds: judge on fold 1 to ``folds``, train on what was over before
+    folds: int | None = None
+    fold: int | None = None
+    embargo_h: float = 0.0  # hours between the end of the last training market and the start of the first judged one
+    event: str | None = None  # pattern in tapes' names: what it finds is one market, such as both sides of a game
 
 
 @dataclass
@@ -134,6 +139,7 @@ class EvaluationConfig:
     baselines: list[str] | None = field(default_factory=lambda: list(BASELINES))  # beside a run; None = these
     fill_models: list[str] = field(default_factory=lambda: ["pessimistic", "probabilistic", "optimistic"])
     deterministic: bool = True  # a trained policy takes its most likely action; false = it samples, as in training
+    failures: str | None = "library"  # a table of failures to play again: the project's own, or a file; null = none
 
 
 @dataclass

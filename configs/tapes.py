@@ -8,10 +8,14 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from configs.folds import fold_files
 from sim import importers
 from sim.tape import SCHEMA_VERSION, SUFFIX, read_header, write
+
+if TYPE_CHECKING:
+    from configs.schema import ReplayConfig
 
 SAMPLE = "resolvedkit"  # the word that stands for the sample data of that package
 
@@ -21,6 +25,22 @@ class Split(NamedTuple):
 
     train: list[Path]
     held_out: list[Path]
+
+
+def split_of(wanted: ReplayConfig) -> Split:
+    """How a scenario divides its recorded markets: its fold of a walk-forward, or the last share apart.
+
+    Raises ValueError for a fold without folds or the other way round, and as `split_tapes` and `fold_files`.
+    """
+    if wanted.folds is None and wanted.fold is None and wanted.embargo_h == 0.0 and wanted.event is None:
+        return split_tapes(wanted.tapes, wanted.held_out)
+    if wanted.folds is None or wanted.fold is None:
+        raise ValueError(
+            f"scenario.fold = {wanted.fold}, folds = {wanted.folds}, embargo_h = {wanted.embargo_h}, event = "
+            f"{wanted.event}: expected fold and folds together, such as scenario.fold=1 scenario.folds=4"
+        )
+    files = tape_files(wanted.tapes)
+    return Split(*fold_files(files, wanted.fold, wanted.folds, wanted.embargo_h, wanted.event))
 
 
 def split_tapes(tapes: str, held_out: float) -> Split:

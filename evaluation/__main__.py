@@ -7,7 +7,10 @@ import sys
 
 COMMANDS = {
     "known_answers": "the learner beside optima that can be computed: five seeds, one JSON line a problem",
+    "adversary": "search for scenario rows on which a policy fails; they go into the table of failures",
+    "tune": "search for parameters of a baseline or an agent: several objectives, within budgets",
 }
+IN_CONFIGS = ("adversary", "tune")  # they read configurations, which this package does not
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
         lines = "\n".join(f"  {name:14s} {what}" for name, what in COMMANDS.items())
         sys.stdout.write(f"usage: python -m evaluation COMMAND [--help]\n\n{lines}\n")
         return 0 if given in (["-h"], ["--help"]) else 2
-    return importlib.import_module(f"evaluation.{given[0]}").main(given[1:])
+    home = "configs" if given[0] in IN_CONFIGS else "evaluation"
+    return importlib.import_module(f"{home}.{given[0]}").main(given[1:])
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from evaluation.arbitrage import arbitrage_parts
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, Statistic, bootstrap
 from evaluation.episodes import Episodes, clusters, column_at, market_days, value2_at
 from evaluation.metrics import (
     brier,
@@ -91,24 +90,39 @@ def estimate(
     Ratios are sums over sums; a cluster (an episode, or a recorded market) is drawn as a whole. Sharpe and Sortino
     draw days. Fields that are not defined on these episodes are NaN.
     """
+    return {
+        name: bootstrap(statistic, size, seed=seed, resamples=resamples, level=level)
+        for name, (statistic, size) in _statistics(episodes).items()
+    }
+
+
+def figures(episodes: Episodes) -> dict[str, float]:
+    """The values of `estimate` without intervals, for searches that look at many policies."""
+    return {name: float(statistic(np.ones((1, size)))[0]) for name, (statistic, size) in _statistics(episodes).items()}
+
+
+def daily_usd(episodes: Episodes) -> np.ndarray:
+    """``(D,)`` dollars: the results day by day, see `evaluation.episodes.market_days`."""
+    return np.bincount(market_days(episodes), episodes.result_uusd / UUSD)
+
+
+def _statistics(episodes: Episodes) -> dict[str, tuple[Statistic, int]]:
+    """What every metric is of the weights of its clusters, and how many clusters there are."""
     cluster = clusters(episodes)
     count = int(cluster.max()) + 1
 
-    def interval(statistic: Callable[[np.ndarray], np.ndarray], size: int) -> Interval:
-        return bootstrap(statistic, size, seed=seed, resamples=resamples, level=level)
-
-    def interval_of_ratio(above: np.ndarray, below: np.ndarray) -> Interval:
+    def of_ratio(above: np.ndarray, below: np.ndarray) -> tuple[Statistic, int]:
         over = np.bincount(cluster, above, count)
         under = np.bincount(cluster, below, count)
-        return interval(lambda weights: ratio(over, under, weights), count)
+        return lambda weights: ratio(over, under, weights), count
 
-    result = {name: interval_of_ratio(*parts) for name, parts in ratio_parts(episodes).items()}
+    result = {name: of_ratio(*parts) for name, parts in ratio_parts(episodes).items()}
     loss = -episodes.result_uusd / UUSD
-    result["var95_usd"] = interval(lambda weights: value_at_risk(loss, weights[:, cluster]), count)
-    result["cvar95_usd"] = interval(lambda weights: expected_shortfall(loss, weights[:, cluster]), count)
-    daily = np.bincount(market_days(episodes), episodes.result_uusd / UUSD)
-    result["sharpe"] = interval(lambda weights: sharpe(daily, weights), len(daily))
-    result["sortino"] = interval(lambda weights: sortino(daily, weights), len(daily))
+    result["var95_usd"] = lambda weights: value_at_risk(loss, weights[:, cluster]), count
+    result["cvar95_usd"] = lambda weights: expected_shortfall(loss, weights[:, cluster]), count
+    daily = daily_usd(episodes)
+    result["sharpe"] = lambda weights: sharpe(daily, weights), len(daily)
+    result["sortino"] = lambda weights: sortino(daily, weights), len(daily)
     order = [*METRICS, *(name for name in result if name not in METRICS)]
     return {name: result[name] for name in order}
 

@@ -14,6 +14,7 @@ from evaluation import link_plots, plots, tables
 from evaluation.canvas import style, svg, write_png
 from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes
+from evaluation.regression import regression_table
 from evaluation.scorecard import scorecard
 
 FILES = ("scorecard.json", "report.html", "plots")  # what an evaluation leaves in its folder
@@ -197,6 +198,7 @@ def _render(card: Mapping[str, Any], sections: list[Section], manifest: Mapping[
         sections=sections,
         card=card,
         scorecard=tables.metrics_table(card),
+        regression=regression_table(card["regression"], card["agent"]) if card.get("regression") else None,
         level=level,
         note=f"Intervals: bootstrap (BCa, {drawn['resamples']:,} resamples, seed {drawn['seed']}) over "
         f"{drawn['clusters']:,} {drawn['drawn']}; Sharpe and Sortino over days. {card['false_alarms']}",

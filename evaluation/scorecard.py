@@ -13,7 +13,7 @@ from evaluation.attribution import PARTS, attribute, attribute_lanes
 from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, false_alarms
 from evaluation.compare import Evaluation, advantage
 from evaluation.episodes import Episodes, clusters, market_days
-from evaluation.estimates import ARBITRAGE, METRICS, SHIELD, Metric, estimate
+from evaluation.estimates import ARBITRAGE, METRICS, SHIELD, Metric, daily_usd, estimate
 from evaluation.fills import shown_names
 from evaluation.metrics import max_drawdown
 from evaluation.summary import Summary, format_summary
@@ -116,6 +116,7 @@ def _result(episodes: Episodes, options: dict[str, Any]) -> dict[str, Any]:
         "episodes": len(episodes),
         "settled": int(episodes.all_settled.sum()),
         "days": int(np.max(market_days(episodes))) + 1,
+        "daily_usd": [round(float(day), 6) for day in daily_usd(episodes)],
         "fills": len(episodes.fill),
         "env_steps": episodes.env_steps,
         "markets": _markets(episodes) if episodes.num_markets > 1 else [],

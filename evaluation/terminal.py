@@ -37,6 +37,8 @@ def print_scorecard(card: Mapping[str, Any], console: Console | None = None) -> 
         console.print(_advantages(card, level))
     for first in range(0, len(card["policies"]), POLICIES_A_TABLE):
         console.print(_details(card, card["policies"][first : first + POLICIES_A_TABLE]))
+    if card.get("regression"):
+        _print_regression(card["regression"], console)
     drawn = card["interval"]
     console.print(
         f"{card['episodes']} episodes. Intervals: bootstrap over {drawn['clusters']} {drawn['drawn']}, "
@@ -45,6 +47,17 @@ def print_scorecard(card: Mapping[str, Any], console: Console | None = None) -> 
         highlight=False,
     )
     console.print(card["summary"], highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_regression(regression: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """How many known failures are passed, and each that is not."""
+    played = [entry for entry in regression if entry["passed"] is not None]
+    passed = sum(entry["passed"] for entry in played)
+    console.print(f"Known failures: {passed} of {len(played)} passed", highlight=False)
+    for entry in played:
+        if not entry["passed"]:
+            text = f"  {entry['name']}: {entry['text']}, at most {entry['threshold']:g}"
+            console.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _results(card: Mapping[str, Any], level: str) -> Table:

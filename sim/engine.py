@@ -22,6 +22,7 @@ from sim.scenarios import Scenario
 from sim.scenarios.flow import draw_anew
 from sim.state import FILL_SLOTS, State
 from sim.types import FILL_MODELS, INTENT, PX_ONE, SECOND_NS, UUSD
+from sim.world import World
 
 
 class Engine:
@@ -95,6 +96,7 @@ class Engine:
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self._everyone = np.ones(num_envs, np.bool_)
+        self._pinned: np.ndarray | None = None
         self.slices = _split(num_envs, threads)
         self._workers = ThreadPoolExecutor(threads) if threads > 1 else None
         self.reseed(seed)
@@ -122,9 +124,41 @@ class Engine:
     def reset(self, mask: np.ndarray | None = None) -> None:
         """Begin the next episode of every environment in ``mask``, a (N,) bool array; None = of all."""
         chosen = self._everyone if mask is None else mask
-        self.spread(lambda first, last: reset_slice(self.world, self.state, first, last, chosen))
+        if self._pinned is None:
+            self._reset_in(self.world, chosen)
+        else:
+            self._reset_pinned(chosen, self._pinned)
         self.terminated[chosen] = False
         self.truncated[chosen] = False
+
+    def pin(self, rows: np.ndarray, numbers: np.ndarray | None = None) -> None:
+        """From the next reset on environment i plays row ``rows[i]`` of the scenario, ``(N,)`` integers, none drawn.
+
+        ``numbers`` ``(N,)``: new global numbers. Environments of one number meet the same chance, so that two rows can
+        be compared on common random numbers. Raises ValueError for other shapes, and rows that the scenario lacks.
+        """
+        count = len(self.scenario.rows)
+        for name, values in (("rows", rows), ("numbers", rows if numbers is None else numbers)):
+            if values.shape != (self.num_envs,) or not np.issubdtype(values.dtype, np.integer) or values.min() < 0:
+                raise ValueError(f"engine: expected {name} ({self.num_envs},) integers from 0 on, got {values!r}")
+        if rows.max() >= count:
+            raise ValueError(f"engine: environments cannot be pinned to row {rows.max()}: the scenario has {count}")
+        self._pinned = rows.astype(np.int64)
+        if numbers is not None:
+            self.state.account["number"] = numbers
+
+    def _reset_in(self, world: World, mask: np.ndarray) -> None:
+        self.spread(lambda first, last: reset_slice(world, self.state, first, last, mask))
+
+    def _reset_pinned(self, chosen: np.ndarray, pinned: np.ndarray) -> None:
+        """Row after row, each in a world that holds this row alone: an episode draws its row from those there are."""
+        width = self.world.row_width
+        for row in np.unique(pinned[chosen]):
+            mask = chosen & (pinned == row)
+            world = self.world._replace(rows=self.world.rows[row * width : (row + 1) * width])
+            self._reset_in(world, mask)
+            self.state.account["row"][mask] = row
+            self.state.market["row"][np.repeat(mask, self.num_markets)] += row * width
 
     def submit(self, intents: np.ndarray) -> None:
         """Put ``intents``, a (N, M, 2) INTENT array with columns BID and ASK, on the wire; the last journal goes.
@@ -190,6 +224,7 @@ class Engine:
         twin.state = arrays.repeat(self.state, copies)
         twin.terminated, twin.truncated = self.terminated.repeat(copies), self.truncated.repeat(copies)
         twin._everyone = np.ones(twin.num_envs, np.bool_)
+        twin._pinned = None if self._pinned is None else self._pinned.repeat(copies)
         twin.slices = _split(twin.num_envs, len(self.slices))
         if split:
             branch = np.arange(twin.num_envs) % copies

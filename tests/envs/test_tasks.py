@@ -178,7 +178,8 @@ def test_unknown_tasks_and_parameters_are_refused():
     with pytest.raises(ValueError, match="num_envs >= 1"):
         make("cmdp", 0)
     for wrong in (
-        lambda: Garnet(branches=13), lambda: Garnet(gamma=1.0), lambda: LQR(horizon=0), lambda: LQR(sigma=-1.0), lambda: LQR(gamma=math.nan),
+        lambda: Garnet(branches=13), lambda: Garnet(gamma=1.0), lambda: LQR(horizon=0), lambda: LQR(sigma=-1.0),
+        lambda: LQR(gamma=math.nan),
         lambda: Kelly(most=1.0), lambda: AlmgrenChriss(steps=0), lambda: MarketMaking(limit=0),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="expected a number from"):

@@ -162,7 +162,11 @@ def test_the_bar_counts_episodes(capsys):
 
 
 def test_interventions_and_trips_of_a_shield_are_counted():
-    env = make_env(limits={"preset": "small", "drawdown_warning": 0.0005, "drawdown_critical": 0.001}, cash=500.0, costs=("intervention", "kill"))
+    env = make_env(
+        limits={"preset": "small", "drawdown_warning": 0.0005, "drawdown_critical": 0.001},
+        cash=500.0,
+        costs=("intervention", "kill"),
+    )
     episodes = play(env, "random", 20)
     assert episodes.interventions.tolist() == episodes.costs[:, 0].tolist() and episodes.interventions.sum() > 0
     assert episodes.tripped.tolist() == (episodes.costs[:, 1] > 0).tolist() and 0 < episodes.tripped.sum() < 20

@@ -1,0 +1,52 @@
+"""A policy on the table of failures, in the environment that it is judged in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+
+from configs.build import make_env
+from configs.schema import DirectionalConfig
+from curricula.adversary import LIBRARY, load_cases
+from curricula.adversary.failures import Case
+from envs.vector import TradingVectorEnv
+from evaluation.adversary import Player, env_player
+from evaluation.compare import PolicySource
+from evaluation.regression import replay_cases
+from sim.scenarios import Scenario
+
+
+def player_of(policy: PolicySource, env: DirectionalConfig, venue: str, fill_model: str) -> Player:
+    """Plays ``policy`` on rows in the environment that a config describes, one generated market at ``venue``."""
+
+    def make(scenario: Scenario, num_envs: int, seed: int) -> TradingVectorEnv:
+        return make_env(
+            env, scenario, num_envs=num_envs, seed=seed, fill_model=fill_model, autoreset_mode=AutoresetMode.DISABLED
+        )
+
+    return env_player(policy, make, venue)
+
+
+def replay_failures(
+    policy: PolicySource, env: DirectionalConfig, table: str | None, markets: int
+) -> list[dict[str, Any]]:
+    """What became of ``policy`` on every case of a table of failures; see `evaluation.regression.replay_cases`.
+
+    ``table``: a file; "library" is the one that comes with the project, None = none is played. Its rows are of one
+    market: a policy of several ``markets`` plays none.
+    """
+    if table is None or markets > 1:
+        return []
+    path = LIBRARY if table == "library" else Path(table)
+    if table != "library" and not path.is_file():
+        raise FileNotFoundError(
+            f"evaluation.failures = {table}: no such file; expected a table of failures, library or null"
+        )
+    cases = load_cases(path)
+
+    def player(case: Case) -> Player:
+        return player_of(policy, env, case.venue, case.fill_model)
+
+    return replay_cases(cases, player)

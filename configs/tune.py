@@ -1,0 +1,191 @@
+"""``python -m evaluation tune``: parameters of a baseline or of an agent, for several objectives, within budgets.
+
+    python -m evaluation tune --out tuned/joiner --policy joiner --range size=5:100:log --range limit=10:500:log \\
+        --objective result_usd --objective cvar95_usd --budget cost_kill=0.05 --trials 60 scenario=quoting
+    python -m evaluation tune --out tuned/agent --range agent.learning_rate=1e-4:3e-3:log --trials 12 \\
+        total_steps=2e5 scenario=quoting env=market_making agent=constrained_quoter
+
+With ``--policy`` a trial plays a baseline on training episodes. Without, a trial is a run of train.py with the
+parameters as overrides, in a process of its own, judged on the run's evaluation episodes: it costs what the run costs.
+Words behind the options are overrides of train.py. The same command goes on where it was interrupted. The front is then
+played on fresh episodes: those figures count, for the others are the best of many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+from hydra import compose, initialize_config_dir
+
+from configs.build import make_env, training_scenario, trial
+from configs.schema import Config, register, to_config
+from envs.vector import TradingVectorEnv
+from evaluation.compare import policy_for
+from evaluation.estimates import daily_usd, figures
+from evaluation.pareto import Measured, Range, Search, pareto, run
+from evaluation.pareto_report import write_outcome
+from evaluation.rollout import rollout
+from evaluation.tune import parameters_of, spec_of
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAIN, EVALUATE = ROOT / "train.py", ROOT / "evaluate.py"
+FRESH_SEED = 2_000_000  # of episodes that neither training nor the search has seen
+_ENVS = 64
+
+
+def main(arguments: list[str]) -> int:
+    """Search, write the tables and the plot, and print the outcome as one JSON line."""
+    options = _parser().parse_args(arguments)
+    ranges = dict(_range(text) for text in options.range)
+    budgets = {name: float(most) for name, most in (text.split("=") for text in options.budget)}
+    objectives = tuple(options.objective or ("result_usd", "cvar95_usd"))
+    world: Baseline | Agent
+    if options.policy is not None:
+        world = Baseline(options.policy, options.overrides, options.episodes)
+        ranges = world.ranges(ranges)
+    else:
+        world = Agent(options.out, options.overrides)
+    search = Search(ranges, objectives, budgets, options.sampler, options.seed)
+    trials = run(search, world.measure, options.trials, options.out)
+    front = pareto(trials, objectives, budgets)
+    fresh = {one.number: world.fresh(one.params).figures for one in front}
+    outcome = write_outcome(options.out, trials, search, fresh=fresh)
+    sys.stdout.write(json.dumps({"out": str(options.out), **outcome}) + "\n")
+    return 0
+
+
+class Baseline:
+    """Trials that play a baseline: all of them the same episodes, of the training rows."""
+
+    def __init__(self, name: str, overrides: list[str], episodes: int) -> None:
+        self.name, self.config, self.episodes = name, _config(overrides), episodes
+
+    def ranges(self, asked: Mapping[str, Range]) -> dict[str, Range]:
+        """What is searched: ``asked``, or where nothing is, every parameter within its bounds.
+
+        Raises ValueError for a parameter that the baseline lacks, or a range that leaves its bounds.
+        """
+        known = {one.name: one for one in parameters_of(self.name, self._make_env)}
+        for name, entry in asked.items():
+            if name not in known:
+                raise ValueError(f"tune: {self.name} has no parameter {name!r}; it has {', '.join(known)}")
+            if not known[name].low <= entry.low <= entry.high <= known[name].high:
+                raise ValueError(f"tune: {name} in {entry} leaves its bounds [{known[name].low}, {known[name].high}]")
+        return dict(asked) or {name: Range(one.low, one.high) for name, one in known.items()}
+
+    def measure(self, params: Mapping[str, float]) -> Measured:
+        """A trial."""
+        return self._play(params, self._make_env, self.episodes)
+
+    def fresh(self, params: Mapping[str, float]) -> Measured:
+        """The same on what training episodes are judged by."""
+        what = trial(self.config.scenario, self.config.evaluation, self.config.seed)
+        make = partial(self._env, what.scenario, what.num_envs, self.config.evaluation.seed)
+        return self._play(params, make, what.episodes)
+
+    def _make_env(self) -> TradingVectorEnv:
+        return self._env(training_scenario(self.config), min(self.episodes, _ENVS), self.config.seed)
+
+    def _env(self, scenario: Any, num_envs: int, seed: int) -> TradingVectorEnv:
+        return make_env(self.config.env, scenario, num_envs=num_envs, seed=seed, autoreset_mode=AutoresetMode.DISABLED)
+
+    def _play(self, params: Mapping[str, float], make: Callable[[], TradingVectorEnv], episodes: int) -> Measured:
+        began, env = time.perf_counter(), make()
+        played = rollout(env, policy_for(spec_of(self.name, params), env, 0), episodes)
+        env.close()
+        return Measured(figures(played), daily_usd(played).tolist(), time.perf_counter() - began)
+
+
+class Agent:
+    """Trials that are runs of train.py; the run's folder stays, as ``OUT/runs/<parameters>``."""
+
+    def __init__(self, out: Path, overrides: list[str]) -> None:
+        self.runs, self.overrides = out.resolve() / "runs", overrides
+        _config(overrides)  # what is misspelt is said now, and not by every trial
+
+    def measure(self, params: Mapping[str, float]) -> Measured:
+        """A trial. Raises RuntimeError with the last lines of a run that failed."""
+        began, name = time.perf_counter(), self._name(params)
+        if not (self.runs / name / "evaluation" / "scorecard.json").is_file():
+            told = [f"run_name={name}", f"checkpoints={self.runs}", "evaluation.baselines=[noop]"]
+            if (self.runs / name).is_dir():
+                _call(TRAIN, f"resume={self.runs / name}")
+            else:
+                _call(TRAIN, *self.overrides, *(f"{key}={value!r}" for key, value in params.items()), *told)
+        return _read(self.runs / name / "evaluation", time.perf_counter() - began)
+
+    def fresh(self, params: Mapping[str, float]) -> Measured:
+        """The run judged once more, on episodes of another seed."""
+        began, run_folder = time.perf_counter(), self.runs / self._name(params)
+        out = run_folder / "fresh"
+        if not (out / "scorecard.json").is_file():
+            _call(
+                EVALUATE, f"checkpoint={run_folder}", f"evaluation.seed={FRESH_SEED}", "evaluation.baselines=[noop]",
+                f"out={out}",
+            )  # fmt: skip
+        return _read(out, time.perf_counter() - began)
+
+    def _name(self, params: Mapping[str, float]) -> str:
+        return "_".join(f"{key.rpartition('.')[2]}-{value!r}" for key, value in params.items())
+
+
+def _call(script: Path, *words: str) -> None:
+    done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{script.name} {' '.join(words)} ended with {done.returncode}: {done.stderr[-1500:]}")
+
+
+def _read(folder: Path, seconds: float) -> Measured:
+    """The agent's figures under the headline fills. A run that was judged before a crash costs nothing again."""
+    card = json.loads((folder / "scorecard.json").read_text(encoding="utf-8"))
+    result = card["results"][card["headline"]][card["agent"]]
+    known = {
+        name: float("nan") if entry["value"] is None else entry["value"] for name, entry in result["metrics"].items()
+    }
+    return Measured(known, result["daily_usd"], seconds)
+
+
+def _config(overrides: list[str]) -> Config:
+    register()
+    with initialize_config_dir(str(Path(__file__).parent), version_base=None):
+        return to_config(compose("config", overrides))
+
+
+def _range(text: str) -> tuple[str, Range]:
+    """NAME=LOW:HIGH, with :log, :whole or both behind it."""
+    try:
+        name, bounds = text.split("=")
+        low, high, *flags = bounds.split(":")
+        if not set(flags) <= {"log", "whole"}:
+            raise ValueError(text)
+        return name, Range(float(low), float(high), "log" in flags, "whole" in flags)
+    except ValueError:
+        raise ValueError(f"--range {text}: expected NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=LOW:HIGH:whole") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation tune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the trials; the same one goes on")
+    parser.add_argument("--policy", help="a baseline, such as joiner; without it trials are runs of train.py")
+    parser.add_argument("--range", action="append", default=[], help="NAME=LOW:HIGH[:log][:whole], any number of times")
+    parser.add_argument(
+        "--objective", action="append", help="metric of docs/metrics.md; default result_usd, cvar95_usd"
+    )
+    parser.add_argument("--budget", action="append", default=[], help="METRIC=MOST, such as cost_kill=0.02")
+    parser.add_argument("--trials", type=int, default=50, help="in all, those of earlier calls included")
+    parser.add_argument("--episodes", type=int, default=512, help="that a baseline's trial plays")
+    parser.add_argument("--sampler", choices=("nsga2", "tpe"), default="nsga2")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*", help="of train.py: scenario=quoting env=market_making ...")
+    return parser
