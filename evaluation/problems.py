@@ -224,9 +224,9 @@ _TABULAR: dict[str, Any] = {
     "steps": 3_000_000,
     "config": {
         "n_steps": 16, "minibatches": 8, "hidden": [32], "activation": "tanh", "learning_rate": 3e-3,
-        "learning_rate_end": 3e-4, "ent_coef": 0.1, "ent_coef_end": 0.03, "gae_lambda": 0.8,
+        "learning_rate_end": 1e-4, "ent_coef": 0.15, "ent_coef_end": 0.05, "gae_lambda": 0.8,
     },
-    "multipliers": {"gain": 0.12, "kp": 2.0},
+    "multipliers": {"gain": 0.15, "kp": 1.0, "smoothing": 0.5},
 }  # fmt: skip
 _CONTROL: dict[str, Any] = {
     **_QUIET, "hidden": [32], "minibatches": 2, "learning_rate": 3e-3, "learning_rate_end": 2e-4, "initial_std": 0.15,
