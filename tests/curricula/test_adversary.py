@@ -9,6 +9,7 @@ from curricula.adversary import (
     SEARCHERS,
     Axis,
     append_case,
+    deepen,
     hunt,
     load_cases,
     load_space,
@@ -100,6 +101,21 @@ def test_a_hunt_counts_points_one_by_one_and_looks_twice():
         4,
         2,
     )  # 5 + 5 + 2 of a third, 2 + 2 + 0 of them beyond
+
+
+def test_going_on_behind_a_failure_finds_a_worse_one_and_never_a_better():
+    searcher, seen = make_searcher("cem", 4, 1), []
+    found = hunt(searcher, bump, lambda point: True, -0.5, 4000)
+
+    def numbered(points, generation):
+        seen.append(generation)
+        return bump(points)
+
+    worse = deepen(searcher, numbered, lambda point: bump(point[None])[0], found.point, found.generations, 8)
+    assert bump(worse[None])[0] > -0.05 > bump(found.point[None])[0]
+    assert seen == list(range(found.generations, found.generations + 8))
+    top = deepen(searcher, bump, lambda point: bump(point[None])[0], CORNER, 0, 3)
+    assert top is CORNER
 
 
 def test_each_generation_has_a_number():
