@@ -148,6 +148,16 @@ def test_a_minimal_failure_still_fails_and_holds_no_field_too_many():
         assert not fails({other: value for other, value in least.values.items() if other != name})
 
 
+def test_a_field_that_only_another_needs_goes_in_a_second_pass():
+    """noise_size, nearest to its default, can be spared only once cascade_rate is gone, which is looked at later."""
+
+    def fails(values):
+        return "depth" in values and ("noise_size" in values or "cascade_rate" not in values)
+
+    least = minimise({"cascade_rate": 0.09, "noise_size": 22.0, "depth": 25.0}, DEFAULTS, AXES, fails)
+    assert set(least.values) == {"depth"}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_minimising_keeps_the_failure_and_never_adds_fields_whatever_fails(seed):
     """Failures that are as irregular as can be: a random subset of all roundings of the values fails."""
