@@ -30,6 +30,7 @@ from curricula.adversary import (
     Minimal,
     Space,
     append_case,
+    deepen,
     hunt,
     load_space,
     make_case,
@@ -90,7 +91,11 @@ def main(arguments: list[str]) -> int:
             "best": found.best, "found": found.point is not None,
         }  # fmt: skip
         if found.point is not None:
-            least = prey.minimised(space, found.point)
+            point = deepen(
+                searcher, prey.scorer(space, seed), lambda point: prey.value(space.rows(point[None]))[0],
+                found.point, found.generations, options.deepen,
+            )  # fmt: skip
+            least = prey.minimised(space, point)
             case = _case(options, prey, space, least)
             added = append_case(case, options.out)
             line |= {"case": case.name, "added": added, "values": dict(case.values), "value": case.value,
@@ -146,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the first search")
     parser.add_argument("--episodes", type=int, default=16, help="that a row is scored on")
     parser.add_argument("--confirm-episodes", type=int, default=128, help="that a failure is confirmed and kept on")
+    parser.add_argument(
+        "--deepen", type=int, default=10, help="generations behind the first failure, for a clearer one"
+    )
     parser.add_argument("--life-s", type=float, default=60.0, help=f"of the market; {FIELDS['life_s'].meaning}")
     parser.add_argument("--venue", default="polymarket")
     parser.add_argument("--fill-model", default="queue")

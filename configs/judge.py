@@ -11,7 +11,7 @@ from rich.console import Console
 from agents.checkpoint import git_state, versions
 from agents.policy import BASELINE
 from configs.build import Trial, data_digests, trial_env
-from configs.regression import replay_failures
+from configs.regression import known_failures, replay_failures
 from configs.schema import BASELINES, DirectionalConfig, EvaluationConfig
 from evaluation.compare import evaluate
 from evaluation.fills import fill_set_of
@@ -53,6 +53,7 @@ def judge(
     played, where one of them is there.
     """
     refuse_existing(folder)
+    cases = known_failures(evaluation.failures, len(what.scenario.places))
     outcome = evaluate(
         policies,
         trial_env(env, what, evaluation),
@@ -63,8 +64,7 @@ def judge(
         deterministic=evaluation.deterministic,
     )
     card = scorecard(outcome, seed=evaluation.seed)
-    agent = next(iter(policies.values()))
-    card["regression"] = replay_failures(agent, env, evaluation.failures, len(what.scenario.places))
+    card["regression"] = replay_failures(next(iter(policies.values())), env, cases)
     folder.mkdir(parents=True, exist_ok=True)
     write_scorecard(folder, card)
     write_report(folder, outcome, {"judged on": what.title, **manifest}, card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +30,24 @@ def player_of(policy: PolicySource, env: DirectionalConfig, venue: str, fill_mod
     return env_player(policy, make, venue)
 
 
-def replay_failures(
-    policy: PolicySource, env: DirectionalConfig, table: str | None, markets: int
-) -> list[dict[str, Any]]:
-    """What became of ``policy`` on every case of a table of failures; see `evaluation.regression.replay_cases`.
+def known_failures(table: str | None, markets: int) -> tuple[Case, ...]:
+    """The cases that a policy of so many ``markets`` is to play: of one market all, of several none.
 
-    ``table``: a file; "library" is the one that comes with the project, None = none is played. Its rows are of one
-    market: a policy of several ``markets`` plays none.
+    ``table``: a file; "library" is the one that comes with the project, None = none is played. Raises ValueError for a
+    file that is no table, FileNotFoundError for one that is not there.
     """
     if table is None or markets > 1:
-        return []
+        return ()
     path = LIBRARY if table == "library" else Path(table)
     if table != "library" and not path.is_file():
         raise FileNotFoundError(
             f"evaluation.failures = {table}: no such file; expected a table of failures, library or null"
         )
-    cases = load_cases(path)
+    return load_cases(path)
+
+
+def replay_failures(policy: PolicySource, env: DirectionalConfig, cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """What became of ``policy`` on every case; see `evaluation.regression.replay_cases`."""
 
     def player(case: Case) -> Player:
         return player_of(policy, env, case.venue, case.fill_model)

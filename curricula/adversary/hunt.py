@@ -17,6 +17,7 @@ class Hunt(NamedTuple):
     evaluations: int  # points that were scored, up to and with the failure where there is one
     rejected: int  # points beyond the threshold that fresh chance did not confirm
     best: float  # highest score seen
+    generations: int  # that were scored
 
 
 def hunt(
@@ -50,9 +51,35 @@ def hunt(
         best = max(best, float(scores.max()))
         for index in np.flatnonzero(scores > threshold):
             if confirm(points[index]):
-                return Hunt(points[index], used + int(index) + 1, rejected, best)
+                return Hunt(points[index], used + int(index) + 1, rejected, best, generation + 1)
             rejected += 1
         used, generation = used + len(points), generation + 1
         if len(points) == len(asked):
             searcher.tell(points, scores)
-    return Hunt(None, used, rejected, best)
+    return Hunt(None, used, rejected, best, generation)
+
+
+def deepen(
+    searcher: Searcher,
+    score: Callable[[np.ndarray, int], np.ndarray],
+    judge: Callable[[np.ndarray], float],
+    found: np.ndarray,
+    first: int,
+    generations: int,
+) -> np.ndarray:
+    """Go on behind a confirmed failure ``found`` (D,) for so many generations, and take the worst of what they show.
+
+    A search that stops at its first failure stops at the edge of what fails, where every field looks needed.
+    ``first``: number of the first of these generations. ``judge``: the score of a point on chance that the search has
+    not seen; the best of each generation and ``found`` are compared by it.
+    """
+    worst, most = found, judge(found)
+    for generation in range(first, first + generations):
+        points = searcher.ask()
+        scores = score(points, generation)
+        searcher.tell(points, scores)
+        leader = points[int(np.argmax(scores))]
+        value = judge(leader)
+        if value > most:
+            worst, most = leader, value
+    return worst

@@ -9,6 +9,7 @@ from curricula.adversary import (
     SEARCHERS,
     Axis,
     append_case,
+    deepen,
     hunt,
     load_cases,
     load_space,
@@ -102,6 +103,21 @@ def test_a_hunt_counts_points_one_by_one_and_looks_twice():
     )  # 5 + 5 + 2 of a third, 2 + 2 + 0 of them beyond
 
 
+def test_going_on_behind_a_failure_finds_a_worse_one_and_never_a_better():
+    searcher, seen = make_searcher("cem", 4, 1), []
+    found = hunt(searcher, bump, lambda point: True, -0.5, 4000)
+
+    def numbered(points, generation):
+        seen.append(generation)
+        return bump(points)
+
+    worse = deepen(searcher, numbered, lambda point: bump(point[None])[0], found.point, found.generations, 8)
+    assert bump(worse[None])[0] > -0.05 > bump(found.point[None])[0]
+    assert seen == list(range(found.generations, found.generations + 8))
+    top = deepen(searcher, bump, lambda point: bump(point[None])[0], CORNER, 0, 3)
+    assert top is CORNER
+
+
 def test_each_generation_has_a_number():
     seen = []
     hunt(make_searcher("cem", 2), lambda p, g: seen.append(g) or bump(np.hstack([p, p])), lambda p: True, 9.0, 120)
@@ -130,6 +146,16 @@ def test_a_minimal_failure_still_fails_and_holds_no_field_too_many():
     assert least.trials < 25
     for name in least.values:
         assert not fails({other: value for other, value in least.values.items() if other != name})
+
+
+def test_a_field_that_only_another_needs_goes_in_a_second_pass():
+    """noise_size, nearest to its default, can be spared only once cascade_rate is gone, which is looked at later."""
+
+    def fails(values):
+        return "depth" in values and ("noise_size" in values or "cascade_rate" not in values)
+
+    least = minimise({"cascade_rate": 0.09, "noise_size": 22.0, "depth": 25.0}, DEFAULTS, AXES, fails)
+    assert set(least.values) == {"depth"}
 
 
 @pytest.mark.parametrize("seed", range(20))

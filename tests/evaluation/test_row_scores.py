@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from worlds import make_env
 
-from configs.regression import player_of, replay_failures
+from configs.regression import known_failures, player_of, replay_failures
 from configs.schema import DirectionalConfig
 from curricula.adversary import append_case, make_case
 from evaluation.adversary import (
@@ -120,11 +120,11 @@ def test_the_table_is_played_in_the_environment_that_a_config_describes(tmp_path
     append_case(a_case(threshold=0.5), path)
     append_case(a_case(score="cost:order_rate", threshold=-1.0), path)
     env = DirectionalConfig(actions="full")
-    played = replay_failures("baseline:noop", env, str(path), 1)
+    played = replay_failures("baseline:noop", env, known_failures(str(path), 1))
     assert [(entry["value"], entry["passed"]) for entry in played] == [(0.0, True), (0.0, False)]
-    assert replay_failures("baseline:noop", env, None, 1) == [] == replay_failures("baseline:noop", env, str(path), 3)
+    assert known_failures(None, 1) == () == known_failures(str(path), 3)
     with pytest.raises(FileNotFoundError, match="expected a table of failures, library or null"):
-        replay_failures("baseline:noop", env, str(tmp_path / "none.toml"), 1)
+        known_failures(str(tmp_path / "none.toml"), 1)
 
 
 def test_a_fill_model_and_a_venue_are_the_cases_own():
