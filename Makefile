@@ -89,6 +89,7 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks resolvedkit
 	$(RUN) -m benchmarks learning
 	$(RUN) -m benchmarks adversary
+	$(RUN) -m benchmarks coverage
 
 bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks env

@@ -45,11 +45,15 @@ class TrainedPolicy:
         expected = self.network.features * self.network.markets
         if len(self.features) != expected:
             raise ValueError(f"{self.name}: a network of {expected} features, its manifest says {len(self.features)}")
+        # what a row's action is depends on that row alone: a batch may be asked in parts
+        self.rowwise = deterministic and self.network.memory is None
         self._state = torch.zeros(0, self.network.state_width)
         self._starts = np.zeros(0, np.bool_)
 
     def begin(self, mask: np.ndarray) -> None:
         """The rows of ``mask`` bool ``(N,)`` begin an episode: what they remember is forgotten."""
+        if self.network.memory is None:
+            return
         self._remember_rows(len(mask))
         self._starts |= mask
 

@@ -3,7 +3,7 @@
 Two laws whose tails are known exactly. In the first a strategy plays the real simulator: it buys ten contracts at the
 ask of a market without news or fees and holds them to the settlement, so an episode is a coin with the belief's odds at
 a price that the belief decides (`evaluation.montecarlo.coverage.holding_law`). The second is a discrete Pareto law,
-whose losses have a finite variance and no third moment.
+whose losses have three moments and no fourth.
 """
 
 from __future__ import annotations

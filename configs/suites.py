@@ -100,7 +100,7 @@ def _play_entry(
             policy_for(source, fresh, evaluation.seed)
             able[policy] = source
         except ValueError as error:  # made for another number of markets
-            refused[policy] = str(error)
+            refused[policy] = str(error).split("; ")[0]  # which features differ is a long list
         fresh.close()
     results = {}
     if able:

@@ -7,7 +7,7 @@ from gymnasium.vector import AutoresetMode
 
 from agents.policy import load
 from envs.vector import TradingVectorEnv
-from sim.backtest import backtest
+from sim.backtest import Trader, backtest
 from sim.engine import Engine
 from sim.scenarios import synthetic
 from sim.scenarios.record import record
@@ -29,6 +29,9 @@ def main() -> None:
     engine.reset()
     engine.advance(1.0)
     backtest(engine, joiner, seconds=1.0)  # one kernel for all strategies
+    env = TradingVectorEnv(2, scenario=synthetic(make_rows(1, life_s=2.0)), autoreset_mode=AutoresetMode.DISABLED)
+    env.reset(seed=0)
+    env.play_through(Trader(env.engine, joiner))
     record(rows, 1.0)
     print(f"kernels ready after {time.perf_counter() - started:.1f} s")
 

@@ -23,7 +23,7 @@ from evaluation.parity import rate_interval
 
 WANTED = (0.93, 0.97)  # the share of repeats in which an interval must hold the truth
 RESAMPLES = 1000
-PARETO_SHAPE = 3.5  # variance finite, third moment finite, fourth not
+PARETO_SHAPE = 3.5  # three moments, no fourth
 PARETO_SCALE = 1000  # cents, the smallest loss
 _PARETO_KILL = 4000  # cents
 _PURPOSE = 0xC0E

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from evaluation.bootstrap import LEVEL, RESAMPLES, Interval
-from evaluation.canvas import FAINT, blank, colours, label, legend, style, thin, weight, write_png
+from evaluation.canvas import FAINT, MAX_POINTS, blank, colours, label, legend, style, weight, write_png
 from evaluation.estimates import Metric
 from evaluation.files import write_json
 from evaluation.montecarlo.histogram import CENT_UUSD, Histogram
@@ -132,6 +133,7 @@ def tails(shards: Mapping[str, Shard]) -> Figure:
             plot.axhline(1.0 - share, color=FAINT, lw=0.7, ls=":")
     for plot in axes:
         plot.set_yscale("log")
+        plot.xaxis.set_major_locator(MaxNLocator(4))
     label(axes[0], "Results", "dollars", "share of episodes a dollar")
     label(axes[1], "Loss larger than", "dollars", "share of episodes")
     label(axes[2], "Drawdown larger than", "dollars", "share of episodes")
@@ -151,10 +153,16 @@ def _dollars(cents: Interval) -> Interval:
 
 
 def _beyond(values: Histogram) -> tuple[np.ndarray, np.ndarray]:
-    """Dollars, and the share of draws above them; the last point, which none is above, left out."""
+    """Dollars, and the share of draws above them, at points that are even on a logarithmic axis of shares.
+
+    The last value, which no draw is above, is left out.
+    """
     above = values.total - np.cumsum(values.counts)
-    at = thin(len(above))
-    at = at[above[at] > 0]
+    above = above[above > 0]
+    if len(above) == 0:
+        return np.zeros(0), np.zeros(0)
+    wanted = np.geomspace(above[0], above[-1], MAX_POINTS)
+    at = np.unique(np.searchsorted(-above, -wanted))
     return values.values[at] / _CENTS, above[at] / values.total
 
 

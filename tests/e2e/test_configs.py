@@ -43,7 +43,7 @@ def choices(group):
 @pytest.mark.parametrize("group", ["agent", "env", "scenario"])
 def test_every_choice_of_every_group_composes(group):
     for choice in choices(group):
-        needed = ["scenario.tapes=DIR"] if choice == "replay" else []
+        needed = {"replay": ["scenario.tapes=DIR"], "library": ["scenario.name=reference"]}.get(choice, [])
         assert config(f"{group}={choice}", *needed)
 
 

@@ -209,6 +209,31 @@ def test_a_shard_is_what_the_rollout_sees(spec):
     assert found.steps == episodes.env_steps and found.results.total == 12
 
 
+class Imbalanced:
+    """Buys or sells by what it sees of a row, and counts the rows it was asked about."""
+
+    masked = False
+
+    def __init__(self, rowwise):
+        self.rowwise, self.asked = rowwise, 0
+
+    def act(self, observations):
+        self.asked += len(observations)
+        return np.where(observations[:, 0] > 0.5, 3, 8)
+
+
+def test_who_looks_at_rows_one_by_one_is_asked_only_about_those_that_play():
+    asked = []
+
+    def source(rowwise, sheet):
+        asked.append(Imbalanced(rowwise))
+        return asked[-1]
+
+    alike = [play_shard(partial(source, rowwise), SHORT, 12, 5) for rowwise in (True, False)]
+    assert bytes_of({"": alike[0]}) == bytes_of({"": alike[1]}) and alike[0].result_uusd != 0
+    assert asked[0].asked == alike[0].steps < asked[1].asked
+
+
 def test_a_run_is_the_sum_of_its_shards_in_any_order(tmp_path):
     task = Task({"joiner": BOTH["joiner"]}, SHORT, 22, seed=7, shard=8)
     found = run(task, tmp_path, progress=False)["joiner"]
