@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ import torch
 from agents.heads import MASKED, Choices
 from agents.network import Network
 from agents.randomness import uniforms
+
+if TYPE_CHECKING:
+    from agents.actor_critic import ActorCritic
 
 _BLOCK = 64  # rows: batches are padded to a multiple, so that a row's result does not depend on the batch it came in
 
@@ -123,6 +126,11 @@ class TrainedPolicy:
             f"policy {self.name}: the outputs of row {row} are not finite ({outputs[row].tolist()}) though its "
             f"observation is; the checkpoint is broken"
         )
+
+
+def acting(learnt: ActorCritic, features: Sequence[str], name: str) -> TrainedPolicy:
+    """What a model's policy would do now: its most likely action, by a copy of its parameters."""
+    return TrainedPolicy({"run": name, "network": learnt.spec}, learnt.state_dict(), features)
 
 
 def spec_for(spec: Mapping[str, Any], markets: int | None) -> dict[str, Any]:

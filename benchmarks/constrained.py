@@ -27,7 +27,7 @@ from agents import ppo
 from agents.config import discount
 from agents.policy import load
 from agents.sb3_vec import SB3VecEnv
-from agents.trained import TrainedPolicy
+from agents.trained import acting
 from benchmarks.machine import describe, print_result
 from configs.build import make_env, training_env, trial
 from configs.schema import Config, register, to_config
@@ -156,8 +156,7 @@ def play(
     if isinstance(who, str):
         policy = trader(who, env) or load(who, env.spec_sheet)
     else:
-        manifest = {"run": "agent", "network": who.policy.spec}
-        policy = TrainedPolicy(manifest, who.policy.state_dict(), env.spec_sheet["observation"])
+        policy = acting(who.policy, env.spec_sheet["observation"], "agent")
     played = rollout(env, policy, episodes, label="unseen episodes")
     env.close()
     return judge(played, limits), played.result_uusd

@@ -26,7 +26,7 @@ from agents import ppo
 from agents.config import PPOConfig, discount
 from agents.policy import load
 from agents.sb3_vec import SB3VecEnv
-from agents.trained import TrainedPolicy
+from agents.trained import acting
 from benchmarks.clairvoyant import Clairvoyant
 from benchmarks.machine import describe, print_result
 from envs.vector import AutoresetMode, TradingVectorEnv
@@ -92,11 +92,6 @@ def train(seed: int, steps: int, config: PPOConfig, num_envs: int) -> ppo.Constr
     return model
 
 
-def greedy(model: ppo.ConstrainedPPO, features: list[str]) -> TrainedPolicy:
-    """A model's most likely action, for `rollout`."""
-    return TrainedPolicy({"run": "ppo", "network": model.policy.spec}, model.policy.state_dict(), features)
-
-
 def run(seeds: int, steps: int, episodes: int, num_envs: int) -> dict:
     """Tune, train, play, compare."""
     torch.set_num_threads(1)
@@ -119,7 +114,7 @@ def run(seeds: int, steps: int, episodes: int, num_envs: int) -> dict:
     for seed in range(seeds):
         model = train(seed, steps, config, num_envs)
         env = test_env()
-        policy = greedy(model, env.spec_sheet["observation"])
+        policy = acting(model.policy, env.spec_sheet["observation"], "agent")
         agents.append(expected_uusd(rollout(env, policy, episodes, label=f"PPO {seed}")))
         tqdm.write(f"PPO seed {seed}: ${agents[-1].mean() / UUSD:.3f}")
     agent = np.mean(agents, axis=0)

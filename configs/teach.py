@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from agents.checkpoint import RunFolder, save_policy, write_atomically
 from agents.cloning import Cloned, clone
 from agents.policy import BASELINE, BaselinePolicy, Policy, choose, load
 from agents.ppo import ConstrainedPPO
-from agents.trained import TrainedPolicy
+from agents.trained import acting
 from agents.trajectories import SUFFIX, Trajectories, check_schema, load_trajectories, save_trajectories
 from configs.build import Trial, data_digests, training_batch, trial_env
 from configs.schema import Config
@@ -213,7 +212,7 @@ def _compared(config: Config, model: ConstrainedPPO, teacher: Teacher, unseen: T
     if teacher.spec is None:
         return {"parity": None}
     outcome = evaluate(
-        {"clone": lambda sheet: policy_of(model, sheet), "teacher": teacher.spec},
+        {"clone": lambda sheet: acting(model.policy, sheet["observation"], "clone"), "teacher": teacher.spec},
         trial_env(config.env, unseen, config.evaluation),
         unseen.episodes,
         fill_models=[config.env.fill_model],
@@ -222,13 +221,6 @@ def _compared(config: Config, model: ConstrainedPPO, teacher: Teacher, unseen: T
     shown = outcome.shown
     compared = parity(shown["clone"], shown["teacher"], seed=config.evaluation.seed)
     return {"judged_on": unseen.title, "fill_model": config.env.fill_model, "parity": compared}
-
-
-def policy_of(model: ConstrainedPPO, sheet: Mapping[str, Any]) -> TrainedPolicy:
-    """What ``model`` would do now, as a policy that takes its most likely action."""
-    return TrainedPolicy(
-        {"run": "clone", "network": model.policy.spec}, model.policy.state_dict(), sheet["observation"]
-    )
 
 
 def print_cloning(report: dict[str, Any], cloned: Cloned, console: Console) -> None:
