@@ -257,7 +257,7 @@ _KELLY_CVAR_90: dict[str, Any] = {
 _KELLY_CVAR_50: dict[str, Any] = {**_KELLY_CVAR_90, "multipliers": {"gain": 0.1, "kp": 4.0}}
 _QUOTES: dict[str, Any] = {
     "num_envs": 256,
-    "steps": 2_000_000,
+    "steps": 4_000_000,
     "config": {
         **_QUIET, "n_steps": 100, "epochs": 6, "learning_rate": 2e-3, "gae_lambda": 0.8, "initial_std": 0.22,
     },
