@@ -224,7 +224,7 @@ _TABULAR: dict[str, Any] = {
     "steps": 3_000_000,
     "config": {
         "n_steps": 16, "minibatches": 8, "hidden": [32], "activation": "tanh", "learning_rate": 3e-3,
-        "learning_rate_end": 1e-4, "ent_coef": 0.15, "ent_coef_end": 0.05, "gae_lambda": 0.8,
+        "learning_rate_end": 2e-4, "ent_coef": 0.15, "ent_coef_end": 0.1, "gae_lambda": 0.8,
     },
     "multipliers": {"gain": 0.15, "kp": 1.0, "smoothing": 0.5},
 }  # fmt: skip
@@ -257,7 +257,7 @@ _KELLY_CVAR_90: dict[str, Any] = {
 _KELLY_CVAR_50: dict[str, Any] = {**_KELLY_CVAR_90, "multipliers": {"gain": 0.1, "kp": 4.0}}
 _QUOTES: dict[str, Any] = {
     "num_envs": 256,
-    "steps": 4_000_000,
+    "steps": 2_000_000,
     "config": {
         **_QUIET, "n_steps": 100, "epochs": 6, "learning_rate": 2e-3, "gae_lambda": 0.8, "initial_std": 0.22,
     },
@@ -275,7 +275,9 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "kelly_cvar_90": lambda: betting("kelly_cvar_90", Kelly(), 0.9, **_KELLY_CVAR_90),
     "kelly_cvar_50": lambda: betting("kelly_cvar_50", Kelly(), 0.5, **_KELLY_CVAR_50),
     "almgren_chriss": lambda: execution(**_EXECUTION),
-    "cartea_jaimungal_penalva": lambda: making("cartea_jaimungal_penalva", CARTEA_JAIMUNGAL_PENALVA, **_QUOTES),
+    "cartea_jaimungal_penalva": lambda: making(
+        "cartea_jaimungal_penalva", CARTEA_JAIMUNGAL_PENALVA, **{**_QUOTES, "steps": 4_000_000}
+    ),
     "gueant_lehalle_fernandez_tapia": lambda: making(
         "gueant_lehalle_fernandez_tapia", GUEANT_LEHALLE_FERNANDEZ_TAPIA, **_QUOTES
     ),
