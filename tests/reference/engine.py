@@ -86,7 +86,9 @@ class ReferenceEngine:
         setting = self.setting
         self.episode += 1
         first, second, third, fourth = self.draw(RESET, 0, 0)
-        self.row = setting.rows[below(fourth, len(setting.rows))]
+        in_turn = setting.sequential and not setting.recordings
+        count = len(setting.rows)
+        self.row = setting.rows[(self.number + self.episode) % count if in_turn else below(fourth, count)]
         self.account = Account(setting.cash, setting.venue.netting, self.seen)
         self.equity = self.peak = setting.cash
         self.slots: list[Message | None] = [None] * MESSAGES_IN_FLIGHT
