@@ -247,6 +247,8 @@ def _check_suite(config: EvaluateConfig) -> None:
         raise ValueError(f"tapes = {config.tapes}: suite={config.suite} plays generated markets; leave one of them out")
     if config.suite == "library" and config.scenario is not None:
         raise ValueError("suite=library plays every entry of the library: leave scenario out")
+    if config.suite == "montecarlo" and not config.evaluation.deterministic:
+        raise ValueError("evaluation.deterministic = false: suite=montecarlo plays likeliest actions; leave it out")
     if not (config.n.is_integer() and config.n >= 1):
         raise ValueError(f"n = {config.n}: expected a whole number of episodes, such as 1e6")
     for name in ("shard", "workers"):

@@ -104,7 +104,15 @@ def _play_entry(
         fresh.close()
     results = {}
     if able:
-        outcome = evaluate(able, make, what.episodes, fill_models=[model], seed=evaluation.seed, progress=False)
+        outcome = evaluate(
+            able,
+            make,
+            what.episodes,
+            fill_models=[model],
+            seed=evaluation.seed,
+            deterministic=evaluation.deterministic,
+            progress=False,
+        )
         results = by_entry.entry_figures(outcome, seed=evaluation.seed)
     head = {"name": entry.name, "title": entry.title, "version": entry.version, "digest": entry.digest}
     return {**head, "results": results, "refused": refused}

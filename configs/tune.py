@@ -26,8 +26,8 @@ from typing import Any
 from gymnasium.vector import AutoresetMode
 from hydra import compose, initialize_config_dir
 
-from configs.build import make_env, training_scenario, trial
-from configs.schema import Config, register, to_config
+from configs.build import make_env, settled, training_scenario, trial
+from configs.schema import Config, ReplayConfig, register, to_config
 from envs.vector import TradingVectorEnv
 from evaluation.compare import policy_for
 from evaluation.estimates import daily_usd, figures
@@ -96,7 +96,8 @@ class Baseline:
         return self._env(training_scenario(self.config), min(self.episodes, _ENVS), self.config.seed)
 
     def _env(self, scenario: Any, num_envs: int, seed: int) -> TradingVectorEnv:
-        return make_env(self.config.env, scenario, num_envs=num_envs, seed=seed, autoreset_mode=AutoresetMode.DISABLED)
+        env = settled(self.config.env, self.config.scenario)
+        return make_env(env, scenario, num_envs=num_envs, seed=seed, autoreset_mode=AutoresetMode.DISABLED)
 
     def _play(self, params: Mapping[str, float], make: Callable[[], TradingVectorEnv], episodes: int) -> Measured:
         began, env = time.perf_counter(), make()
@@ -110,7 +111,12 @@ class Agent:
 
     def __init__(self, out: Path, overrides: list[str]) -> None:
         self.runs, self.overrides = out.resolve() / "runs", overrides
-        _config(overrides)  # what is misspelt is said now, and not by every trial
+        scenario = _config(overrides).scenario  # what is misspelt is said now, and not by every trial
+        if isinstance(scenario, ReplayConfig):
+            raise ValueError(
+                f"tune: scenario.kind = {scenario.kind}: a run is judged on its held-out markets, so trials would be "
+                "chosen on what must stay unseen; tune on generated markets, such as scenario=synthetic"
+            )
 
     def measure(self, params: Mapping[str, float]) -> Measured:
         """A trial. Raises RuntimeError with the last lines of a run that failed."""

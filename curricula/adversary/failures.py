@@ -39,7 +39,7 @@ import numpy as np
 
 from sim.scenarios.row import FIELDS, make_rows
 
-LIBRARY = Path(__file__).parent.parent / "library" / "failures.toml"
+LIBRARY = Path(__file__).parent / "failures.toml"
 VERSION = 1
 SOURCE = "search"
 _HEAD = f'title = "Rows on which policies failed"\nversion = {VERSION}\n'
