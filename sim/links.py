@@ -205,25 +205,6 @@ def package_edge(markets, book, px_of, fees, links, package, first_slot, qty):
     return edge
 
 
-@inner
-def best_package(markets, book, px_of, fees, links, first_slot, most_qty):
-    """The package that gains most now, for at most ``most_qty`` lots: (package, lots, micro-dollars); (-1, 0, 0) if
-    none gains anything.
-    """
-    best = -1
-    best_qty = 0
-    best_edge = 0
-    for package in range(len(links.packages)):
-        price, size = package_quote(markets, book, px_of, links, package, first_slot)
-        if size == 0 or price >= links.packages[package]["floor_px"]:
-            continue
-        qty = min(size, most_qty)
-        edge = package_edge(markets, book, px_of, fees, links, package, first_slot, qty)
-        if edge > best_edge:
-            best, best_qty, best_edge = package, qty, edge
-    return best, best_qty, best_edge
-
-
 @kernel
 def scan(markets, book, px_of, fees, links, most_qty, price, qty, edge):
     """Quote every package in every environment, into int64 arrays (N, P).

@@ -98,6 +98,21 @@ def test_no_price_that_can_be_fitted(tiny, monkeypatch):
         first_table("tiny", facts)
 
 
+def test_sessions_record_only_the_row_that_a_trial_turns(tiny):
+    values = {name: Value(value) for name, value in {**TRUTH, "life_s": 6.0}.items()}
+    table = ScenarioTable("tiny", "tiny", Place(), (TableRow("one", values), TableRow("two", values)))
+    sessions = Sessions(table, 3)
+    begun = list(sessions.traces)
+    busy = TableRow("two", {**values, "add_rate": Value(60.0)})
+    told, kept = sessions.facts({1: busy}), sessions.facts({})
+    assert repr(told) != repr(kept)
+    sessions.keep({1: busy})
+    assert sessions.traces[0] is begun[0] and sessions.traces[1] is not begun[1]
+    assert sessions.table.rows == (table.rows[0], busy)
+    # the same seed and rows, the same facts: what a trial was told is what it keeps
+    assert repr(sessions.facts({})) == repr(told) == repr(Sessions(sessions.table, 3).facts({}))
+
+
 def test_what_a_recording_cannot_tell_is_not_searched():
     weather = {knob.field for knob in knobs_for("kalshi_weather")}
     assert {"half_spread", "depth", "news_size"} <= weather
