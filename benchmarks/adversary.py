@@ -18,13 +18,13 @@ import time
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 from tqdm import tqdm
 
 from benchmarks.machine import describe, print_result
 from benchmarks.planted import careless
 from curricula.adversary import Hunt, Space, hunt, load_space, make_searcher
 from evaluation.adversary import Player, backtest_player, fails, score_interval, scores
+from evaluation.parity import rate_interval
 from sim.scenarios.row import make_rows
 
 SCORE, THRESHOLD = "drawdown", 3.0
@@ -81,11 +81,9 @@ def median(counts: list[int | None], budget: int) -> dict[str, Any]:
 
 
 def share(hits: int, tried: int, level: float = 0.95) -> dict[str, float]:
-    """A share with its exact binomial interval (Clopper and Pearson 1934)."""
-    tail = (1.0 - level) / 2.0
-    low = float(beta.ppf(tail, hits, tried - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1.0 - tail, hits + 1, tried - hits)) if hits < tried else 1.0
-    return {"share": hits / tried, "low": low, "high": high, "hits": hits, "tried": tried}
+    """A share with its exact binomial interval."""
+    found = rate_interval(hits, tried, level)
+    return {"share": found.value, "low": found.low, "high": found.high, "hits": hits, "tried": tried}
 
 
 def slopeless(volume: float, dimension: int, seeds: int, budget: int) -> dict[str, Any]:

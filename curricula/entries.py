@@ -37,10 +37,10 @@ import numpy as np
 from curricula.phase import RowRanges, ranges_of
 from sim.scenarios.portfolio import Place
 from sim.scenarios.row import FIELDS
+from sim.scenarios.shelf import file_named, names_in
 from sim.scenarios.tables import load_table, rows_of, table_names
 
 FOLDER = Path(__file__).parent / "library"
-SUFFIX = ".toml"
 DEFAULTS = "defaults"
 ENV_SETTINGS = ("start_contracts",)  # what an entry may say of the environment
 _HEADER = ("title", "version", "meaning", "base")
@@ -73,23 +73,7 @@ class Entry(NamedTuple):
 
 def entry_names() -> tuple[str, ...]:
     """Names of the entries that come with the package."""
-    return tuple(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
-
-
-def entry_path(name: str | Path) -> Path:
-    """The file of an entry: of one that comes with the package, by name, or any file ending in ``.toml``.
-
-    Raises ValueError where there is none.
-    """
-    path = Path(name)
-    if path.suffix == SUFFIX and path.is_file():
-        return path
-    if str(name) in entry_names():
-        return FOLDER / f"{name}{SUFFIX}"
-    raise ValueError(
-        f"no scenario {str(name)!r} in the library; expected a file ending in {SUFFIX}, or one of "
-        f"{', '.join(entry_names())}"
-    )
+    return names_in(FOLDER)
 
 
 def load_entry(name: str | Path) -> Entry:
@@ -97,7 +81,7 @@ def load_entry(name: str | Path) -> Entry:
 
     Raises ValueError naming file and key where the text is no entry, or a value lies outside its field's bounds.
     """
-    path = entry_path(name)
+    path = file_named(name, FOLDER, f"no scenario {str(name)!r} in the library")
     content = path.read_bytes()
     try:
         found = tomllib.loads(content.decode("utf-8"))

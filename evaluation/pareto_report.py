@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from evaluation.canvas import AGENT, BASELINES, blank, label, style, write_png
+from evaluation.files import write_json
 from evaluation.pareto import Search, Trial, best_within, better, deflated, feasible, pareto
 
 FILES = ("trials.csv", "pareto.csv", "pareto.json", "pareto.png")
@@ -30,7 +30,7 @@ def write_outcome(
     _write_csv(folder / "trials.csv", trials, search, names, {trial.number for trial in front}, {})
     _write_csv(folder / "pareto.csv", front, search, names, {trial.number for trial in front}, fresh or {})
     outcome = _summary(trials, front, search, fresh or {})
-    (folder / "pareto.json").write_text(json.dumps(outcome, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / "pareto.json", outcome)
     with style():
         write_png(_plot(trials, front, search), folder / "pareto.png")
     return outcome

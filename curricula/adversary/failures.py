@@ -37,7 +37,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sim.scenarios.row import FIELDS, make_rows
+from sim.scenarios.row import make_rows
+from sim.scenarios.tables import field_line
 
 LIBRARY = Path(__file__).parent / "failures.toml"
 VERSION = 1
@@ -138,11 +139,7 @@ def _text(case: Case) -> str:
     lines += [f"{name} = {getattr(case, name)!r}" for name in _NUMBERS]
     lines += [f"{name} = {json.dumps(getattr(case, name))}" for name in ("venue", "fill_model", "what")]
     for name, value in case.values.items():
-        field = FIELDS[name]
-        lines.append(
-            f"{name} = {{value = {float(value)!r}, unit = {json.dumps(field.unit)}, low = {float(field.low)!r}, "
-            f'high = {float(field.high)!r}, source = "{SOURCE}"}}'
-        )
+        lines.append(field_line(name, value, SOURCE))
     return "\n".join(lines) + "\n"
 
 

@@ -22,9 +22,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from sim.scenarios.row import FIELDS, ROW, check_rows, default_rows
+from sim.scenarios.shelf import file_named, names_in
 
 FOLDER = Path(__file__).parent / "spaces"
-SUFFIX = ".toml"
 Scale = Literal["linear", "log"]
 
 
@@ -118,7 +118,7 @@ def make_space(title: str, axes: tuple[Axis, ...], base: np.ndarray | None = Non
 
 def space_names() -> tuple[str, ...]:
     """Names of the spaces that come with the package."""
-    return tuple(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
+    return names_in(FOLDER)
 
 
 def load_space(name: str | Path = "market", base: np.ndarray | None = None) -> Space:
@@ -126,9 +126,7 @@ def load_space(name: str | Path = "market", base: np.ndarray | None = None) -> S
 
     Raises ValueError naming file and field where the text is not a space.
     """
-    path = Path(name) if Path(name).suffix == SUFFIX else FOLDER / f"{name}{SUFFIX}"
-    if not path.is_file():
-        raise ValueError(f"no space {str(name)!r}: expected a file ending in {SUFFIX}, or {', '.join(space_names())}")
+    path = file_named(name, FOLDER, f"no space {str(name)!r}")
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
         axes = tuple(

@@ -33,9 +33,10 @@ from sim.scenarios.facts import Fact
 from sim.scenarios.recordings import Recording, facts_of_pieces, load
 from sim.scenarios.row import FIELDS
 from sim.scenarios.sessions import Sessions
+from sim.scenarios.shelf import SUFFIX
 from sim.scenarios.splits import SETS
 from sim.scenarios.starts import REACH, Knob, bounds_of, first_table, knobs_for
-from sim.scenarios.tables import SUFFIX, ScenarioTable, TableRow, Value, load_table, refuse_existing, save_table
+from sim.scenarios.tables import ScenarioTable, TableRow, Value, load_table, refuse_existing, save_table
 
 LEAST_YARDSTICK = 0.05  # two days that agree by chance must not outweigh everything
 OTHER_YARDSTICK = 0.3  # where the fitted days are only one part

@@ -29,8 +29,8 @@ from sim.scenarios.realism_plots import write_plots
 from sim.scenarios.recordings import Recording, facts_of_pieces, facts_of_traces, load, traces_as
 from sim.scenarios.samples import Sampler, amount, markets_of_pieces
 from sim.scenarios.sessions import play
+from sim.scenarios.shelf import SUFFIX as TABLE_SUFFIX
 from sim.scenarios.splits import SETS
-from sim.scenarios.tables import SUFFIX as TABLE_SUFFIX
 from sim.scenarios.tables import load_table, table_names
 from sim.scenarios.trace import Feed, Trace
 from sim.tape import SUFFIX, TapeError, read

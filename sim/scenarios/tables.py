@@ -29,10 +29,10 @@ import numpy as np
 from sim.scenarios import Scenario
 from sim.scenarios.portfolio import Place
 from sim.scenarios.row import FIELDS, ROW, make_rows
+from sim.scenarios.shelf import file_named, names_in
 from sim.scenarios.splits import SETS
 
 FOLDER = Path(__file__).parent / "tables"
-SUFFIX = ".toml"
 _HEADER = ("title", "set", "venue", "fees", "ticks")
 _OF_ROW = ("name", "copies", "mirrored")
 
@@ -71,7 +71,7 @@ class ScenarioTable(NamedTuple):
 
 def table_names() -> tuple[str, ...]:
     """Names of the tables that come with the package."""
-    return tuple(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
+    return names_in(FOLDER)
 
 
 def table_path(name: str | Path) -> Path:
@@ -79,14 +79,7 @@ def table_path(name: str | Path) -> Path:
 
     Raises ValueError where there is none.
     """
-    path = Path(name)
-    if path.suffix == SUFFIX and path.is_file():
-        return path
-    if str(name) in table_names():
-        return FOLDER / f"{name}{SUFFIX}"
-    raise ValueError(
-        f"no scenario table {str(name)!r}; expected a file ending in {SUFFIX}, or one of {', '.join(table_names())}"
-    )
+    return file_named(name, FOLDER, f"no scenario table {str(name)!r}")
 
 
 def load_table(name: str | Path) -> ScenarioTable:
@@ -141,7 +134,7 @@ def save_table(table: ScenarioTable, path: Path, *, overwrite: bool = False) -> 
     for row in table.rows:
         lines += ["", "[[row]]", f"name = {_text(row.name)}", f"copies = {row.copies}"]
         lines.append(f"mirrored = {'true' if row.mirrored else 'false'}")
-        lines += [_line(name, entry) for name, entry in row.values.items()]
+        lines += [field_line(name, entry.value, entry.source) for name, entry in row.values.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
 
@@ -157,11 +150,12 @@ def _text(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _line(name: str, entry: Value) -> str:
+def field_line(name: str, value: float, source: str) -> str:
+    """A field of a row as a table has it: ``NAME = {value, unit, low, high, source}``."""
     field = FIELDS[name]
     return (
-        f"{name} = {{value = {float(entry.value)!r}, unit = {_text(field.unit)}, low = {float(field.low)!r}, "
-        f"high = {float(field.high)!r}, source = {_text(entry.source)}}}"
+        f"{name} = {{value = {float(value)!r}, unit = {_text(field.unit)}, low = {float(field.low)!r}, "
+        f"high = {float(field.high)!r}, source = {_text(source)}}}"
     )
 
 
