@@ -167,6 +167,8 @@ def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> Tra
         scenario=scenario,
         actions=env.actions,
         features=env.features,
+        hidden=env.hidden,
+        sizes=env.sizes,
         reward=env.reward,
         costs=env.costs,
         window_s=env.window_s,

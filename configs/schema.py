@@ -26,6 +26,8 @@ class DirectionalConfig:
 
     actions: str = "taker21"
     features: list[str] = field(default_factory=lambda: ["book", "time", "portfolio", "orders", "signal"])
+    hidden: list[str] = field(default_factory=list)  # groups among them that stay 0: a curriculum shows them later
+    sizes: list[float] | None = None  # contracts of the table's orders that are offered; null = all
     reward: dict[str, float] = field(default_factory=lambda: {"pnl": 1.0})  # weight by name of the term
     costs: list[str] = field(default_factory=lambda: ["drawdown", "kill", "inventory", "order_rate"])
     dt_s: float | None = 1.0  # market seconds a step, or:

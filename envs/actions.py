@@ -29,6 +29,7 @@ from sim.venues.fees import MAX_QTY
 
 VERSION = 1
 SIZES = (5, 10, 25, 50, 100)
+BARRED = -1  # verb of a row that is not offered: never done, always masked
 _HOLD = ("hold", "YES", 0, "cross")
 
 
@@ -79,11 +80,16 @@ class ActionTable(NamedTuple):
     digest: str  # SHA-256 over version, rows and cross_ticks
 
 
-def make_table(table: str | Sequence[Sequence], *, cross_ticks: int = 2) -> ActionTable:
+def make_table(
+    table: str | Sequence[Sequence], *, cross_ticks: int = 2, sizes: Sequence[float] | None = None
+) -> ActionTable:
     """The table of a name in ``TABLES``, or of rows ``[verb, leg, contracts, style]``.
 
+    ``sizes``: contracts of the orders that are offered, None = all. The other orders stay where they are in the table,
+    and its digest is the same, but they cannot be done: a policy learns with few sizes and goes on with more.
+
     Raises ValueError for an unknown name, a bad row (see ``table_from_rows``), a size that is not a whole number of
-    0.01 contract, or ``cross_ticks`` below 0.
+    0.01 contract, ``cross_ticks`` below 0, or ``sizes`` that the table does not have.
     """
     if isinstance(table, str):
         if table not in TABLES:
@@ -102,7 +108,19 @@ def make_table(table: str | Sequence[Sequence], *, cross_ticks: int = 2) -> Acti
         raise ValueError(f"action table, row {row}: {checked.contracts[row]} contracts is not a whole number of 0.01")
     listed = rows_from_table(checked)
     text = json.dumps({"version": VERSION, "rows": listed, "cross_ticks": cross_ticks})
-    return ActionTable(listed, _code(checked, qty), cross_ticks, hashlib.sha256(text.encode()).hexdigest())
+    rows = _code(checked._replace(verb=_offered(checked, sizes)), qty)
+    return ActionTable(listed, rows, cross_ticks, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _offered(table: Decision, sizes: Sequence[float] | None) -> np.ndarray:
+    """Verbs of the rows, `BARRED` in the place of orders whose size is not among ``sizes``."""
+    if sizes is None:
+        return table.verb
+    there = sorted(set(table.contracts[table.contracts > 0.0].tolist()))
+    missing = [size for size in sizes if size not in there]
+    if missing or not sizes:
+        raise ValueError(f"sizes: expected some of {', '.join(f'{size:g}' for size in there)}, got {list(sizes)}")
+    return np.where((table.contracts > 0.0) & ~np.isin(table.contracts, list(sizes)), BARRED, table.verb)
 
 
 def _code(table: Decision, qty: np.ndarray) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from envs import memory as memories
 from envs.actions import NO_ROWS, ActionTable
 from envs.buffers import Buffers
 from envs.decode import decode
-from envs.features import Schema
+from envs.features import Schema, shown_columns
 from envs.holding import begin_with, check_start, stagger
 from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
@@ -43,8 +44,8 @@ class Core:
     """An engine with what it takes to act in it and to observe it.
 
     ``dt_s``: market seconds a step takes; ``events``: market events it takes instead, or None. With a ``surface``
-    actions are its points, nothing is masked, and the table is for `play_rows` alone. ``start_qty``: lots of YES that
-    every market begins with.
+    actions are its points, nothing is masked, and the table is for `play_rows` alone. ``hidden``: groups of features
+    that stay 0. ``start_qty``: lots of YES that every market begins with.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Core:
         *,
         dt_s: float,
         events: int | None,
+        hidden: Sequence[str] = (),
         start_qty: int = 0,
         stagger_first: bool = False,
     ) -> None:
@@ -74,7 +76,7 @@ class Core:
         )
         count, markets = engine.num_envs, engine.num_markets
         self.use_limits(None)
-        self._columns = np.array(schema.columns)
+        self._columns = shown_columns(schema, hidden)
         self._work = Work(
             intents=np.zeros((count, markets, 2), INTENT),
             changes=np.zeros(count, CHANGE),

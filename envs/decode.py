@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from envs.actions import BARRED
 from sim.account import free_lots
 from sim.kernel import hot, inner, kernel
 from sim.sets import converts, mergeable, requested_qty
@@ -158,6 +159,8 @@ def _reason_at_any_size(offer, verb, leg, cross):
     """Why no size of a kind of row can be done; 0 where the size decides."""
     if verb == HOLD:
         return REJECT_NONE
+    if verb == BARRED:
+        return REJECT_SIZE
     if verb == MERGE:
         return REJECT_NONE if offer.pairs > 0 else REJECT_NOTHING_TO_MERGE
     if verb == CONVERT:

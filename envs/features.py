@@ -11,6 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from sim import scales as s
 from sim.activity import ANSWER_NS, BUCKET_S, NEAR_PX
 from sim.types import SECOND_NS
@@ -255,6 +257,18 @@ def make_schema(groups: Sequence[str] = GROUPS) -> Schema:
     columns = tuple(order.index(group) if group in order else -1 for group in GROUPS)
     text = json.dumps({"version": VERSION, "features": features}, sort_keys=True)
     return Schema(features, columns, hashlib.sha256(text.encode()).hexdigest())
+
+
+def shown_columns(schema: Schema, hidden: Sequence[str]) -> np.ndarray:
+    """``(groups,)`` int64: `Schema.columns`, -1 also for groups that are ``hidden``: their features stay 0.
+
+    Raises ValueError for a hidden group that the schema does not have, and for all of them hidden.
+    """
+    there = [group for group, column in zip(GROUPS, schema.columns, strict=True) if column >= 0]
+    unknown = [group for group in hidden if group not in there]
+    if unknown or set(hidden) == set(there):
+        raise ValueError(f"hidden: expected some of {', '.join(there)}, and not all, got {list(hidden)}")
+    return np.array([-1 if group in hidden else column for group, column in zip(GROUPS, schema.columns, strict=True)])
 
 
 def feature_page() -> str:

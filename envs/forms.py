@@ -11,13 +11,20 @@ from envs.actions import ActionTable, make_table
 from envs.surface import SURFACES, Surface, make_surface
 
 
-def action_form(actions: str | Sequence[Sequence] | Surface, cross_ticks: int) -> tuple[ActionTable, Surface | None]:
-    """An action table alone, or a control surface and the table that baselines act through beside it."""
+def action_form(
+    actions: str | Sequence[Sequence] | Surface, cross_ticks: int, sizes: Sequence[float] | None = None
+) -> tuple[ActionTable, Surface | None]:
+    """An action table alone, or a control surface and the table that baselines act through beside it.
+
+    Raises ValueError for ``sizes`` with a surface, whose sizes are no list.
+    """
+    if sizes is not None and (isinstance(actions, Surface) or actions in SURFACES):
+        raise ValueError(f"sizes = {list(sizes)}: a control surface has none to choose from; give an action table")
     if isinstance(actions, Surface):
         return make_table("full", cross_ticks=cross_ticks), actions
     if isinstance(actions, str) and actions in SURFACES:
         return make_table("full", cross_ticks=cross_ticks), make_surface(actions)
-    return make_table(actions, cross_ticks=cross_ticks), None
+    return make_table(actions, cross_ticks=cross_ticks, sizes=sizes), None
 
 
 def action_space(

@@ -76,6 +76,8 @@ class TradingVectorEnv(VectorEnv):
         actions: name of an action table, or its rows, see ``envs.actions``; or name of a control surface, or one that
             `envs.surface.make_surface` made.
         features: feature groups of the observation; see docs/features.md.
+        hidden: groups among them that stay 0, so that one network can learn with few features and go on with more.
+        sizes: contracts of the table's orders that are offered, None = all; see ``envs.actions.make_table``.
         flatten: several markets' features side by side instead of on an axis of their own.
         reward: weights by term, default 1 x pnl; see ``envs.rewards.TERMS``.
         costs: names; see ``envs.costs.TERMS``.
@@ -107,6 +109,8 @@ class TradingVectorEnv(VectorEnv):
         scenario: Scenario | None = None,
         actions: str | Sequence[Sequence] | Surface = "taker21",
         features: Sequence[str] = GROUPS,
+        hidden: Sequence[str] = (),
+        sizes: Sequence[float] | None = None,
         flatten: bool = False,
         reward: Mapping[str, float] | None = None,
         costs: Sequence[str] = ("drawdown", "kill", "inventory", "order_rate"),
@@ -130,7 +134,7 @@ class TradingVectorEnv(VectorEnv):
         weights = {"pnl": 1.0} if reward is None else dict(reward)
         self.num_envs = num_envs
         self.schema = make_schema(tuple(features))
-        self.table, self.surface = action_form(actions, cross_ticks)
+        self.table, self.surface = action_form(actions, cross_ticks, sizes)
         self.engine = Engine(
             scenario or synthetic(),
             num_envs,
@@ -149,6 +153,7 @@ class TradingVectorEnv(VectorEnv):
             self.surface,
             dt_s=dt_s,
             events=events_per_step,
+            hidden=hidden,
             start_qty=start_lots(start_contracts, self.engine.state.pool["start_uusd"][0], self.engine.world.venue_of),
             stagger_first=staggered,
         )

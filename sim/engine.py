@@ -17,12 +17,11 @@ from sim import state as arrays
 from sim.episodes import reset_slice
 from sim.latency import NEVER_NS
 from sim.loop import ANY_NUMBER, advance_slice, finish_slice, submit_slice
-from sim.rng import FORK, fold, philox
+from sim.rng import FORK, fold, philox, share_ends
 from sim.scenarios import Scenario
 from sim.scenarios.flow import draw_anew
 from sim.state import FILL_SLOTS, State
 from sim.types import FILL_MODELS, INTENT, PX_ONE, SECOND_NS, UUSD
-from sim.world import World
 
 
 class Engine:
@@ -96,7 +95,7 @@ class Engine:
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self._everyone = np.ones(num_envs, np.bool_)
-        self._pinned: np.ndarray | None = None
+        self._pinned = np.full(num_envs, -1)
         self.slices = _split(num_envs, threads)
         self._workers = ThreadPoolExecutor(threads) if threads > 1 else None
         self.reseed(seed)
@@ -124,10 +123,7 @@ class Engine:
     def reset(self, mask: np.ndarray | None = None) -> None:
         """Begin the next episode of every environment in ``mask``, a (N,) bool array; None = of all."""
         chosen = self._everyone if mask is None else mask
-        if self._pinned is None:
-            self._reset_in(self.world, chosen)
-        else:
-            self._reset_pinned(chosen, self._pinned)
+        self.spread(lambda first, last: reset_slice(self.world, self.state, first, last, chosen, self._pinned))
         self.terminated[chosen] = False
         self.truncated[chosen] = False
 
@@ -147,18 +143,18 @@ class Engine:
         if numbers is not None:
             self.state.account["number"] = numbers
 
-    def _reset_in(self, world: World, mask: np.ndarray) -> None:
-        self.spread(lambda first, last: reset_slice(world, self.state, first, last, mask))
+    def weigh(self, weights: np.ndarray) -> None:
+        """From the next reset on an episode plays row r with a probability in proportion to ``weights[r]``, ``(R,)``.
 
-    def _reset_pinned(self, chosen: np.ndarray, pinned: np.ndarray) -> None:
-        """Row after row, each in a world that holds this row alone: an episode draws its row from those there are."""
-        width = self.world.row_width
-        for row in np.unique(pinned[chosen]):
-            mask = chosen & (pinned == row)
-            world = self.world._replace(rows=self.world.rows[row * width : (row + 1) * width])
-            self._reset_in(world, mask)
-            self.state.account["row"][mask] = row
-            self.state.market["row"][np.repeat(mask, self.num_markets)] += row * width
+        Those that are pinned keep their rows. Raises ValueError for weights that are none, or another number of them,
+        and where the scenario's rows are played in turn.
+        """
+        count = len(self.scenario.rows)
+        if self.scenario.sequential or weights.shape != (count,):
+            raise ValueError(
+                f"engine: expected {count} weights, and rows that are not played in turn; got {weights.shape}"
+            )
+        self.world = self.world._replace(row_ends=share_ends(weights))
 
     def submit(self, intents: np.ndarray) -> None:
         """Put ``intents``, a (N, M, 2) INTENT array with columns BID and ASK, on the wire; the last journal goes.
@@ -224,7 +220,7 @@ class Engine:
         twin.state = arrays.repeat(self.state, copies)
         twin.terminated, twin.truncated = self.terminated.repeat(copies), self.truncated.repeat(copies)
         twin._everyone = np.ones(twin.num_envs, np.bool_)
-        twin._pinned = None if self._pinned is None else self._pinned.repeat(copies)
+        twin._pinned = self._pinned.repeat(copies)
         twin.slices = _split(twin.num_envs, len(self.slices))
         if split:
             branch = np.arange(twin.num_envs) % copies

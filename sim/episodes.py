@@ -7,7 +7,7 @@ from sim.desk import desk_at
 from sim.kernel import inner, kernel
 from sim.latency import NEVER_NS
 from sim.loop import clear_step, next_event_ns
-from sim.rng import RESET, below, philox, uniform
+from sim.rng import RESET, below, chosen, philox, uniform
 from sim.scenarios.compiled import PPM
 from sim.scenarios.flow import start_flow
 from sim.scenarios.replay import catch_up, common_start, last_keyframe, start_tape
@@ -126,17 +126,19 @@ def _start_recording(world, state, env, second, third):
 
 
 @inner
-def _reset_env(world, state, env):
+def _reset_env(world, state, env, pinned):
     account = state.account[env]
     account["episode"] += 1
     _fresh_account(account, state.pool[env])
     for index in range(state.returned.shape[1]):
         state.returned[env, index] = 0
     first, second, third, fourth = philox(account["seed"], account["episode"], 0, RESET, account["number"], 0)
-    rows = len(world.rows) // world.row_width
-    account["row"] = below(fourth, rows)
-    if world.sequential == 1 and len(world.recordings) == 0:
-        account["row"] = (account["number"] + account["episode"]) % rows
+    if pinned >= 0:
+        account["row"] = pinned
+    elif world.sequential == 1 and len(world.recordings) == 0:
+        account["row"] = (account["number"] + account["episode"]) % len(world.row_ends)
+    else:
+        account["row"] = chosen(fourth, world.row_ends)
     if uniform(first) * PPM >= world.replay_share_ppm:
         _start_markets(world, state, env)
     else:
@@ -151,8 +153,11 @@ def _reset_env(world, state, env):
 
 
 @kernel
-def reset_slice(world, state, first, last, mask):
-    """Begin the next episode of the environments in ``mask``, a (N,) bool array, from ``first`` to ``last``."""
+def reset_slice(world, state, first, last, mask, pinned):
+    """Begin the next episode of the environments in ``mask``, a (N,) bool array, from ``first`` to ``last``.
+
+    ``pinned`` (N,) int64: the row that an environment plays, -1 = one as the scenario says.
+    """
     for env in range(first, last):
         if mask[env]:
-            _reset_env(world, state, env)
+            _reset_env(world, state, env, pinned[env])

@@ -90,6 +90,33 @@ def below(word: int, n: int) -> int:
     return (int(word) * int(n)) >> 32
 
 
+def share_ends(weights: np.ndarray) -> np.ndarray:
+    """``(R,)`` int64: where the share of the 2**32 words that falls to each of R choices ends, for `chosen`.
+
+    ``weights`` ``(R,)`` need not sum to 1; equal ones choose as `below` does. A choice of weight 0 has no words.
+    Raises ValueError for weights that are not finite or below 0, or all 0.
+    """
+    if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0.0).any() or not weights.any():
+        raise ValueError(f"weights: expected finite numbers of 0 or more, and one above 0, got {weights!r}")
+    if (weights == weights[0]).all():
+        return -(-(np.arange(len(weights)) + 1) * 2**32 // len(weights))
+    sums = np.cumsum(weights, dtype=np.float64)
+    return np.minimum(np.ceil(sums / sums[-1] * 2.0**32), 2.0**32).astype(np.int64)
+
+
+@kernel
+def chosen(word: int, ends: np.ndarray) -> int:
+    """Which of R choices a word makes: the first whose end, of `share_ends`, lies above it."""
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if ends[middle] > word:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 @kernel
 def _fold(x: int) -> int:
     high = np.uint64((x >> 32) & _MASK)  # the finaliser of MurmurHash3, 32 bits: it maps 0 to 0

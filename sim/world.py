@@ -33,6 +33,7 @@ class World(NamedTuple):
     first_state: np.ndarray  # (G + 1,) int64: the first belief of a group, and one past the last
     rows: np.ndarray  # (R x W,) COMPILED_ROW: a row for all markets, W = 1, or one for each, W = M
     row_width: int  # W
+    row_ends: np.ndarray  # (R,) int64: where each row's share of the words ends, see sim.rng.share_ends
     recordings: np.ndarray  # (C, M) int64: the tape of each market of a recording
     events: np.ndarray  # (E,) EVENT, sizes in lots
     tape_first: np.ndarray  # (T,) int64: first event

@@ -11,6 +11,7 @@ import numpy as np
 
 from sim.book import Grid, make_grid
 from sim.links import Link, compile_links
+from sim.rng import share_ends
 from sim.scenarios.compiled import compile_rows
 from sim.scenarios.payouts import check_promises
 from sim.scenarios.pool import TapePool, build_pool, empty_pool
@@ -134,6 +135,7 @@ class Scenario:
             group_of=portfolio.group_of, pays=portfolio.pays, void_px=portfolio.void_px,
             first_market=portfolio.first_market, first_state=portfolio.first_state,
             rows=compile_rows(np.ravel(self.rows)), row_width=1 if self.rows.ndim == 1 else markets,
+            row_ends=share_ends(np.ones(len(self.rows))),
             recordings=np.arange(len(pool.tape_first)).reshape(-1, markets),
             events=pool.events, tape_first=pool.tape_first, tape_last=pool.tape_last, tape_prints=pool.tape_prints,
             key_first=pool.key_first, key_last=pool.key_last, key_cursor=pool.key_cursor, key_ns=pool.key_ns,
