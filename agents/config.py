@@ -45,6 +45,7 @@ class PPOConfig:
     warm_start_steps: float = 2e5  # at least as many of the teacher's steps are recorded, in whole episodes
     warm_start_epochs: int = 20  # passes over them; fewer once held-out episodes are not predicted better
     budgets: dict[str, Budget] | None = None  # by name of the cost; None = costs are reported and nothing else
+    prices: bool = True  # False: budgets are charged and learnt, but every multiplier stays 0
     margin: float = 0.05  # trained to limit - margin x |limit|
     multipliers: MultiplierConfig = field(default_factory=MultiplierConfig)
 

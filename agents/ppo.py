@@ -108,6 +108,7 @@ class ConstrainedPPO(PPO):
         self.multipliers = Multipliers(len(self.constraints), self.config.multipliers)
         self.spreads = np.zeros(1 + len(self.constraints))  # of the columns' advantages, smoothed
         self.squares = np.zeros(1 + len(self.constraints))  # mean squared returns, smoothed
+        self.kept: dict[str, np.ndarray] = {}  # arrays of callbacks that are saved with the learner's own
         config_ = self.config
         super().__init__(
             policy,  # type: ignore[arg-type]
@@ -272,7 +273,7 @@ class ConstrainedPPO(PPO):
         """Compare what the episodes that ended have spent with the budgets, and move the prices."""
         self._spent, noise = self.ledger.spent()
         self.ledger.clear()
-        if not self.constraints:
+        if not self.constraints or not self.config.prices:
             return
         seen = self.rollout_buffer.column_advantages.std((0, 1)).double().numpy()
         self.spreads[:] = np.where(self.spreads > 0.0, 0.9 * self.spreads + 0.1 * seen, seen)
@@ -363,6 +364,7 @@ class ConstrainedPPO(PPO):
             "ledger": self.ledger.state(),
             "spreads": self.spreads,
             "squares": self.squares,
+            "kept": self.kept,
         }
 
     def speed(self) -> dict[str, float]:
@@ -379,7 +381,7 @@ class ConstrainedPPO(PPO):
             *super()._excluded_save_params(), "start_time", "ep_info_buffer", "ep_success_buffer", "_last_obs",
             "_last_original_obs", "_last_episode_starts", "_episodes", "_cost_sums", "_env_seconds", "_update_started",
             "_transitions", "_sample", "_loss", "_memory", "_gammas", "_goes_on", "_spent", "_masked", "ledger",
-            "_num_timesteps_at_start", "_total_timesteps", "_current_progress_remaining",
+            "kept", "_num_timesteps_at_start", "_total_timesteps", "_current_progress_remaining",
         ]  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
 from agents.callbacks import Checkpoints, ProgressBar, unreachable
@@ -22,6 +24,7 @@ def train(
     save_every: int,
     tensorboard: bool = False,
     resume: bool = False,
+    callbacks: Sequence[BaseCallback] = (),
 ) -> None:
     """Train ``model`` for ``total_steps`` environment steps, rounded up to whole rollouts.
 
@@ -29,7 +32,7 @@ def train(
     that is interrupted saves where it is; one that fails leaves its last checkpoint, and its error in the manifest.
     The exception goes on to the caller in both cases. With ``resume`` a fresh ``model`` of the same settings goes on
     from the folder's last checkpoint, or starts anew where there is none yet; what the metric files got after it is
-    written again.
+    written again. ``callbacks``: of the caller; what they keep from rollout to rollout belongs in ``model.kept``.
     """
     lengths = _go_on(model, run) if resume else {}
     writers: list[KVWriter] = [MetricsWriter(run.path, lengths)]
@@ -44,7 +47,11 @@ def train(
         if total_steps == 0 and model._last_obs is None:
             model._setup_learn(0, None)  # a clone is judged as it is, but can be gone on with
         if model.num_timesteps < total_steps:
-            model.learn(total_steps - model.num_timesteps, callback=[bar, checkpoints], reset_num_timesteps=not resume)
+            model.learn(
+                total_steps - model.num_timesteps,
+                callback=[bar, checkpoints, *callbacks],  # what a checkpoint holds is as before the rollout
+                reset_num_timesteps=not resume,
+            )
         checkpoints.save()  # also where a run was killed between its last checkpoint and its last policy
     except KeyboardInterrupt:
         if model._n_updates:

@@ -45,6 +45,7 @@ class SB3VecEnv(VecEnv):
         self.env = env
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self.last_info: dict[str, Any] = {}
+        self.last_dones = np.zeros(env.num_envs, np.bool_)
         self._no_infos: list[dict] = [_EMPTY] * env.num_envs
         self._actions: np.ndarray | None = None
         self._returns = np.zeros(env.num_envs, np.float64)
@@ -69,7 +70,7 @@ class SB3VecEnv(VecEnv):
         self.last_info = info
         self._returns += reward
         self._lengths += 1
-        dones = np.logical_or(terminated, truncated)
+        self.last_dones = dones = np.logical_or(terminated, truncated)
         infos = self._end_episodes(dones, terminated, info) if dones.any() else self._no_infos
         return np.array(obs), np.array(reward, np.float32), dones, infos
 

@@ -21,10 +21,12 @@ from configs.schema import (
     ReplayConfig,
     ScenarioConfig,
     SyntheticConfig,
+    phase_of,
 )
 from configs.tapes import split_of, split_tapes
 from curricula.entries import Entry, load_entry
-from curricula.phase import Phase, draw
+from curricula.lessons import draw
+from curricula.phase import Phase
 from envs.vector import TradingVectorEnv
 from sim.scenarios import Scenario, mix, replay, synthetic
 from sim.scenarios.tables import load_table, rows_of
@@ -47,31 +49,31 @@ def training_scenario(config: Config) -> Scenario:
     """Where training episodes come from: rows drawn with the run's seed, and of recorded markets the earlier ones."""
     wanted = config.scenario
     if isinstance(wanted, Generated):
-        return generated(wanted, config.curriculum, config.seed)
-    rows = _drawn(wanted, config.curriculum, config.seed)
+        return generated(wanted, phase_of(config), config.seed)
+    rows = _drawn(wanted, phase_of(config), config.seed)
     assert isinstance(wanted, ReplayConfig)  # the schema knows no sixth kind
     train = split_of(wanted).train
     share = wanted.replay_share if isinstance(wanted, MixConfig) else 1.0
     return mix(train, rows, replay_share=share)
 
 
-def _drawn(wanted: ScenarioConfig, curriculum: Phase | None, seed: int, base: np.ndarray | None = None) -> np.ndarray:
+def _drawn(wanted: ScenarioConfig, phase: Phase | None, seed: int, base: np.ndarray | None = None) -> np.ndarray:
     """Rows drawn from the scenario's ranges, with its fill model."""
-    return draw(wanted.rows, curriculum, wanted.row_count, seed, base, fill_set=wanted.fill_set)
+    return draw(wanted.rows, phase, wanted.row_count, seed, base, fill_set=wanted.fill_set)
 
 
-def generated(wanted: Generated, curriculum: Phase | None, seed: int, *, at_random: bool = False) -> Scenario:
+def generated(wanted: Generated, phase: Phase | None, seed: int, *, at_random: bool = False) -> Scenario:
     """Synthetic markets from the library, from a scenario table, or from ranges alone.
 
     A table's rows are taken in turn, or ``at_random``.
     """
     if isinstance(wanted, LibraryConfig):
-        return _from_library(wanted, curriculum, seed, at_random)
+        return _from_library(wanted, phase, seed, at_random)
     if isinstance(wanted, PortfolioConfig):
         portfolio, links = portfolio_of(wanted)
-        return Scenario(_drawn(wanted, curriculum, seed), portfolio=portfolio, links=links)
+        return Scenario(_drawn(wanted, phase, seed), portfolio=portfolio, links=links)
     if wanted.table is None:
-        return synthetic(_drawn(wanted, curriculum, seed), venue=wanted.venue)
+        return synthetic(_drawn(wanted, phase, seed), venue=wanted.venue)
     table = load_table(wanted.table)
     if wanted.venue not in (SyntheticConfig.venue, table.place.venue):
         raise ValueError(
@@ -79,7 +81,7 @@ def generated(wanted: Generated, curriculum: Phase | None, seed: int, *, at_rand
             "leave one out"
         )
     base = _picked(rows_of(table), wanted.row_count, seed) if at_random else rows_of(table)
-    return Scenario(_drawn(wanted, curriculum, seed, base), places=(table.place,))
+    return Scenario(_drawn(wanted, phase, seed, base), places=(table.place,))
 
 
 def _picked(base: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -99,12 +101,12 @@ def entry_of(wanted: LibraryConfig) -> Entry:
     return entry
 
 
-def _from_library(wanted: LibraryConfig, curriculum: Phase | None, seed: int, at_random: bool) -> Scenario:
+def _from_library(wanted: LibraryConfig, phase: Phase | None, seed: int, at_random: bool) -> Scenario:
     entry = entry_of(wanted)
     base = entry.base_rows()
     if at_random and base is not None:
         base = _picked(base, wanted.row_count, seed)
-    rows = _drawn(replace(wanted, rows=entry.overlaid(wanted.rows)), curriculum, seed, base)
+    rows = _drawn(replace(wanted, rows=entry.overlaid(wanted.rows)), phase, seed, base)
     if not entry.groups:
         return Scenario(rows, places=(entry.place,))
     portfolio, links = portfolio_of(PortfolioConfig(groups=[GroupConfig(**group) for group in entry.groups]))

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from agents.config import PPOConfig
-from curricula.phase import Phase, RowRanges
+from curricula.phase import Curriculum, Phase, RowRanges
 from sim.scenarios.row import FILL_SET
 
 
@@ -151,7 +151,7 @@ class Config:
     agent: PPOConfig = MISSING
     env: DirectionalConfig = MISSING
     scenario: ScenarioConfig = MISSING
-    curriculum: Phase | None = None  # not in the defaults list: +curriculum=phase1
+    curriculum: Curriculum | None = None  # not in the defaults list: +curriculum=phase1
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     total_steps: float = 2e6  # a whole number; rounded up to whole rollouts
     num_envs: int = 512
@@ -161,6 +161,7 @@ class Config:
     checkpoints: str = "checkpoints"  # folder of the run folders
     save_every: int = 10  # updates between checkpoints
     tensorboard: bool = False  # also write event files into the run folder
+    init_from: str | None = None  # a run whose policy training begins with; from=RUN on the command line
     resume: str | None = None  # a run folder: go on where it was killed, with its own config and nothing else
 
 
@@ -190,7 +191,8 @@ def register() -> None:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(group="agent", name="ppo_schema", node=PPOConfig)
     store.store(group="env", name="directional_schema", node=DirectionalConfig)
-    store.store(group="curriculum", name="phase_schema", node=Phase)
+    store.store(group="curriculum", name="curriculum_schema", node=Curriculum)
+    store.store(group="curriculum/lesson", name="phase_schema", node=Phase)
     for kind, node in _SCENARIOS.items():
         store.store(group="scenario", name=f"{kind}_schema", node=node)
 
@@ -223,6 +225,16 @@ def read_run_config(run: Path) -> Config:
         raise ValueError(f"{path}: not a config that this version can read: {error}") from None
 
 
+def phase_of(config: Config) -> Phase | None:
+    """The one phase that a run trains in; None = no curriculum. Raises ValueError for several: those are runs each."""
+    if config.curriculum is None:
+        return None
+    phases = list(config.curriculum.phases.values())
+    if len(phases) != 1:
+        raise ValueError(f"curriculum.phases = {list(config.curriculum.phases)}: expected the one phase of a run")
+    return phases[0]
+
+
 def whole_steps(config: Config) -> int:
     """``total_steps`` as an integer, so that 2e6 may be written."""
     return int(config.total_steps)
@@ -230,6 +242,9 @@ def whole_steps(config: Config) -> int:
 
 def _check_keys(path: str, value: object) -> None:
     """Raise ValueError for a key that no schema has: +key=value gets past Hydra."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _check_keys(f"{path}{key}.", entry)
     if not is_dataclass(value):
         return
     known = [entry.name for entry in fields(value)]

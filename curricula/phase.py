@@ -1,14 +1,11 @@
-"""A phase of a curriculum: ranges that the scenario rows of training are drawn from."""
+"""A curriculum: phases, each a distribution over scenario rows, what may be seen and done in it, and its gate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any
 
-import numpy as np
-
-from sim.scenarios.row import FIELDS, FILL_SET, draw_rows
+from sim.scenarios.row import FIELDS
 
 # One attribute a field of a scenario row: a number, [low, high] to draw from, or None for the row's default. A class,
 # so that a typed config knows the names and refuses a misspelt one.
@@ -17,12 +14,44 @@ RowRanges.__module__ = __name__  # so that processes can send it to each other
 
 
 @dataclass
+class Gate:
+    """What must be measured on a phase's validation rows before the next one begins; None = not asked for."""
+
+    patterns: list[str] = field(default_factory=list)  # of evaluation.patterns, whose entries `success` counts
+    success: float | None = None  # share of entries on a pattern that gain, more than this and than random's
+    sharpe: float | None = None  # yearly, of daily sums: more than this
+    drawdown: float | None = None  # the largest of any episode, share of the cash: less than this
+    generalisation: float | None = None  # rank correlation of validation with training results over buckets of rows
+    episodes: int = 1024  # of each that is played
+
+
+@dataclass
 class Phase:
-    """A named distribution over scenario rows; what it leaves out keeps the scenario's own value."""
+    """A named lesson; what it leaves out is as the scenario, the environment and the agent have it."""
 
     name: str
     meaning: str
     rows: RowRanges = field(default_factory=RowRanges)
+    entries: dict[str, float] = field(default_factory=dict)  # shares of the rows that are drawn from library entries
+    unseen: list[str] = field(default_factory=list)  # entries that only its gate plays, a tenth of the rows each
+    features: list[str] | None = None  # groups that are shown, of those the environment has; None = all
+    sizes: list[float] | None = None  # contracts of the orders that are offered; None = all
+    reward: dict[str, float] | None = None  # weights of terms
+    prices: bool = True  # False: budgets are charged and learnt, but cost nothing yet
+    sampler: str = "uniform"  # which of its rows are played: one of curricula.samplers.SAMPLERS
+    share: float = 1.0  # of the curriculum's steps, beside the other phases' shares
+    gate: Gate = field(default_factory=Gate)
+
+
+@dataclass
+class Curriculum:
+    """Phases in their order, each trained from the policy of the one before."""
+
+    name: str
+    meaning: str
+    phases: dict[str, Phase] = field(default_factory=dict)
+    attempts: int = 1  # rounds that a phase is trained until its gate is passed; after that the curriculum stays there
+    enforce: bool = True  # False: gates are measured and reported, and the next phase begins whatever they say
 
 
 def ranges_of(rows: RowRanges) -> dict[str, float | tuple[float, float]]:
@@ -42,26 +71,6 @@ def ranges_of(rows: RowRanges) -> dict[str, float | tuple[float, float]]:
         else:
             raise ValueError(f"rows.{entry.name} = {value!r}: expected a number, or [low, high] with low <= high")
     return ranges
-
-
-def draw(
-    rows: RowRanges,
-    phase: Phase | None,
-    count: int,
-    seed: int,
-    base: np.ndarray | None = None,
-    *,
-    fill_set: str = FILL_SET,
-) -> np.ndarray:
-    """``(count,)`` ROW array drawn from the scenario's ranges, with the phase's in their place where it has some.
-
-    Fields that neither names are those of ``base``, ``(R,)`` ROW that are taken in turn, or their defaults; the fill
-    model's those of ``fill_set``, see `sim.fillfit.table`.
-    """
-    ranges: Mapping[str, float | tuple[float, float]] = ranges_of(rows)
-    if phase is not None:
-        ranges = {**ranges, **ranges_of(phase.rows)}
-    return draw_rows(count, ranges, seed, base, fill_set=fill_set)
 
 
 def _is_range(value: object) -> bool:

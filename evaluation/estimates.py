@@ -163,6 +163,14 @@ def spread_cents(episodes: Episodes) -> float:
     return float(gain / lots) if lots else float("nan")
 
 
+def entry_lots(episodes: Episodes) -> np.ndarray:
+    """``(F,)`` int64 lots of each fill that opened or added to a position in its market."""
+    order = np.argsort(episodes.fill_lane, kind="stable")
+    lots = np.zeros(len(order), np.int64)
+    lots[order] = entries(episodes.fill[order], episodes.fill_lane[order])
+    return lots
+
+
 def _sum(episodes: Episodes, values: np.ndarray) -> np.ndarray:
     """``(E,)`` float64 sums of one value per fill."""
     return np.bincount(episodes.fill_episode, values, len(episodes))
@@ -208,10 +216,7 @@ def _edges(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def _briers(episodes: Episodes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Of entries into markets that settled: the price paid as a forecast, and the forecast held then."""
     lane = episodes.fill_lane
-    order = np.argsort(lane, kind="stable")
-    lots = np.zeros(len(lane), np.int64)
-    lots[order] = entries(episodes.fill[order], lane[order])
-    lots *= episodes.settled[lane]
+    lots = entry_lots(episodes) * episodes.settled[lane]
     payout = episodes.payout_px[lane]
     forecast_ppm = episodes.signal_ppm[lane, episodes.fill_step]
     known = lots * (forecast_ppm >= 0)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from curricula.entries import DEFAULTS, FOLDER, entry_names, load_entry
-from curricula.phase import RowRanges, draw, ranges_of
+from curricula.lessons import draw
+from curricula.phase import RowRanges, ranges_of
 from sim.scenarios.row import FIELDS
 from sim.scenarios.tables import load_table, rows_of
 

@@ -1,0 +1,174 @@
+"""A curriculum of several phases: a run for each, begun with the policy of the one before, and one report of them all.
+
+``<checkpoints>/<run>/`` holds the config, ``course.json``, ``course.html`` and a run folder a round: ``1-phase1``, and
+``1-phase1-round2`` where a gate was failed and tried again. What is there says how far it has come: a curriculum that
+was killed goes on with ``resume=``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from agents.checkpoint import RunFolder, read_manifest
+from configs.build import training_batch
+from configs.gates import FILE as GATE
+from configs.gates import asks, gate_trial, read_gate
+from configs.runs import Start, train_run
+from configs.schema import Config, phase_of, whole_steps
+from curricula.phase import Phase
+from curricula.samplers import make_sampler
+from evaluation.course_report import write_course
+from evaluation.files import write_json, write_whole
+from sim.scenarios.row import default_rows
+
+STATE = "course.json"
+
+
+class Round(NamedTuple):
+    """A run of a phase."""
+
+    phase: Phase
+    number: int  # of the phase, from 1
+    attempt: int  # from 1
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        again = "" if self.attempt == 1 else f"-round{self.attempt}"
+        return f"{self.number}-{self.phase.name}{again}"
+
+
+def create_course(config: Config, root: str | Path, name: str) -> Path:
+    """The folder of a new curriculum. Raises FileExistsError where it exists, ValueError for phases that cannot be."""
+    assert config.curriculum is not None
+    _check(config)
+    folder = Path(root) / name
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists, and a run never writes into another run's folder; use run_name=NAME")
+    hidden = Path(root) / f".{name}.{os.getpid()}.tmp"
+    hidden.mkdir(parents=True)
+    write_whole(hidden / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
+    _record(hidden, config, [], "running")
+    hidden.rename(folder)
+    return folder
+
+
+def train_course(config: Config, folder: Path, repository: Path, console: Console) -> bool:
+    """Train what is not trained yet; whether it went through. Report and state are up to date after every run."""
+    assert config.curriculum is not None
+    done: list[dict[str, Any]] = []
+    before: Path | None = None if config.init_from is None else Path(config.init_from)
+    phases = list(config.curriculum.phases.values())
+    for number, phase in enumerate(phases, 1):
+        passed = False
+        for turn in _rounds(phase, number, config.curriculum.attempts):
+            gate = _train(turn, config, folder, before, repository, console)
+            passed = gate is None or bool(gate["passed"])
+            before = folder / turn.name
+            done.append({"run": turn.name, "phase": phase.name, "passed": passed, "gate": gate})
+            _record(folder, config, done, "running")
+            if passed:
+                break
+        if not passed and config.curriculum.enforce:
+            failed = [entry["name"] for entry in done[-1]["gate"]["verdicts"] if not entry["passed"]]
+            _record(folder, config, done, "stayed")
+            console.print(
+                f"{phase.name} did not pass its gate: {', '.join(failed)}. The curriculum stays there, with "
+                f"{len(phases) - number} phases to come; curriculum.attempts allows more rounds",
+                soft_wrap=True,
+            )
+            return False
+    _record(folder, config, done, "finished")
+    return True
+
+
+def phase_config(config: Config, phase: Phase, before: Path | None) -> Config:
+    """The config of a run that trains in ``phase`` alone, from the policy of the run ``before``.
+
+    The environment's observation and actions stay the same in all phases: groups of features that a phase does not show
+    are hidden, sizes that it does not offer cannot be done.
+    """
+    assert config.curriculum is not None
+    shares = [other.share for other in config.curriculum.phases.values()]
+    shown = config.env.features if phase.features is None else phase.features
+    env = replace(
+        config.env,
+        hidden=[group for group in config.env.features if group not in shown],
+        sizes=config.env.sizes if phase.sizes is None else phase.sizes,
+        reward=config.env.reward if phase.reward is None else phase.reward,
+    )
+    return replace(
+        config,
+        env=env,
+        agent=replace(config.agent, prices=config.agent.prices and phase.prices),
+        curriculum=replace(config.curriculum, phases={phase.name: phase}),
+        total_steps=float(round(whole_steps(config) * phase.share / sum(shares))),
+        init_from=None if before is None else str(before),
+        run_name=None,
+    )
+
+
+def _rounds(phase: Phase, number: int, attempts: int) -> Iterator[Round]:
+    for attempt in range(1, attempts + 1):
+        yield Round(phase, number, attempt)
+
+
+def _train(
+    turn: Round, config: Config, folder: Path, before: Path | None, repository: Path, console: Console
+) -> dict[str, Any] | None:
+    """Train a round, or go on with it, or take it as it is done; its gate's report."""
+    assert config.curriculum is not None
+    path, last = folder / turn.name, turn.number == len(config.curriculum.phases)
+    own = phase_config(config, turn.phase, before)
+    if path.exists() and _is_done(path, own, judged=last):
+        return read_gate(path)
+    console.rule(f"{turn.name}: {turn.phase.meaning}")
+    where = RunFolder.open(path) if path.exists() else Start(folder, turn.name, datetime.now(UTC), repository)
+    _, gate = train_run(own, where, judged=last, console=console)
+    return gate
+
+
+def _is_done(path: Path, config: Config, *, judged: bool) -> bool:
+    phase = phase_of(config)
+    assert phase is not None
+    gated = (path / GATE).is_file() or not asks(phase.gate)
+    reported = (path / "evaluation" / "report.html").is_file() or not judged
+    return read_manifest(path)["status"] == "finished" and gated and reported
+
+
+def _record(folder: Path, config: Config, done: list[dict[str, Any]], status: str) -> None:
+    """Write state and report as they are now."""
+    assert config.curriculum is not None
+    meanings = {name: phase.meaning for name, phase in config.curriculum.phases.items()}
+    state = {
+        "curriculum": config.curriculum.name,
+        "status": status,
+        "phases": meanings,
+        "seed": config.seed,
+        "total_steps": whole_steps(config),
+        "rounds": done,
+    }
+    write_json(folder / STATE, state)
+    write_course(folder, state)
+
+
+def _check(config: Config) -> None:
+    """What would only be noticed phases later."""
+    assert config.curriculum is not None
+    if config.curriculum.attempts < 1:
+        raise ValueError(f"curriculum.attempts = {config.curriculum.attempts}: expected at least 1")
+    for key, phase in config.curriculum.phases.items():
+        if not phase.share > 0.0:
+            raise ValueError(f"curriculum.phases.{key}.share = {phase.share}: expected a positive number")
+        make_sampler(phase.sampler, default_rows())
+        own = phase_config(config, phase, None)
+        training_batch(own, num_envs=1).close()
+        gate_trial(own)

@@ -1,0 +1,106 @@
+"""The gate of a phase: a run plays validation rows, beside random, and its training rows; figures meet thresholds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.policy import BASELINE, load
+from configs.build import Generated, Trial, generated, training_scenario, trial, trial_env
+from configs.schema import Config, phase_of
+from curricula.lessons import validation
+from curricula.phase import Gate
+from evaluation.episodes import Episodes
+from evaluation.files import write_json
+from evaluation.gates import Thresholds, rank_correlation, results_usd, verdicts
+from evaluation.patterns import Success, Watcher, success
+from evaluation.rollout import rollout
+from sim.scenarios import Scenario
+
+FILE = "gate.json"
+ENVS = 64  # that play at once
+
+
+class Played(NamedTuple):
+    """Episodes of a policy, and its entries on patterns."""
+
+    episodes: Episodes
+    rows: np.ndarray  # (E,) ROW
+    success: Success
+
+
+def measure(config: Config, run: Path) -> dict[str, Any] | None:
+    """Judge the policy of ``run`` by the gate of its phase; what ``run/gate.json`` gets. None where nothing is asked.
+
+    Validation rows are drawn with the evaluation's seed, with entries that training does not have; of recorded markets
+    the held-out ones are played. Raises ValueError for patterns that are not observed.
+    """
+    phase = phase_of(config)
+    if phase is None or not asks(phase.gate):
+        return None
+    gate, what = phase.gate, gate_trial(config)
+    agent = _play(config, what, str(run), "gate, validation rows")
+    random = _play(config, what, f"{BASELINE}random", "gate, random")
+    agreement = None
+    if gate.generalisation is not None and isinstance(config.scenario, Generated):
+        seen = _play(config, what._replace(scenario=training_scenario(config)), str(run), "gate, training rows")
+        rows, episodes = (seen.rows, agent.rows), (seen.episodes, agent.episodes)
+        agreement = rank_correlation(rows, (results_usd(episodes[0]), results_usd(episodes[1])))
+    asked = Thresholds(gate.success, gate.sharpe, gate.drawdown, gate.generalisation)
+    found = verdicts(
+        asked, agent.episodes, agent=agent.success, random=random.success, generalisation=agreement,
+        seed=config.evaluation.seed,
+    )  # fmt: skip
+    report = {
+        "phase": phase.name,
+        "passed": all(verdict.passed for verdict in found),
+        "judged_on": what.title,
+        "episodes": len(agent.episodes),
+        "result_usd": float(results_usd(agent.episodes).mean()),
+        "random_usd": float(results_usd(random.episodes).mean()),
+        "patterns": list(gate.patterns),
+        "verdicts": [verdict.as_dict() for verdict in found],
+    }
+    write_json(run / FILE, report)
+    return report
+
+
+def asks(gate: Gate) -> bool:
+    """Whether it has a threshold at all."""
+    return any(value is not None for value in (gate.success, gate.sharpe, gate.drawdown, gate.generalisation))
+
+
+def gate_trial(config: Config) -> Trial:
+    """What the gate of a run's phase plays."""
+    phase = phase_of(config)
+    assert phase is not None
+    wanted, count = config.scenario, phase.gate.episodes
+    if not isinstance(wanted, Generated):
+        return trial(wanted, config.evaluation, config.seed)
+    scenario = generated(wanted, validation(phase), config.evaluation.seed)
+    return Trial(f"validation rows of {phase.name}", scenario, count, min(count, ENVS), wanted)
+
+
+def read_gate(run: Path) -> dict[str, Any] | None:
+    """What `measure` left in a run's folder; None where nothing was asked."""
+    path = run / FILE
+    return json.loads(path.read_bytes()) if path.is_file() else None
+
+
+def _play(config: Config, what: Trial, source: str, label: str) -> Played:
+    phase = phase_of(config)
+    assert phase is not None
+    env = trial_env(config.env, what, config.evaluation)(config.env.fill_model)
+    policy = load(source, env.spec_sheet, deterministic=config.evaluation.deterministic, seed=config.evaluation.seed)
+    watcher = Watcher(policy, phase.gate.patterns, env.spec_sheet["observation"], env.spec_sheet["markets"])
+    episodes = rollout(env, watcher, what.episodes, label=label)
+    env.close()
+    found = success(episodes, watcher.shown(episodes), seed=config.evaluation.seed)
+    return Played(episodes, _first_market(what.scenario)[episodes.row], found)
+
+
+def _first_market(scenario: Scenario) -> np.ndarray:
+    return scenario.rows if scenario.rows.ndim == 1 else scenario.rows[:, 0]

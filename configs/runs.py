@@ -1,0 +1,141 @@
+"""One training run from its config to its report: what train.py does once, and a curriculum for every phase."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from agents import ppo
+from agents.adopt import adopt
+from agents.checkpoint import RunFolder, make_manifest, refuse_changed
+from agents.config import discount
+from agents.ppo import ConstrainedPPO
+from agents.run import train
+from agents.sb3_vec import SB3VecEnv
+from configs.build import Trial, data_digests, library_digests, training_env, trial
+from configs.gates import measure
+from configs.judge import judge, policies_of, print_places
+from configs.sampling import Sampling
+from configs.schema import Config, phase_of, whole_steps
+from configs.start import refuse_hopeless
+from configs.teach import Teacher, find_teacher, forget_teacher, warm_start
+from curricula.samplers import make_sampler
+from envs.vector import TradingVectorEnv
+from evaluation.gates import verdict_lines
+from evaluation.report import refuse_existing
+from evaluation.terminal import print_scorecard
+
+
+class Start(NamedTuple):
+    """Where a run that begins now belongs."""
+
+    root: str | Path
+    name: str
+    date: datetime
+    repository: Path
+
+
+def train_run(
+    config: Config, where: Start | RunFolder, *, judged: bool = True, console: Console | None = None
+) -> tuple[RunFolder, dict[str, Any] | None]:
+    """Train, gate and judge; the run's folder and its gate's report, None where it has no gate.
+
+    ``where``: of a run that begins, or the folder of one that goes on. ``judged=False`` leaves out the report.
+    """
+    env = training_env(config)
+    unseen = trial(config.scenario, config.evaluation, config.seed)
+    model = ppo.build(
+        SB3VecEnv(env),
+        config.agent,
+        gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
+        seed=config.seed,
+        cost_names=env.spec_sheet["costs"],
+        markets=env.spec_sheet["markets"],
+    )
+    run, teacher = _begin(config, where, env, model, unseen)
+    if config.init_from is not None and not run.resume_path.is_file():
+        adopt(model, config.init_from, env.spec_sheet)
+    console = console or Console()
+    if teacher is not None:
+        warm_start(config, model, teacher, run, unseen, console)
+    folder = run.path / "evaluation"
+    if isinstance(where, RunFolder) and not (folder / "report.html").exists():
+        shutil.rmtree(folder, ignore_errors=True)  # killed while it was judged
+    refuse_existing(folder)
+    try:
+        train(
+            model,
+            whole_steps(config),
+            run,
+            save_every=config.save_every,
+            tensorboard=config.tensorboard,
+            resume=isinstance(where, RunFolder),
+            callbacks=_sampling(config, model, env),
+        )
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted; {run.path} holds the metrics and the policy so far: resume={run.path} goes on")
+    env.close()
+    gate = measure(config, run.path)
+    if gate is not None:
+        console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)
+    if judged:
+        _report(config, run, unseen, folder, console)
+    return run, gate
+
+
+def _begin(
+    config: Config, where: Start | RunFolder, env: TradingVectorEnv, model: ConstrainedPPO, unseen: Trial
+) -> tuple[RunFolder, Teacher | None]:
+    """The run's folder, and a teacher where training begins with one. Nothing has been played yet."""
+    data = {"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)}
+    data |= library_digests(config.scenario)
+    if isinstance(where, RunFolder):
+        refuse_changed(where, env.spec_sheet, data)
+        if where.resume_path.is_file() or where.has_trained:
+            return where, None
+        forget_teacher(where)  # killed while it was taught
+        return where, find_teacher(config, env)
+    refuse_hopeless(config, model.constraints)
+    teacher = find_teacher(config, env)
+    run = RunFolder.create(
+        where.root,
+        where.name,
+        config_yaml=OmegaConf.to_yaml(OmegaConf.structured(config)),
+        manifest=make_manifest(
+            date=where.date.isoformat(timespec="seconds"),
+            sheet=env.spec_sheet,
+            network=model.policy.spec,
+            data=data,
+            seed=config.seed,
+            total_steps=whole_steps(config),
+            repository=where.repository,
+        ),
+    )
+    return run, teacher
+
+
+def _sampling(config: Config, model: ConstrainedPPO, env: TradingVectorEnv) -> list[Sampling]:
+    """The phase's sampler; none where every row is played alike."""
+    phase = phase_of(config)
+    if phase is None or phase.sampler == "uniform":
+        return []
+    return [Sampling(model, env, make_sampler(phase.sampler, env.engine.scenario.rows))]
+
+
+def _report(config: Config, run: RunFolder, unseen: Trial, folder: Path, console: Console) -> None:
+    policies = policies_of(run.path, config.evaluation.baselines)
+    card = judge(policies, config.env, unseen, config.evaluation, folder, run.manifest)
+    print_scorecard(card, console)
+    places = {
+        "run": run.path,
+        "checkpoint": run.policy_path,
+        "report": folder / "report.html",
+        "plots": folder / "plots",
+    }
+    print_places(f"judged on {unseen.title}", places, console)

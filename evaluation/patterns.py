@@ -1,0 +1,128 @@
+"""Patterns that a policy may trade on, read off its observations, and how often its entries on them gained.
+
+An entry is a fill that opens or adds to a position. It is on a pattern where the last observation before it shows one:
+there its order was sent, or left to rest. It gained where a contract was worth more, 30 s after the fill, than it cost
+with its fee: the mid then, or the payout where the market had settled, or the last mid where the episode had ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluation.bootstrap import Interval, bootstrap
+from evaluation.episodes import Episodes, clusters, column_at, value2_at
+from evaluation.estimates import entry_lots
+from evaluation.metrics import ratio
+from evaluation.rollout import Policy
+from sim.types import SECOND_NS
+
+HORIZON_S = 30
+_TWO_CENTS = 0.02 / (0.02 + 0.05)  # as soft(x, 0.05) shows it
+_A_CENT = 0.01 / (0.01 + 0.05)
+
+
+class Pattern(NamedTuple):
+    """What the observation shows where there is one."""
+
+    features: tuple[str, ...]  # the largest magnitude among them counts; of `near` the smallest
+    least: float
+    near: bool
+    text: str
+
+
+PATTERNS: dict[str, Pattern] = {
+    "signal": Pattern(("signal_edge",), _TWO_CENTS, False, "a forecast 2 cents or more from the mid"),
+    "flow": Pattern(("taker_imbalance_fast",), 0.5, False, "three takers of four on one side in the last seconds"),
+    "anchor": Pattern(("anchor_25", "anchor_50", "anchor_75"), _TWO_CENTS, True, "a mid within 2 cents of an anchor"),
+    "cascade": Pattern(("cascade",), 0.3, False, "depth that falls while takers press one side"),
+    "link": Pattern(("link_violation",), _A_CENT, False, "mids that break a bound by a cent or more"),
+}
+
+
+class Success(NamedTuple):
+    """Entries on patterns, and how many of them gained."""
+
+    share: Interval
+    entries: int
+
+
+class Watcher:
+    """A policy that notes where its observations show one of ``patterns``.
+
+    ``observation`` names the columns, as a spec sheet has them: with M markets side by side ``market_0.NAME`` ...
+    Raises ValueError for a pattern that is none, or whose features are not observed.
+    """
+
+    def __init__(self, policy: Policy, patterns: Sequence[str], observation: Sequence[str], markets: int) -> None:
+        self.policy, self.markets = policy, markets
+        self._columns = [_columns(name, list(observation), markets) for name in patterns]
+        self._patterns = [PATTERNS[name] for name in patterns]
+        self.masked = getattr(policy, "masked", False)
+        self.chooses_rows = getattr(policy, "chooses_rows", False)
+        self._calls: list[np.ndarray] = []
+        self._starts: list[list[int]] = []  # of each environment: the call that each of its episodes began with
+
+    def begin(self, mask: np.ndarray) -> None:
+        """Episodes of the environments in ``mask`` were reset."""
+        self._starts = self._starts or [[] for _ in mask]
+        for env in np.flatnonzero(mask).tolist():
+            self._starts[env].append(len(self._calls))
+        if hasattr(self.policy, "begin"):
+            self.policy.begin(mask)
+
+    def act(self, obs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """What the policy does."""
+        seen = np.zeros((len(obs), self.markets), np.bool_)
+        for pattern, columns in zip(self._patterns, self._columns, strict=True):
+            size = np.abs(obs[:, columns])  # (N, M, features of the pattern)
+            seen |= size.min(axis=2) <= pattern.least if pattern.near else size.max(axis=2) >= pattern.least
+        self._calls.append(seen)
+        return self.policy.act(obs, masks) if self.masked else self.policy.act(obs)  # type: ignore[call-arg]
+
+    def shown(self, episodes: Episodes) -> np.ndarray:
+        """``(F,)`` bool: the fills of ``episodes``, which it has just played, that were decided on a pattern."""
+        if not len(episodes.fill):
+            return np.zeros(0, np.bool_)
+        place, turns = np.zeros(len(episodes), np.int64), [0] * len(self._starts)
+        for number, env in enumerate(episodes.slot.tolist()):
+            place[number] = self._starts[env][turns[env]]
+            turns[env] += 1
+        calls = np.stack(self._calls)
+        at = place[episodes.fill_episode] + episodes.fill_step
+        return calls[at, episodes.slot[episodes.fill_episode], episodes.fill["market"]]
+
+
+def success(episodes: Episodes, shown: np.ndarray, *, seed: int = 0) -> Success:
+    """Share of the entries in ``shown`` that gained, with its interval; a cluster is drawn as a whole."""
+    counted = shown & (entry_lots(episodes) > 0)
+    gained = counted & (_gain2_uusd(episodes) > 0)
+    cluster = clusters(episodes)
+    size = int(cluster.max()) + 1
+    of_fill = cluster[episodes.fill_episode]
+    above, below = (np.bincount(of_fill, part, size) for part in (gained, counted))
+    share = bootstrap(lambda weights: ratio(above, below, weights), size, seed=seed)
+    return Success(share, int(counted.sum()))
+
+
+def _gain2_uusd(episodes: Episodes) -> np.ndarray:
+    """``(F,)`` int64: twice what each fill had gained after `HORIZON_S`, its fee paid."""
+    fill, episode = episodes.fill, episodes.fill_episode
+    until = fill["ns"] - episodes.start_ns[episode] + HORIZON_S * SECOND_NS
+    column = np.minimum(column_at(episodes, episode, until), episodes.steps[episode])
+    value2, _ = value2_at(episodes, episodes.fill_lane, column)
+    return fill["qty"] * (value2 - 2 * fill["px"].astype(np.int64)) - 2 * fill["fee_uusd"]
+
+
+def _columns(name: str, observation: list[str], markets: int) -> np.ndarray:
+    """``(M, features)`` int64: where a pattern's features stand."""
+    if name not in PATTERNS:
+        raise ValueError(f"pattern {name!r}: expected one of {', '.join(PATTERNS)}")
+    features = PATTERNS[name].features
+    wanted = [[f"market_{m}.{f}" if markets > 1 else f for f in features] for m in range(markets)]
+    missing = [feature for row in wanted for feature in row if feature not in observation]
+    if missing:
+        raise ValueError(f"pattern {name}: {missing[0]} is not observed; add its group to env.features")
+    return np.array([[observation.index(feature) for feature in row] for row in wanted])
