@@ -21,7 +21,7 @@ from evaluation.rollout import rollout
 from sim.scenarios import Scenario
 
 FILE = "gate.json"
-ENVS = 64  # that play at once
+ENVS = 256  # that play at once
 
 
 class Played(NamedTuple):

@@ -55,12 +55,13 @@ class Sampler:
 class Staged(Sampler):
     """From the middle of the ranges outwards, an eighth of the rows at a time."""
 
-    stages = 8
+    most_stages = 8
     least = 4  # episodes a row at the edge, on average, before it is judged
     patience = 40  # rollouts after which the next rows open all the same
 
     def __init__(self, rows: np.ndarray) -> None:
         super().__init__(rows)
+        self.stages = min(self.most_stages, len(rows))
         self.stage = np.argsort(np.argsort(hardness(rows), kind="stable"), kind="stable") * self.stages // len(rows)
         self.open = np.zeros(1, np.int64)  # the last stage that is played
         self.opened = np.zeros(1, np.int64)  # rollout in which it was
