@@ -20,7 +20,7 @@ from rich.console import Console
 from agents.checkpoint import RunFolder, read_manifest
 from configs.build import training_batch
 from configs.gates import FILE as GATE
-from configs.gates import asks, gate_trial, read_gate
+from configs.gates import asks, check_patterns, gate_trial, read_gate
 from configs.runs import Start, train_run
 from configs.schema import Config, phase_of, whole_steps
 from curricula.phase import Phase
@@ -170,5 +170,6 @@ def _check(config: Config) -> None:
             raise ValueError(f"curriculum.phases.{key}.share = {phase.share}: expected a positive number")
         make_sampler(phase.sampler, default_rows())
         own = phase_config(config, phase, None)
-        training_batch(own, num_envs=1).close()
+        env = training_batch(own, num_envs=1)
+        check_patterns(own, env.spec_sheet)
         gate_trial(own)

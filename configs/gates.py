@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from curricula.phase import Gate
 from evaluation.episodes import Episodes
 from evaluation.files import write_json
 from evaluation.gates import Thresholds, rank_correlation, results_usd, verdicts
-from evaluation.patterns import Success, Watcher, success
+from evaluation.patterns import Success, Watcher, pattern_columns, success
 from evaluation.rollout import rollout
 from sim.scenarios import Scenario
 
@@ -71,6 +72,13 @@ def measure(config: Config, run: Path) -> dict[str, Any] | None:
 def asks(gate: Gate) -> bool:
     """Whether it has a threshold at all."""
     return any(value is not None for value in (gate.success, gate.sharpe, gate.drawdown, gate.generalisation))
+
+
+def check_patterns(config: Config, sheet: Mapping[str, Any]) -> None:
+    """Raise ValueError where the gate of a run's phase asks for a pattern that an environment of ``sheet`` lacks."""
+    phase = phase_of(config)
+    assert phase is not None
+    pattern_columns(phase.gate.patterns, sheet["observation"], sheet["markets"])
 
 
 def gate_trial(config: Config) -> Trial:

@@ -58,7 +58,7 @@ class Watcher:
 
     def __init__(self, policy: Policy, patterns: Sequence[str], observation: Sequence[str], markets: int) -> None:
         self.policy, self.markets = policy, markets
-        self._columns = [_columns(name, list(observation), markets) for name in patterns]
+        self._columns = pattern_columns(patterns, observation, markets)
         self._patterns = [PATTERNS[name] for name in patterns]
         self.masked = getattr(policy, "masked", False)
         self.chooses_rows = getattr(policy, "chooses_rows", False)
@@ -114,6 +114,11 @@ def _gain2_uusd(episodes: Episodes) -> np.ndarray:
     column = np.minimum(column_at(episodes, episode, until), episodes.steps[episode])
     value2, _ = value2_at(episodes, episodes.fill_lane, column)
     return fill["qty"] * (value2 - 2 * fill["px"].astype(np.int64)) - 2 * fill["fee_uusd"]
+
+
+def pattern_columns(patterns: Sequence[str], observation: Sequence[str], markets: int) -> list[np.ndarray]:
+    """``(M, features)`` int64 for each of ``patterns``: where its features stand in an observation; see `Watcher`."""
+    return [_columns(name, list(observation), markets) for name in patterns]
 
 
 def _columns(name: str, observation: list[str], markets: int) -> np.ndarray:

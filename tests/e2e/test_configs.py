@@ -1,5 +1,6 @@
 """Every shipped config composes, a key that does not exist is refused by its path, a run's config can be read back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from agents.checkpoint import LIBRARIES, git_state
 from configs.build import Trial, training_env, training_scenario
 from configs.judge import judge, manifest_without_run, policies_of, with_data
 from configs.schema import DirectionalConfig, EvaluationConfig, read_run_config, register, to_config, whole_steps
-from curricula.phase import draw, ranges_of
+from curricula.lessons import draw, validation
+from curricula.phase import ranges_of
+from envs.features import GROUPS
 from envs.registration import TASKS
+from envs.vector import TradingVectorEnv
 from sim.links import Exclusive, Nested, Same
 from sim.scenarios import Scenario, synthetic
 from sim.scenarios.row import default_rows
@@ -51,12 +55,17 @@ def test_every_choice_of_every_group_composes(group):
 def test_every_phase_composes_and_draws_rows(phase):
     made = config(f"+curriculum={phase}")
     assert made.curriculum.name == phase
-    rows = draw(made.scenario.rows, made.curriculum, 64, seed=0)
-    assert len(rows) == 64
-    for name, wanted in ranges_of(made.curriculum.rows).items():
-        low, high = wanted if isinstance(wanted, tuple) else (wanted, wanted)
-        assert rows[name].min() >= low and rows[name].max() <= high
-    assert len(set(rows["life_s"])) > 1  # the scenario's own range is still there
+    for lesson in made.curriculum.phases.values():
+        plain = replace(lesson, entries={})
+        rows = draw(made.scenario.rows, plain, 64, seed=0)
+        assert len(rows) == 64
+        for name, wanted in ranges_of(lesson.rows).items():
+            low, high = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+            assert rows[name].min() >= low and rows[name].max() <= high
+        assert len(set(rows["life_s"])) > 1  # the scenario's own range is still there
+        assert len(draw(made.scenario.rows, validation(lesson), 256, seed=1)) == 256
+        TradingVectorEnv(1, actions=made.env.actions, sizes=lesson.sizes)
+        assert all(group in GROUPS for group in lesson.features or ())
 
 
 def test_there_is_no_curriculum_unless_asked_for():
@@ -104,10 +113,10 @@ def test_a_plus_does_not_make_a_key(path):
 
 
 @pytest.mark.parametrize(
-    "group, key", [("agent", "gama"), ("env", "dt"), ("scenario", "rows.news"), ("curriculum", "row")]
+    "group, key", [("agent", "gama"), ("env", "dt"), ("scenario", "rows.news"), ("curriculum/lesson", "row")]
 )
 def test_a_misspelt_key_inside_a_yaml_file_is_refused_by_its_path(tmp_path, group, key):
-    source = {"agent": "ppo", "env": "directional", "scenario": "mix", "curriculum": "phase1"}[group]
+    source = {"agent": "ppo", "env": "directional", "scenario": "mix", "curriculum/lesson": "phase1"}[group]
     folder = tmp_path / "configs"
     for file in CONFIGS.rglob("*.yaml"):
         target = folder / file.relative_to(CONFIGS)
@@ -117,9 +126,9 @@ def test_a_misspelt_key_inside_a_yaml_file_is_refused_by_its_path(tmp_path, grou
     OmegaConf.update(content, key, 1)
     OmegaConf.save(content, folder / group / f"{source}.yaml")
     with pytest.raises((HydraException, OmegaConfBaseException)) as caught:
-        config(*(["+curriculum=phase1"] if group == "curriculum" else []), folder=folder)
+        config(*(["+curriculum=phase1"] if group == "curriculum/lesson" else []), folder=folder)
     text = f"{caught.value} {caught.value.__cause__}"
-    assert key.split(".")[-1] in text and f"{group}" in text
+    assert key.split(".")[-1] in text and group.split("/")[0] in text
 
 
 @pytest.mark.parametrize(
@@ -166,6 +175,7 @@ def test_hydra_leaves_nothing_behind():
     [
         [],
         ["scenario=synthetic", "+curriculum=phase2", "env.window_s=300"],
+        ["+curriculum=full", "curriculum.attempts=2"],
         ["scenario=replay", "scenario.tapes=DIR", "env.dt_s=null", "env.events_per_step=20"],
         ["scenario=negrisk4", "env=portfolio"],
         ["scenario=two_venues", "scenario.links=[{kind: same, markets: [1, 0]}]"],
