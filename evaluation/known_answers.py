@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problem = PROBLEMS[name]()
         steps = problem.steps if options.steps is None else options.steps
         started = time.perf_counter()
-        seeds = [train(problem, seed, steps) for seed in range(options.seeds)]
+        seeds = [train(problem, options.first_seed + turn, steps) for turn in range(options.seeds)]
         line = answer(problem, seeds, steps, time.perf_counter() - started)
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
@@ -139,13 +139,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evaluation known_answers", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", help=f"or its beginning; of {', '.join(PROBLEMS)}")
-    parser.add_argument("--seeds", type=int, default=5, help="0 to this less one")
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0, help="settings were chosen on seeds 0 to 4")
     parser.add_argument("--steps", type=float, help="environment steps a seed, instead of the problem's own")
     options = parser.parse_args(arguments)
     options.only = options.only or [""]
     unknown = [wanted for wanted in options.only if not any(name.startswith(wanted) for name in PROBLEMS)]
     if unknown:
         parser.error(f"--only {unknown[0]}: expected one of {', '.join(PROBLEMS)}, or the beginning of one")
+    if options.first_seed < 0:
+        parser.error("--first-seed: expected 0 or more")
     if options.seeds < 1 or (options.steps is not None and not options.steps >= 1):
         parser.error("--seeds and --steps: expected at least 1")
     options.steps = None if options.steps is None else int(options.steps)

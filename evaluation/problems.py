@@ -224,7 +224,7 @@ _TABULAR: dict[str, Any] = {
     "steps": 3_000_000,
     "config": {
         "n_steps": 16, "minibatches": 8, "hidden": [32], "activation": "tanh", "learning_rate": 3e-3,
-        "learning_rate_end": 2e-4, "ent_coef": 0.15, "ent_coef_end": 0.1, "gae_lambda": 0.8,
+        "learning_rate_end": 8e-4, "ent_coef": 0.2, "ent_coef_end": 0.1, "gae_lambda": 0.8,
     },
     "multipliers": {"gain": 0.15, "kp": 1.0, "smoothing": 0.5},
 }  # fmt: skip
