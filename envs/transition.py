@@ -20,6 +20,12 @@ CHANGE = np.dtype(
         ("rejects", "<i8"),  # messages refused, and actions that could not be sent
         ("kill", "<i8"),  # 1 in the step in which the drawdown first passed the limit, or a kill switch tripped
         ("intervention", "<i8"),  # orders that the shield changed or refused; written by its own stage
+        # of reward terms that remember, see envs.shaping; written where they are chosen
+        ("anchor", "<f8"),  # growth of the potentials
+        ("expansion", "<f8"),
+        ("violation", "<f8"),
+        ("predictability", "<f8"),  # by how much the step's action was predicted too well
+        ("sharpe", "<f8"),  # growth of the Sharpe ratio
     ]
 )
 
