@@ -17,7 +17,7 @@ from envs.rewards import write_rewards
 from envs.shaping import shape_rewards
 from envs.shield.stage import guard_orders, watch_markets
 from envs.terminations import write_ends
-from envs.transition import measure
+from envs.transition import measure, rest
 from sim.feed import hide_feeds, show_feeds
 from sim.kernel import kernel
 from sim.loop import advance_slice, finish_slice, submit_slice
@@ -91,6 +91,7 @@ def play(
         advance_slice(world, state, first, end, step_ns, events)
         overflow = max(overflow, finish_slice(state, first, end, work.over, work.cut))
         measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, end, work.changes)
+        rest(work.awake, first, end, work.changes)
         if len(guard.limits) > 0:
             show_feeds(state, first, end)
             watch_markets(guard, memory, state, work.awake, first, end, work.changes, now)
