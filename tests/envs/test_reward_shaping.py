@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
 from shaped import Desk, near
 
 from envs.links import Bound
@@ -67,6 +66,16 @@ def test_positions_at_two_anchors_and_in_two_markets_add_up():
     desk.mid(22, market=1)
     # 10 x 8 cents from 50, 20 x 2 cents from 75; 5 x 1 cent from 25
     assert desk.step() == near(0.8 + 0.4 + 0.05)
+
+
+def test_a_position_from_the_start_was_taken_at_no_anchor():
+    desk = Desk("anchor")
+    desk.hold(100)
+    desk.begin()
+    desk.fill(-40, 50)
+    desk.fill(10, 50)
+    desk.mid(55)
+    assert desk.step() == near(10 * 0.03)  # of the 70 only what was bought back
 
 
 def test_expansion_by_hand():
@@ -170,10 +179,10 @@ LIVELY = Scenario(
 )  # fmt: skip
 
 
-def pair(num_envs, *, window_s=300.0, gamma=1.0, reward=ALL, scenario=LIVELY, **settings):
+def pair(num_envs, *, window_s=300.0, gamma=1.0, reward=ALL, scenario=LIVELY, autoreset_mode="Disabled"):
     return TradingVectorEnv(
         num_envs, scenario=scenario, actions="full", reward=reward, shaping_gamma=gamma, window_s=window_s,
-        autoreset_mode=AutoresetMode.DISABLED, **settings,
+        autoreset_mode=autoreset_mode,
     )  # fmt: skip
 
 
@@ -223,9 +232,12 @@ def pairs_against(positions, mids):
     return max(min(-dear, cheap), 0) / 100 * abs(mids[0] - mids[1]) / 10_000
 
 
-@pytest.mark.parametrize(("window_s", "gamma"), [(300.0, 1.0), (300.0, 0.9), (11.0, 0.9)])
-def test_an_episode_s_growth_is_its_last_potential(window_s, gamma):
-    env = pair(16, window_s=window_s, gamma=gamma)
+@pytest.mark.parametrize(
+    ("window_s", "gamma", "mode"),
+    [(300.0, 1.0, "Disabled"), (300.0, 0.9, "SameStep"), (300.0, 0.9, "NextStep"), (11.0, 0.9, "Disabled")],
+)
+def test_an_episode_s_growth_is_its_last_potential(window_s, gamma, mode):
+    env = pair(16, window_s=window_s, gamma=gamma, autoreset_mode=mode)
     state, names = env.engine.state, env.spec_sheet["rewards"]
     env.reset(seed=4)
     parcels = [Parcels(2) for _ in range(16)]
