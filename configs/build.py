@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from agents.config import discount
 from configs.portfolio import portfolio_of
 from configs.schema import (
     Config,
@@ -27,6 +28,7 @@ from configs.tapes import split_of, split_tapes
 from curricula.entries import Entry, load_entry
 from curricula.lessons import draw
 from curricula.phase import Phase
+from envs.rewards import POTENTIALS
 from envs.vector import TradingVectorEnv
 from sim.scenarios import Scenario, mix, replay, synthetic
 from sim.scenarios.tables import load_table, rows_of
@@ -186,7 +188,12 @@ def make_env(env: DirectionalConfig, scenario: Scenario, **settings: Any) -> Tra
 
 
 def training_batch(config: Config, **settings: Any) -> TradingVectorEnv:
-    """An environment on the training scenario, with the run's seed; ``settings`` as in `make_env`."""
+    """An environment on the training scenario, with the run's seed; ``settings`` as in `make_env`.
+
+    Potentials among its reward terms grow by the learner's discount, or they would change its optimum.
+    """
+    if any(name in POTENTIALS for name in config.env.reward):
+        settings = {"shaping_gamma": discount(config.agent.gamma_per_s, config.env.dt_s), **settings}
     return make_env(settled(config.env, config.scenario), training_scenario(config), seed=config.seed, **settings)
 
 

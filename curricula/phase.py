@@ -20,7 +20,7 @@ class Gate:
     patterns: list[str] = field(default_factory=list)  # of evaluation.patterns, whose entries `success` counts
     success: float | None = None  # share of entries on a pattern that gain, more than this and than random's
     sharpe: float | None = None  # yearly, of daily sums: more than this
-    drawdown: float | None = None  # the largest of any episode, share of the cash: less than this
+    drawdown: float | None = None  # largest fall in 99 of 100 episodes, share of the cash: less than this
     generalisation: float | None = None  # rank correlation of validation with training results over buckets of rows
     episodes: int = 1024  # of each that is played
 

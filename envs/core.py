@@ -16,7 +16,9 @@ from envs.holding import begin_with, check_start, stagger
 from envs.links import bounds_of, compile_bounds
 from envs.observe import make_scratch
 from envs.quotes import decode_controls
+from envs.rewards import remembers
 from envs.rules import make_rules
+from envs.shaping import begin_shaping
 from envs.shield.limits import Limits
 from envs.shield.stage import begin_watch, lift_latches, make_guard
 from envs.step import Terms, Work, look, play
@@ -100,7 +102,9 @@ class Core:
         if limits is not None:
             cash, venue_of = self.engine.state.pool["start_uusd"][0], self.engine.world.venue_of
             check_start(limits, self._start_qty, cash, venue_of, guard.event_of)
-        self._memory = memories.allocate(count, markets, guarded=limits is not None)
+        self._memory = memories.allocate(
+            count, markets, guarded=limits is not None, shaped=remembers(self.terms.reward_codes)
+        )
         self._guard = guard
         if limits is not None:
             self.terms = self.terms._replace(kill_share=np.inf)
@@ -185,6 +189,8 @@ class Core:
             begin_with(self.engine.state, mask, self._start_qty)
         memories.begin(self._memory, self.engine.state.account, mask)
         begin_watch(self._guard, self._memory, self.engine.state, mask)
+        if len(self._memory.tally) > 0:
+            begin_shaping(self.engine.state, self.rules.px_of, self.links, self.terms, self._memory, mask)
 
     def observe(self, mask: np.ndarray, now: Buffers) -> None:
         """Write observations and action masks of the environments in ``mask`` bool ``(N,)``."""

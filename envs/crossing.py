@@ -55,13 +55,20 @@ def _trade(px_of, fees, book, markets, slot0, links, bound, selling):
 
 
 @inner
+def mid_sum(markets, slot0, links, bound):
+    """Weighted sum in dollars of what a bound's markets are worth."""
+    total = 0.0
+    for leg in range(links.first[bound], links.first[bound + 1]):
+        total += links.weight[leg] * worth(markets[slot0 + links.market[leg]])
+    return total
+
+
+@inner
 def judge_bounds(px_of, fees, book, markets, slot0, links, out):
     """Fill ``out`` float64 ``(C, VERDICTS)`` for the environment whose markets begin at ``slot0``."""
     for bound in range(len(links.low)):
         low, high = links.low[bound], links.high[bound]
-        total = 0.0
-        for leg in range(links.first[bound], links.first[bound + 1]):
-            total += links.weight[leg] * worth(markets[slot0 + links.market[leg]])
+        total = mid_sum(markets, slot0, links, bound)
         out[bound, MID_SUM] = total
         out[bound, BROKEN] = max(0.0, total - high, low - total)
         gain, sets = NO_QUOTE, 0.0

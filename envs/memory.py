@@ -33,6 +33,27 @@ TRACK = np.dtype(
 )
 
 
+TALLY = np.dtype(
+    [
+        ("potential", "<f8", (3,)),  # of the last state, by `envs.potentials.POTENTIALS`
+        ("bucket", "<i8"),  # of `sim.activity`, in which the episode began
+        ("action", "<i8"),  # the account's last one, see `envs.habits`
+        ("counts", "<f8", (4, 4)),  # what followed each kind of action, fading
+        ("steps", "<i8"),  # of this episode
+        ("mean", "<f8"),  # of the steps' results, dollars
+        ("square", "<f8"),  # of their squares
+    ]
+)
+
+LOTS = np.dtype(
+    [
+        ("net_qty", "<i8"),  # YES less NO
+        ("anchored_qty", "<f8", (3,)),  # what of it was taken near 25, 50 and 75 cents
+        ("squares", "<f8", (2,)),  # the market's sums of squared moves when the episode began, see `sim.activity`
+    ]
+)
+
+
 class Memory(NamedTuple):
     """Memory of N environments of M markets."""
 
@@ -41,17 +62,21 @@ class Memory(NamedTuple):
     mids: np.ndarray  # (N, M, MIDS) int32: bid + ask at observation n, at n % MIDS
     watch: np.ndarray  # (N,) WATCH of a shield; (0,) without one
     tariff: np.ndarray  # (N, M) int64: fee schedules that it last saw; (0, M) without one
+    tally: np.ndarray  # (N,) TALLY of reward terms that remember; (0,) without one of them
+    lots: np.ndarray  # (N, M) LOTS, the same; (0, M)
 
 
-def allocate(num_envs: int, num_markets: int = 1, *, guarded: bool = False) -> Memory:
-    """Zeroed memory; ``guarded``: there is a shield."""
-    guards = num_envs if guarded else 0
+def allocate(num_envs: int, num_markets: int = 1, *, guarded: bool = False, shaped: bool = False) -> Memory:
+    """Zeroed memory; ``guarded``: there is a shield; ``shaped``: there are reward terms that remember."""
+    guards, shapes = num_envs if guarded else 0, num_envs if shaped else 0
     return Memory(
         np.zeros(num_envs, PAST),
         np.zeros((num_envs, num_markets), TRACK),
         np.zeros((num_envs, num_markets, MIDS), np.int32),
         np.zeros(guards, WATCH),
         np.zeros((guards, num_markets), np.int64),
+        np.zeros(shapes, TALLY),
+        np.zeros((shapes, num_markets), LOTS),
     )
 
 
@@ -61,6 +86,9 @@ def begin(memory: Memory, account: np.ndarray, mask: np.ndarray) -> None:
     memory.mids[rows] = 0
     memory.track[rows] = 0
     memory.past[rows] = 0
+    if len(memory.tally) > 0:
+        memory.tally[rows] = 0
+        memory.lots[rows] = 0
     memory.past["equity_uusd"][rows] = account["equity_uusd"][rows]
     memory.past["now_ns"][rows] = account["now_ns"][rows]
 

@@ -14,9 +14,10 @@ from envs.costs import write_costs
 from envs.decode import decode, write_masks
 from envs.observe import observe
 from envs.rewards import write_rewards
+from envs.shaping import shape_rewards
 from envs.shield.stage import guard_orders, watch_markets
 from envs.terminations import write_ends
-from envs.transition import measure
+from envs.transition import measure, rest
 from sim.feed import hide_feeds, show_feeds
 from sim.kernel import kernel
 from sim.loop import advance_slice, finish_slice, submit_slice
@@ -31,6 +32,7 @@ class Terms(NamedTuple):
     reward_weights: np.ndarray
     cost_codes: np.ndarray
     kill_share: float  # drawdown, as a share of the starting cash, that counts as the kill
+    gamma: float = 1.0  # discount of a step, for potentials
 
 
 class Work(NamedTuple):
@@ -63,7 +65,7 @@ def play(
     step_ns,
     events,
 ):
-    """Decode ``actions`` int64 ``(N x M,)``, certify, submit, advance, measure, reward, cost, terminate, observe, mask.
+    """Decode ``actions`` int64 ``(N x M,)``, certify, submit, advance, measure, cost, terminate, reward, observe, mask.
 
     Without any actions the orders that lie in ``work.intents`` are submitted as they are.
     Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
@@ -89,11 +91,11 @@ def play(
         advance_slice(world, state, first, end, step_ns, events)
         overflow = max(overflow, finish_slice(state, first, end, work.over, work.cut))
         measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, end, work.changes)
+        rest(work.awake, first, end, work.changes)
         if len(guard.limits) > 0:
             show_feeds(state, first, end)
             watch_markets(guard, memory, state, work.awake, first, end, work.changes, now)
             hide_feeds(state, first, end)
-        write_rewards(work.changes, terms.reward_codes, terms.reward_weights, first, end, now.reward_terms, now.reward)
         write_costs(work.changes, terms.cost_codes, first, end, now.costs)
         write_ends(
             state.account,
@@ -109,6 +111,11 @@ def play(
         )
         _report(state.account, work.changes, first, end, now)
         show_feeds(state, first, end)
+        if len(memory.tally) > 0:
+            shape_rewards(
+                state, rules.px_of, links, terms, memory, work.intents, work.over, work.awake, first, end, work.changes
+            )
+        write_rewards(work.changes, terms.reward_codes, terms.reward_weights, first, end, now.reward_terms, now.reward)
         observe(rules, state, memory, links, columns, scratch, work.awake, first, end, now.obs)
         write_masks(rules, state.pool, state.market, rows, work.awake, first, end, now.action_mask)
         hide_feeds(state, first, end)

@@ -14,12 +14,18 @@ CHANGE = np.dtype(
         ("edge_uusd", "<i8"),  # what the step's fills gain if the forecasts are right
         ("drawdown_uusd", "<i8"),  # increase of the episode's largest drawdown
         ("net_qty", "<i8"),  # abs(YES lots less NO lots) held after the step, summed over the markets
-        ("left_qty", "<i8"),  # the same in the step that ends the episode, else 0
+        ("left_qty", "<i8"),  # the same in the step that ends the episode, else 0; see `rest`
         ("dt_ns", "<i8"),  # market time that passed
         ("messages", "<i8"),  # orders and cancels sent
         ("rejects", "<i8"),  # messages refused, and actions that could not be sent
         ("kill", "<i8"),  # 1 in the step in which the drawdown first passed the limit, or a kill switch tripped
         ("intervention", "<i8"),  # orders that the shield changed or refused; written by its own stage
+        # of reward terms that remember, see envs.shaping; written where they are chosen
+        ("anchor", "<f8"),  # growth of the potentials
+        ("expansion", "<f8"),
+        ("violation", "<f8"),
+        ("predictability", "<f8"),  # by how much the step's action was predicted too well
+        ("sharpe", "<f8"),  # growth of the Sharpe ratio
     ]
 )
 
@@ -79,3 +85,11 @@ def measure(accounts, markets, past, rejects, kill_share, first, last, changes):
         before["equity_uusd"] = equity
         before["drawdown_uusd"] = max(drawdown, before["drawdown_uusd"])
         before["now_ns"] = account["now_ns"]
+
+
+@inner
+def rest(awake, first, last, changes):
+    """Environments that are not ``awake`` bool ``(N,)``, whose episode had ended before this step, end nothing now."""
+    for env in range(first, last):
+        if not awake[env]:
+            changes[env]["left_qty"] = 0

@@ -20,7 +20,7 @@ from envs.costs import pick_costs
 from envs.features import GROUPS, make_schema
 from envs.forms import action_form, action_space
 from envs.holding import start_lots
-from envs.rewards import pick_rewards
+from envs.rewards import check_shaping, pick_rewards
 from envs.sheet import make_sheet
 from envs.shield.limits import Limits, read_limits
 from envs.step import Terms
@@ -79,7 +79,9 @@ class TradingVectorEnv(VectorEnv):
         hidden: groups among them that stay 0, so that one network can learn with few features and go on with more.
         sizes: contracts of the table's orders that are offered, None = all; see ``envs.actions.make_table``.
         flatten: several markets' features side by side instead of on an axis of their own.
-        reward: weights by term, default 1 x pnl; see ``envs.rewards.TERMS``.
+        reward: weights by term, default 1 x pnl; see ``envs.rewards.TERMS`` and docs/rewards.md.
+        shaping_gamma: the learner's discount of a step, for the terms that are potentials (``anchor``, ``expansion``,
+            ``violation``): they leave its optimum alone where the two are the same.
         costs: names; see ``envs.costs.TERMS``.
         dt_s: market seconds a step takes.
         events_per_step: market events a step takes instead, if given.
@@ -113,6 +115,7 @@ class TradingVectorEnv(VectorEnv):
         sizes: Sequence[float] | None = None,
         flatten: bool = False,
         reward: Mapping[str, float] | None = None,
+        shaping_gamma: float = 1.0,
         costs: Sequence[str] = ("drawdown", "kill", "inventory", "order_rate"),
         dt_s: float = 1.0,
         events_per_step: int | None = None,
@@ -145,11 +148,12 @@ class TradingVectorEnv(VectorEnv):
             fill_model=fill_model,
             threads=threads,
         )
+        gamma = check_shaping(weights, shaping_gamma, self.engine.scenario.links)
         self._core = Core(
             self.engine,
             self.schema,
             self.table,
-            Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown)),
+            Terms(*pick_rewards(weights), pick_costs(costs), float(kill_drawdown), gamma),
             self.surface,
             dt_s=dt_s,
             events=events_per_step,

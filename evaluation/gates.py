@@ -12,12 +12,13 @@ from scipy.stats import spearmanr
 from evaluation.bootstrap import Interval, bootstrap
 from evaluation.episodes import Episodes
 from evaluation.estimates import daily_usd
-from evaluation.metrics import max_drawdown, sharpe
+from evaluation.metrics import max_drawdown, sharpe, value_at_risk
 from evaluation.patterns import Success
 from sim.types import UUSD
 
 DEPTH = 5  # halvings of the rows: 32 buckets
 LEAST_BUCKETS = 30
+WORST = 0.99  # of the episodes fall less: the very largest fall would only say how many were played
 _Z95 = 1.959964
 
 
@@ -66,7 +67,7 @@ def verdicts(
     if asked.sharpe is not None:
         found.append(_sharpe(asked.sharpe, validation, seed))
     if asked.drawdown is not None:
-        found.append(_drawdown(asked.drawdown, validation))
+        found.append(_drawdown(asked.drawdown, validation, seed))
     if asked.generalisation is not None:
         found.append(_generalisation(asked.generalisation, generalisation))
     return found
@@ -88,10 +89,11 @@ def _sharpe(least: float, validation: Episodes, seed: int) -> Verdict:
     )
 
 
-def _drawdown(most: float, validation: Episodes) -> Verdict:
-    worst = float((max_drawdown(validation.equity_uusd) / validation.start_uusd).max())
-    figure = Interval(worst, math.nan, math.nan)
-    return Verdict("drawdown", f"less than {most:.0%} of the cash, the largest of any episode", figure, worst < most)
+def _drawdown(most: float, validation: Episodes, seed: int) -> Verdict:
+    falls = max_drawdown(validation.equity_uusd) / validation.start_uusd
+    figure = bootstrap(lambda weights: value_at_risk(falls, weights, WORST), len(falls), seed=seed)
+    wanted = f"less than {most:.0%} of the cash, the largest fall within an episode in {WORST:.0%} of them"
+    return Verdict("drawdown", wanted, figure, figure.value < most, f"the worst of {len(falls):,}: {falls.max():.1%}")
 
 
 def _generalisation(least: float, found: Interval | None) -> Verdict:

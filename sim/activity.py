@@ -271,6 +271,23 @@ def print_rate(market, now):
     return per_life(prints, 1.0, HALF_S[MIDDLE])
 
 
+@inner
+def mean_squares(activity, before, gap):
+    """Mean squared move of bid + ask from bucket to bucket over the last ``gap`` buckets, slow and long.
+
+    ``before``: ``activity["squares"]`` of then. What was before is left out of both means: those of a young episode
+    differ by nothing but how they weigh it. (0, 0) where no bucket has passed.
+    """
+    if gap <= 0:
+        return 0.0, 0.0
+    slow, long = _factors(gap)
+    # the weights of the buckets, 1, f, f^2, ..., add up to (1 - f^gap) / (1 - f)
+    return (
+        max(0.0, activity["squares"][0] - before[0] * slow) * (1.0 - _FADING[1]) / (1.0 - slow),
+        max(0.0, activity["squares"][1] - before[1] * long) * (1.0 - _FADING_LONG[1]) / (1.0 - long),
+    )
+
+
 @hot
 def on_change_seen(market, px_of, side, change, now):
     """Others change a level by ``change`` lots."""

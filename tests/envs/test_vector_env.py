@@ -96,6 +96,15 @@ def test_ends_and_last_observations_in_every_mode(mode):
     assert (first[:, names.index("window_used")] == 0).all()
 
 
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+def test_what_is_left_is_charged_once(mode):
+    env = make(2, window_s=4, autoreset_mode=mode, reward={"left": 1.0}, costs=("left",))
+    env.reset(seed=0)
+    charged = [(step[1].tolist(), step[4]["costs"][:, 0].tolist()) for step in play(env, 6, act=1)]  # 5 YES a step
+    assert charged[3] == ([-20.0] * 2, [20.0] * 2)
+    assert charged[:3] + charged[4:] == [([0.0] * 2, [0.0] * 2)] * 5
+
+
 @pytest.mark.parametrize(("settings", "reason"), [({"window_s": 4}, "window"), ({}, "ruin")])
 def test_window_and_ruin(settings, reason):
     env = make(2, **settings)

@@ -35,6 +35,16 @@ def test_books_balance(baseline):
     assert set(last) == {20} and episodes.env_steps == 400
 
 
+def test_results_are_plain_money_whatever_the_rewards():
+    plain, shaped = (
+        play(make_env(reward=reward), "quoter", 8)
+        for reward in (None, {"pnl": 0.1, "anchor": 3.0, "expansion": 2.0, "predictability": 5.0, "sharpe": 9.0})
+    )
+    assert (plain.result_uusd == shaped.result_uusd).all() and plain.result_uusd.any()
+    assert (shaped.reward_uusd == shaped.result_uusd).all()
+    assert (plain.equity_uusd == shaped.equity_uusd).all()
+
+
 def test_every_environment_plays_its_share_in_a_fixed_order():
     episodes = play(make_env(6), "noop", 20)
     assert episodes.slot.tolist() == [*range(6), *range(6), *range(6), 0, 1]
