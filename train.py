@@ -3,6 +3,7 @@
 ``python train.py [key=value ...] [+curriculum=phase1]``
 ``python train.py +curriculum=full``: from a first lesson to the last, with a gate after each; docs/curriculum.md
 ``python train.py +curriculum=phase2 from=checkpoints/<run>``: begin with the policy of another run
+``python train.py +curriculum=refresh from=checkpoints/<run>``: go on from a policy, in its own environment
 ``python train.py agent.warm_start=quoter``: clone a teacher first; docs/training.md
 ``python train.py resume=checkpoints/<run>``: go on where a run, or a curriculum, was killed
 ``python train.py -m +experiment=opponents``: a grid of runs, and two tables of them
@@ -24,6 +25,7 @@ from agents.checkpoint import RunFolder
 from configs.course import create_course, phase_config, train_course
 from configs.grid import job_folder
 from configs.judge import print_places
+from configs.refresh import refreshed
 from configs.runs import Start, train_run
 from configs.schema import Config, phase_of, read_run_config, register, to_config
 
@@ -65,9 +67,11 @@ def _course(config: Config, folder: Path, repository: Path) -> str:
 def _config(composed: DictConfig) -> tuple[Config, Path | None]:
     """The composed config; or that of the run or curriculum to go on with, and its folder."""
     config: Config = to_config(composed)
+    overrides = list(HydraConfig.get().overrides.task)
     if config.resume is None:
-        return config, None
-    others = [text for text in HydraConfig.get().overrides.task if not text.startswith("resume=")]
+        goes_on = config.curriculum is not None and config.curriculum.goes_on
+        return refreshed(config, overrides) if goes_on else config, None
+    others = [text for text in overrides if not text.startswith("resume=")]
     if others:
         raise ValueError(f"resume={config.resume} goes on with the run's own config; leave out {', '.join(others)}")
     return read_run_config(Path(config.resume)), Path(config.resume)

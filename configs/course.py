@@ -98,10 +98,10 @@ def phase_config(config: Config, phase: Phase, before: Path | None) -> Config:
     """
     assert config.curriculum is not None
     shares = [other.share for other in config.curriculum.phases.values()]
-    shown = config.env.features if phase.features is None else phase.features
+    shown = phase.features
     env = replace(
         config.env,
-        hidden=[group for group in config.env.features if group not in shown],
+        hidden=config.env.hidden if shown is None else [name for name in config.env.features if name not in shown],
         sizes=config.env.sizes if phase.sizes is None else phase.sizes,
         reward=config.env.reward if phase.reward is None else phase.reward,
     )

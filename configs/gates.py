@@ -106,7 +106,7 @@ def _play(config: Config, what: Trial, source: str, label: str) -> Played:
     watcher = Watcher(policy, phase.gate.patterns, env.spec_sheet["observation"], env.spec_sheet["markets"])
     episodes = rollout(env, watcher, what.episodes, label=label)
     env.close()
-    found = success(episodes, watcher.shown(episodes), seed=config.evaluation.seed)
+    found = success(episodes, np.any(watcher.shown(episodes), axis=1), seed=config.evaluation.seed)
     return Played(episodes, _first_market(what.scenario)[episodes.row], found)
 
 

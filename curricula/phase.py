@@ -34,7 +34,7 @@ class Phase:
     rows: RowRanges = field(default_factory=RowRanges)
     entries: dict[str, float] = field(default_factory=dict)  # shares of the rows that are drawn from library entries
     unseen: list[str] = field(default_factory=list)  # entries that only its gate plays, a tenth of the rows each
-    features: list[str] | None = None  # groups that are shown, of those the environment has; None = all
+    features: list[str] | None = None  # groups that are shown, of those the environment has; None = as it has them
     sizes: list[float] | None = None  # contracts of the orders that are offered; None = all
     reward: dict[str, float] | None = None  # weights of terms
     prices: bool = True  # False: budgets are charged and learnt, but cost nothing yet
@@ -51,6 +51,7 @@ class Curriculum:
     meaning: str
     phases: dict[str, Phase] = field(default_factory=dict)
     attempts: int = 1  # rounds that a phase is trained until its gate is passed; after that the curriculum stays there
+    goes_on: bool = False  # it takes environment, scenario and networks from the run that it begins with
     enforce: bool = True  # False: gates are measured and reported, and the next phase begins whatever they say
 
 

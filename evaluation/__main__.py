@@ -8,9 +8,10 @@ import sys
 COMMANDS = {
     "known_answers": "the learner beside optima that can be computed: five seeds, one JSON line a problem",
     "adversary": "search for scenario rows on which a policy fails; they go into the table of failures",
+    "monitor": "a run on new tapes beside older ones: patterns, entries, money; says when to refresh",
     "tune": "search for parameters of a baseline or an agent: several objectives, within budgets",
 }
-IN_CONFIGS = ("adversary", "tune")  # they read configurations, which this package does not
+IN_CONFIGS = ("adversary", "monitor", "tune")  # they read configurations, which this package does not
 
 
 def main(arguments: list[str] | None = None) -> int:

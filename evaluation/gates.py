@@ -129,7 +129,7 @@ def rank_correlation(rows: tuple[np.ndarray, np.ndarray], results: tuple[np.ndar
 
 def _boxes(training: np.ndarray, validation: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The box of every training and of every validation episode."""
-    names = [name for name in training.dtype.names if np.ptp(training[name]) > 0]  # type: ignore[union-attr]
+    names = [name for name in training.dtype.names if _divides(training[name])]  # type: ignore[union-attr]
     strength = {name: abs(float(spearmanr(training[name], result).statistic)) for name in names}
     order = sorted(names, key=lambda name: -strength[name])
     boxes = np.zeros(len(training), np.int64), np.zeros(len(validation), np.int64)
@@ -140,6 +140,11 @@ def _boxes(training: np.ndarray, validation: np.ndarray, result: np.ndarray) -> 
             2 * box + (rows[name] > cuts[box]) for box, rows in zip(boxes, (training, validation), strict=True)
         )
     return boxes
+
+
+def _divides(values: np.ndarray) -> bool:
+    """Whether a median halves them: not where a third or more are one and the same."""
+    return int(np.unique(values, return_counts=True)[1].max()) < len(values) / 3
 
 
 def _median(values: np.ndarray) -> float:

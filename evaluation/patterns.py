@@ -75,30 +75,49 @@ class Watcher:
 
     def act(self, obs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """What the policy does."""
-        seen = np.zeros((len(obs), self.markets), np.bool_)
-        for pattern, columns in zip(self._patterns, self._columns, strict=True):
+        seen = np.zeros((len(obs), self.markets, len(self._patterns)), np.bool_)
+        for index, (pattern, columns) in enumerate(zip(self._patterns, self._columns, strict=True)):
             size = np.abs(obs[:, columns])  # (N, M, features of the pattern)
-            seen |= size.min(axis=2) <= pattern.least if pattern.near else size.max(axis=2) >= pattern.least
+            near = size.min(axis=2) <= pattern.least
+            seen[..., index] = near if pattern.near else size.max(axis=2) >= pattern.least
         self._calls.append(seen)
         return self.policy.act(obs, masks) if self.masked else self.policy.act(obs)  # type: ignore[call-arg]
 
-    def shown(self, episodes: Episodes) -> np.ndarray:
-        """``(F,)`` bool: the fills of ``episodes``, which it has just played, that were decided on a pattern."""
-        if not len(episodes.fill):
-            return np.zeros(0, np.bool_)
+    def looks(self, episodes: Episodes) -> np.ndarray:
+        """``(P,)``: of all looks at a market of ``episodes``, which it has just played, the share that showed each."""
+        found, total = np.zeros(len(self._patterns)), 0
+        for place, env, steps in zip(self._places(episodes), episodes.slot, episodes.steps, strict=True):
+            seen = [call[env] for call in self._calls[place : place + steps]]
+            found += np.sum(seen, axis=(0, 1))
+            total += len(seen) * self.markets
+        return found / total
+
+    def _places(self, episodes: Episodes) -> np.ndarray:
+        """``(E,)`` int64: the call that each episode began with."""
         place, turns = np.zeros(len(episodes), np.int64), [0] * len(self._starts)
         for number, env in enumerate(episodes.slot.tolist()):
             place[number] = self._starts[env][turns[env]]
             turns[env] += 1
+        return place
+
+    def shown(self, episodes: Episodes) -> np.ndarray:
+        """``(F, P)`` bool: the fills of ``episodes``, which it has just played, that were decided on each pattern."""
+        if not len(episodes.fill):
+            return np.zeros((0, len(self._patterns)), np.bool_)
         calls = np.stack(self._calls)
-        at = place[episodes.fill_episode] + episodes.fill_step
+        at = self._places(episodes)[episodes.fill_episode] + episodes.fill_step
         return calls[at, episodes.slot[episodes.fill_episode], episodes.fill["market"]]
+
+
+def gained_entries(episodes: Episodes, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(F,)`` bool each: the fills in ``shown`` that are entries, and those of them that gained."""
+    counted = shown & (entry_lots(episodes) > 0)
+    return counted, counted & (_gain2_uusd(episodes) > 0)
 
 
 def success(episodes: Episodes, shown: np.ndarray, *, seed: int = 0) -> Success:
     """Share of the entries in ``shown`` that gained, with its interval; a cluster is drawn as a whole."""
-    counted = shown & (entry_lots(episodes) > 0)
-    gained = counted & (_gain2_uusd(episodes) > 0)
+    counted, gained = gained_entries(episodes, shown)
     cluster = clusters(episodes)
     size = int(cluster.max()) + 1
     of_fill = cluster[episodes.fill_episode]
@@ -131,3 +150,13 @@ def _columns(name: str, observation: list[str], markets: int) -> np.ndarray:
     if missing:
         raise ValueError(f"pattern {name}: {missing[0]} is not observed; add its group to env.features")
     return np.array([[observation.index(feature) for feature in row] for row in wanted])
+
+
+def observed_patterns(observation: Sequence[str], markets: int) -> list[str]:
+    """Names of the patterns whose features stand in an observation."""
+    first = "market_0." if markets > 1 else ""
+    return [
+        name
+        for name, entry in PATTERNS.items()
+        if all(f"{first}{feature}" in observation for feature in entry.features)
+    ]

@@ -74,7 +74,7 @@ def test_a_fill_is_on_a_pattern_where_the_observation_before_it_shows_one():
     calls, begin = [], watcher.begin
     watcher.begin = lambda mask: (calls.append((len(noting.seen), mask.copy())), begin(mask))
     episodes = rollout(env, watcher, 7)
-    shown = watcher.shown(episodes)
+    shown = watcher.shown(episodes)[:, 0]
     column = env.spec_sheet["observation"].index("signal_edge")
     expected, turn = [], {}
     starts = {}
@@ -88,6 +88,12 @@ def test_a_fill_is_on_a_pattern_where_the_observation_before_it_shows_one():
         expected.append(abs(seen) >= PATTERNS["signal"].least)
     assert shown.tolist() == expected
     assert 0 < sum(expected) < len(expected)
+    looks = [
+        abs(noting.seen[starts[e] + t][slot, column]) >= PATTERNS["signal"].least
+        for e, slot in enumerate(episodes.slot.tolist())
+        for t in range(episodes.steps[e])
+    ]
+    assert watcher.looks(episodes) == pytest.approx([np.mean(looks)])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""A run is watched on new tapes and refreshed from where it was."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_configs import composed
+
+from agents.checkpoint import read_manifest
+from configs import monitor
+from configs.refresh import refreshed
+from configs.schema import read_run_config, to_config
+from sim.tape import SUFFIX, write
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
+from worlds import tiny_tape  # noqa: E402
+
+SMALL = (
+    "scenario=synthetic", "scenario.rows.life_s=20", "num_envs=32", "agent.n_steps=16", "agent.hidden=[8]",
+    "env.features=[book,time,portfolio,orders,flow]", "total_steps=1e3", "evaluation.synthetic_episodes=20",
+    "evaluation.baselines=[noop]", "evaluation.fill_models=[queue]", "evaluation.failures=null",
+)  # fmt: skip
+
+
+def call(*overrides, cwd):
+    command = [sys.executable, str(ROOT / "train.py"), *overrides]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("refresh")
+    done = call(*SMALL, "run_name=first", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    for name, numbers in (("june", range(4)), ("july", range(4, 9))):
+        (folder / name).mkdir()
+        for number in numbers:
+            write(folder / name / f"{number}{SUFFIX}", tiny_tape(number, 30, f"M{number}"))
+    return folder
+
+
+def test_the_monitor_compares_two_folders_of_tapes(folder, capsys):
+    arguments = [
+        str(folder / "checkpoints/first"),
+        "--reference",
+        str(folder / "june"),
+        "--tapes",
+        str(folder / "july"),
+    ]
+    status = monitor.main([*arguments, "--out", str(folder / "drift.json")])
+    report = json.loads((folder / "drift.json").read_text())
+    assert status == (monitor.REFRESH if report["refresh"] else 0)
+    assert {"performance", "accuracy", "flow_strength", "flow_accuracy"} == set(report["changes"])
+    shown = capsys.readouterr().out
+    assert ("+curriculum=refresh from=" in shown) == report["refresh"] and "performance" in shown
+
+
+def test_a_refresh_goes_on_in_the_runs_own_environment(folder):
+    done = call("+curriculum=refresh", "from=checkpoints/first", "total_steps=5e2", "run_name=second", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    first, second = (read_run_config(folder / "checkpoints" / name) for name in ("first", "second"))
+    assert second.env == first.env and second.agent == first.agent and second.scenario == first.scenario
+    assert second.init_from == "checkpoints/first" and second.total_steps == 500
+    assert read_manifest(folder / "checkpoints" / "second")["status"] == "finished"
+
+
+def made(*overrides):
+    return refreshed(to_config(composed("+curriculum=refresh", *overrides)), ["+curriculum=refresh", *overrides])
+
+
+def test_the_command_line_goes_before_the_run(folder):
+    run = f"init_from={folder / 'checkpoints' / 'first'}"
+    stored = read_run_config(folder / "checkpoints" / "first")
+    assert made(run, "scenario.rows.life_s=7").scenario == replace(
+        stored.scenario, rows=replace(stored.scenario.rows, life_s=7)
+    )
+    other = made(run, "scenario=replay", "scenario.tapes=DIR", "agent.learning_rate=1e-4")
+    assert other.scenario.kind == "replay" and other.scenario.tapes == "DIR"
+    assert other.agent == replace(stored.agent, learning_rate=1e-4)
+    assert made(run, "seed=3").seed == 3
+
+
+def test_a_refresh_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"goes on from a policy: add from=checkpoints/<run>"):
+        made()
