@@ -88,6 +88,7 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks laws
 	$(RUN) -m benchmarks resolvedkit
 	$(RUN) -m benchmarks learning
+	$(RUN) -m benchmarks curriculum
 	$(RUN) -m benchmarks adversary
 	$(RUN) -m benchmarks coverage
 

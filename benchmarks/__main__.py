@@ -22,6 +22,7 @@ COMMANDS = {
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
     "coverage": "Monte Carlo's 95 % intervals against laws whose tails are known: how often they hold the truth",
+    "curriculum": "a curriculum beside its last phase at once: the same steps, five seeds; 12 minutes a run",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
     "resolvedkit": "its published late_favorite result beside ours",
 }
