@@ -9,8 +9,10 @@ COMMANDS = {
     "known_answers": "the learner beside optima that can be computed: five seeds, one JSON line a problem",
     "adversary": "search for scenario rows on which a policy fails; they go into the table of failures",
     "tune": "search for parameters of a baseline or an agent: several objectives, within budgets",
+    "promote": "gates that a run passes before it replaces the promoted policy; --rollback goes back",
+    "promoted": "the line of promoted policies, their files checked",
 }
-IN_CONFIGS = ("adversary", "tune")  # they read configurations, which this package does not
+IN_CONFIGS = ("adversary", "promote", "tune")  # they read configurations, which this package does not
 
 
 def main(arguments: list[str] | None = None) -> int:
