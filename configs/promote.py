@@ -103,7 +103,7 @@ class Promotion:
         changes: dict[str, Any] = {"synthetic_episodes": options.episodes, "seed": options.seed}
         self.settings = replace(self.config.evaluation, **changes)
         self.fill_model = options.fill_model or headline(self.settings)
-        self.what = _unseen(self.config, self.settings)
+        self.what = unseen(self.config, self.settings)
         self.terms = Terms(options.mean_margin, options.drawdown_margin, options.slack_usd)
         table = None if options.without_table else options.failures
         self.cases = known_failures(table, len(self.what.scenario.places))
@@ -283,7 +283,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--tapes {options.tapes} and --without-tapes: expected one of them")
 
 
-def _unseen(config: Config, settings: Any) -> build.Trial:
+def unseen(config: Config, settings: Any) -> build.Trial:
     """What a run is judged on. Raises ValueError where training has seen it."""
     if isinstance(config.scenario, ReplayConfig) and not split_of(config.scenario).held_out:
         raise ValueError(
@@ -316,5 +316,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--mean-margin", type=float, default=Terms.mean_margin, help="share of the other's mean that may be lost")
     add("--drawdown-margin", type=float, default=Terms.drawdown_margin, help="the same of its drawdown, to be added")
     add("--slack-usd", type=float, default=0.0, help="dollars that gains may fall short by: to try the machinery")
-    add("--latency-p99-us", type=float, default=5000.0, help="microseconds that 99 of 100 decisions may take")
+    add("--latency-p99-us", type=float, default=10_000.0, help="microseconds that 99 of 100 decisions may take")
     return parser
