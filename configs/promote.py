@@ -98,6 +98,7 @@ class Promotion:
         self.config, self.manifest = read_run_config(self.run), read_manifest(self.run)
         if self.manifest["status"] != "finished":
             raise ValueError(f"{self.run}: expected a finished run, came one that is {self.manifest['status']}")
+        self.files = registry.files_of(self.run)
         self.line = registry.entries(options.registry)
         self.against = self._incumbent()
         changes: dict[str, Any] = {"synthetic_episodes": options.episodes, "seed": options.seed}
@@ -125,8 +126,9 @@ class Promotion:
         papers = self._papers(record, where if promoted else self.run)
         if promoted:
             registry.publish(
-                self.options.registry, self.run, papers, seen=len(self.line), date=self.now, reason=self.options.reason
-            )
+                self.options.registry, self.run, papers, judged=self.files, seen=len(self.line), date=self.now,
+                reason=self.options.reason,
+            )  # fmt: skip
             folder = registry.current(self.options.registry) / "promotion"
         else:
             folder = self.run / "promotion" / self.now[:19].replace(":", "")
@@ -220,7 +222,7 @@ class Promotion:
             gates,
             self.trial.difference(),
             run={
-                "name": self.run.name, "files": _files(self.run), "git": manifest["git"],
+                "name": self.run.name, "files": self.files, "git": manifest["git"],
                 "seed": manifest["seed"], "steps": manifest.get("steps", manifest["total_steps"]),
                 "trained_on": f"{len(trained)} recorded markets" if trained else "generated markets",
                 "environment": f"actions {self.config.env.actions}, features {', '.join(self.config.env.features)}",
@@ -263,11 +265,6 @@ class Promotion:
 
 
 _NOT_REPEATED = ("run", "rollback", "reason", "only", "against", "registry")
-
-
-def _files(run: Path) -> dict[str, str]:
-    """Digests of a run's files, less what earlier promotions said of it."""
-    return {name: digest for name, digest in registry.hashes(run).items() if not name.startswith("promotion/")}
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -179,4 +179,5 @@ def _interval(entry: Mapping[str, float | None]) -> str:
         return NOT_DEFINED
     if entry["low"] is None or entry["high"] is None:
         return f"{entry['value']:.4g}"
-    return f"{entry['value']:.4g} [{entry['low']:.4g}, {entry['high']:.4g}]"
+    value, low, high = (0.0 + entry[key] for key in ("value", "low", "high"))  # type: ignore[operator]  # no -0
+    return f"{value:.4g} [{low:.4g}, {high:.4g}]"

@@ -22,6 +22,7 @@ from evaluation.recorder import action_names
 APART = 0.1  # share of the range of a coordinate of a control surface, which is [-1, 1]
 BUCKETS = 5
 LEAST = 30  # places that a bucket needs
+ALIKE = 0.95
 SHOWN = 8  # pairs of actions, and features
 _DRAWN = 4  # features on the plot
 FILE = "difference.png"
@@ -53,10 +54,12 @@ def difference_view(places: Walk, sheet: Mapping[str, Any]) -> dict[str, Any]:
 def features_that_tell(observations: np.ndarray, differs: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """Of each feature the share of ``differs`` bool ``(D,)`` by fifths of its value; the largest spread first.
 
-    A bucket of fewer than `LEAST` places is left out, and so is a feature with fewer than two buckets.
+    A bucket of fewer than `LEAST` places is left out, and so is a feature with fewer than two buckets. Of features that
+    say the same of these places (correlated by more than `ALIKE`) the first stands for the others.
     """
     found: list[dict[str, Any]] = []
-    for name, values in zip(names, observations.T, strict=True):
+    columns = dict(zip(names, observations.T, strict=True))
+    for name, values in columns.items():
         edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, BUCKETS + 1)))
         # a value at an edge belongs to the bucket that it opens; the last edge closes the last bucket
         bucket = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
@@ -71,7 +74,18 @@ def features_that_tell(observations: np.ndarray, differs: np.ndarray, names: Seq
         if len(rows) > 1:
             shares = [row["share"] for row in rows]
             found.append({"name": name, "spread": max(shares) - min(shares), "buckets": rows})
-    return sorted(found, key=lambda entry: (-entry["spread"], entry["name"]))[:SHOWN]
+    chosen: list[dict[str, Any]] = []
+    for entry in sorted(found, key=lambda entry: (-entry["spread"], entry["name"])):
+        if not any(_alike(columns[entry["name"]], columns[other["name"]]) for other in chosen):
+            chosen.append(entry)
+        if len(chosen) == SHOWN:
+            break
+    return chosen
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Neither is constant: a feature with two buckets is not."""
+    return bool(abs(np.corrcoef(one, other)[0, 1]) > ALIKE)
 
 
 def write_difference(folder: Path, view: Mapping[str, Any], leader: str, follower: str) -> Path:
@@ -104,8 +118,8 @@ def plot(view: Mapping[str, Any], leader: str, follower: str) -> Figure:
         axes.bar(
             range(len(entry["buckets"])), [100.0 * bucket["share"] for bucket in entry["buckets"]], color=BASELINES[1]
         )
-        ticks = [f"{bucket['low']:.2g}" for bucket in entry["buckets"]]
-        axes.set_xticks(range(len(ticks)), ticks)
+        last = len(entry["buckets"]) - 1
+        axes.set_xticks([0, last], [f"{entry['buckets'][index]['low']:.2g}" for index in (0, last)])
         label(axes, entry["name"], "from", "differ, %")
     return figure
 

@@ -107,12 +107,20 @@ def checked(registry: str | Path, line: Sequence[Entry], policy: str) -> Path:
 
 
 def publish(
-    registry: str | Path, run: Path, papers: Mapping[str, bytes], *, seen: int, date: str, reason: str
+    registry: str | Path,
+    run: Path,
+    papers: Mapping[str, bytes],
+    *,
+    judged: Mapping[str, str],
+    seen: int,
+    date: str,
+    reason: str,
 ) -> Entry:
     """Copy ``run`` whole with its ``papers`` (name -> content, into ``promotion/``) and append it to the list.
 
-    ``seen``: how many entries the list had when the gates were asked; another number now means that they were passed
-    against a policy that is no longer current. Raises RuntimeError then.
+    ``judged`` (`files_of` the run) and ``seen`` (how many entries the list had) are of when the gates were asked.
+    Raises RuntimeError where the run has other files now, or where the gates were passed against a policy that is no
+    longer current.
     """
     registry = Path(registry)
     with _alone(registry):
@@ -123,7 +131,7 @@ def publish(
                 "promote again, against what is current now"
             )
         policy = name_of(seen, run)
-        _copy(run, registry / POLICIES / policy, papers)
+        _copy(run, registry / POLICIES / policy, papers, judged)
         files = hashes(registry / POLICIES / policy)
         return _append(registry, line, PROMOTED, policy, date=date, reason=reason, files=files)
 
@@ -161,21 +169,33 @@ def hashes(folder: Path) -> dict[str, str]:
     return found
 
 
-def _copy(run: Path, target: Path, papers: Mapping[str, bytes]) -> None:
+def files_of(run: Path) -> dict[str, str]:
+    """`hashes` of what a promotion copies of a run."""
+    return {name: digest for name, digest in hashes(run).items() if not _left_out(name)}
+
+
+def _left_out(name: str) -> bool:
+    """Half-written files, and what earlier promotions said of the run."""
+    return name.endswith(".tmp") or name.startswith("promotion/")
+
+
+def _copy(run: Path, target: Path, papers: Mapping[str, bytes], judged: Mapping[str, str]) -> None:
     """Whole or not at all. What lies at ``target`` is not in the list: a promotion was cut off there."""
     unfinished = target.with_name(f".{target.name}.tmp")
     for leftover in (target, unfinished):
         shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(run, unfinished, ignore=lambda folder, names: _not_copied(run, Path(folder), names))
+    for name in judged:
+        (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / name, unfinished / name)
+    changed = {name for name, digest in hashes(unfinished).items() if judged[name] != digest} | (
+        set(files_of(run)) ^ set(judged)
+    )
+    if changed:
+        raise RuntimeError(f"{run}: {', '.join(sorted(changed))}: changed since the gates were asked; promote again")
     (unfinished / "promotion").mkdir()
     for name, content in papers.items():
         write_whole(unfinished / "promotion" / name, content)
     unfinished.rename(target)
-
-
-def _not_copied(run: Path, folder: Path, names: Sequence[str]) -> set[str]:
-    """Verdicts on earlier tries, and half-written files."""
-    return {name for name in names if name.endswith(".tmp") or (folder == run and name == "promotion")}
 
 
 def _append(

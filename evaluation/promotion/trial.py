@@ -71,25 +71,18 @@ class Trial:
     def places(self) -> Walk:
         """Where the candidate comes to, and what it and the incumbent do there."""
         followers = []
-        if self.difference_refused == "":
-            followers = [self._policy(self.incumbent, self.candidate.make_env())]  # type: ignore[arg-type]
-        env = self.candidate.make_env()
-        return walk(env, self._policy(self.candidate, env), followers)
+        if self.incumbent is not None and self.difference_refused == "":
+            followers = [self._policy(self.incumbent)]
+        return walk(self.candidate.make_env(), self._policy(self.candidate), followers)
 
     @cached_property
     def difference_refused(self) -> str:
         """Why candidate and incumbent cannot be asked the same; "" where they can."""
         if self.incumbent is None:
             return "nothing is promoted yet"
-        sheets = []
-        for one in (self.candidate, self.incumbent):
-            env = one.make_env()
-            sheets.append(env.spec_sheet)
-            env.close()
-        for what in ("observation", "action"):
-            if sheets[0][f"{what}_digest"] != sheets[1][f"{what}_digest"]:
-                return f"they have another {what} schema"
-        return ""
+        ours, theirs = _sheet_of(self.candidate), _sheet_of(self.incumbent)
+        differ = [what for what in ("observation", "action") if ours[f"{what}_digest"] != theirs[f"{what}_digest"]]
+        return f"they have another {differ[0]} schema" if differ else ""
 
     # gates
 
@@ -115,19 +108,13 @@ class Trial:
 
     def latency(self, limit_us: float, clock: Callable[[], int]) -> Gate:
         """How long the candidate takes to decide; ``clock()`` says nanoseconds."""
-        env = self.candidate.make_env()
-        policy = self._policy(self.candidate, env)
-        env.close()
-        return latency_gate(policy, self.places, limit_us, clock)
+        return latency_gate(self._policy(self.candidate), self.places, limit_us, clock)
 
     def difference(self) -> dict[str, Any]:
         """Where candidate and incumbent act differently, see `difference_view`; or ``refused``: why it is not said."""
         if self.difference_refused:
             return {"refused": self.difference_refused}
-        env = self.candidate.make_env()
-        sheet: Mapping[str, Any] = env.spec_sheet
-        env.close()
-        return difference_view(self.places, sheet)
+        return difference_view(self.places, _sheet_of(self.candidate))
 
     def _play(self, who: Contender, label: str) -> tuple[Episodes, Digests]:
         env = who.make_env()
@@ -137,8 +124,17 @@ class Trial:
         env.close()
         return played, Digests("" if witness is None else witness.digest(), digest_episodes(played))
 
-    def _policy(self, who: Contender, env: TradingVectorEnv) -> Policy:
+    def _policy(self, who: Contender) -> Policy:
+        """Fresh, to be asked alone."""
+        env = who.make_env()
         policy = policy_for(who.source, env, self.seed, deterministic=self.deterministic)
+        env.close()
         if isinstance(policy, Trader):
             raise ValueError(f"promotion: {who.name} writes orders of its own; expected a policy that chooses actions")
         return policy
+
+
+def _sheet_of(who: Contender) -> Mapping[str, Any]:
+    env = who.make_env()
+    env.close()
+    return env.spec_sheet

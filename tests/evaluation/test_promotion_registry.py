@@ -28,7 +28,8 @@ def promote(folder, name, *, seen):
     (run / ".policy.zip.7.tmp").write_text("half")
     (run / "promotion").mkdir(exist_ok=True)
     (run / "promotion" / "refused.json").write_text("{}")
-    return publish(folder / "promoted", run, PAPERS, seen=seen, date="2026-01-31", reason="a try")
+    judged = registry.files_of(run)
+    return publish(folder / "promoted", run, PAPERS, judged=judged, seen=seen, date="2026-01-31", reason="a try")
 
 
 def listed(where, capsys):
@@ -119,6 +120,16 @@ def test_a_promotion_against_a_policy_that_is_no_longer_current_is_refused(line,
     with pytest.raises(RuntimeError, match="expected 1 entries, came 2: another promotion or rollback was faster"):
         promote(tmp_path, "late", seen=1)
     assert current(line).name == "0001-new" and not (line / "policies" / "0001-late").exists()
+
+
+@pytest.mark.parametrize("name", ["policy.zip", "config.yaml"])  # changed, added
+def test_a_run_that_changed_since_it_was_judged_is_refused(line, tmp_path, name):
+    run = tmp_path / "runs" / "new"
+    judged = registry.files_of(run)
+    (run / name).write_bytes(b"better, surely")
+    with pytest.raises(RuntimeError, match=rf"{name}: changed since the gates were asked"):
+        publish(line, run, PAPERS, judged=judged, seen=2, date="2026-01-31", reason="")
+    assert current(line).name == "0001-new"
 
 
 def test_what_a_promotion_that_was_cut_off_left_is_no_policy(line, tmp_path, monkeypatch):
