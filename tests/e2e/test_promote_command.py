@@ -18,7 +18,7 @@ from agents.checkpoint import load_parameters, write_atomically
 from agents.policy import load
 from configs.build import training_env
 from configs.promote import main as promote
-from configs.promote import unseen
+from configs.promotion import unseen
 from configs.schema import Config, EvaluationConfig, ReplayConfig, read_run_config
 from curricula.adversary import append_case, make_case
 from evaluation.promoted import main as promoted

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +11,11 @@ from made_up import START_UUSD, made_up
 from worlds import make_env, tape_scenario
 
 from agents.policy import load
-from evaluation.promotion import slow_features
 from evaluation.promotion.budgets import Budget, budget_gate, over, spent
 from evaluation.promotion.card import card, checklist
 from evaluation.promotion.diff import difference_view, features_that_tell, write_difference
-from evaluation.promotion.features import feature_gate, no_tapes
-from evaluation.promotion.gates import Gate, refusal
+from evaluation.promotion.features import no_tapes
+from evaluation.promotion.gates import refusal
 from evaluation.promotion.latency import latency_gate
 from evaluation.promotion.record import make_record, source_digest
 from evaluation.promotion.replay import Witness, digest_episodes
@@ -23,10 +23,8 @@ from evaluation.promotion.table import table_gate
 from evaluation.promotion.tails import CVAR, DRAWDOWN, MEAN, Terms, best_baseline, gains, tail_gate, tails
 from evaluation.promotion.trial import Contender, Trial
 from evaluation.promotion.walk import Walk, walk
-from sim.scenarios import replay, synthetic
-from sim.scenarios.record import record
-from sim.scenarios.row import default_rows, make_rows
-from sim.tape import FeeRates, Header, Market, Source, seal, write
+from sim.scenarios import synthetic
+from sim.scenarios.row import make_rows
 
 COUNT = 1000
 QUICK = Terms(resamples=400)
@@ -197,6 +195,26 @@ def test_a_policy_that_is_not_the_same_twice_is_found_out():
     assert steady.passed and steady.figures["first"] == steady.figures["second"]
 
 
+def test_the_same_results_from_other_decisions_have_another_digest():
+    seen = np.zeros((3, 2), np.float32)
+    digests = []
+    for row in (0, 1):
+        witness = Witness(SimpleNamespace(act=lambda obs, row=row: np.full(len(obs), row)))
+        witness.act(seen)
+        digests.append(witness.digest())
+    assert digests[0] != digests[1]
+
+
+def test_a_walk_leaves_out_what_is_over_and_thins_what_is_too_much():
+    def places(**options):
+        env = make_env(2, scenario=tape_scenario([20, 12]))
+        return walk(env, load("baseline:noop", env.spec_sheet), **options)
+
+    assert len(places().observations) == 32  # tapes of 20 and 12 seconds
+    # beyond 30 rows every second step is kept: steps 0, 2, ... of the 20 and of the 12
+    assert [len(array) for array in (*places(most=30)[:2], *places(most=30).actions)] == [10 + 6] * 3
+
+
 def test_digests_see_every_array_and_the_witness_changes_nothing():
     one = made_up(8, 5)
     equity = one.equity_uusd.copy()
@@ -227,75 +245,6 @@ def test_a_larger_stake_in_a_real_market_earns_more_on_average_and_is_refused():
     assert back.tails().figures["missed"] == [MEAN]
     assert dataclasses.replace(back, terms=dataclasses.replace(QUICK, mean_margin=0.9)).tails().passed
     assert back.baseline().passed  # noop's mean is beaten
-
-
-def replayed(scenario):
-    def make(num_envs, first_env):
-        return make_env(num_envs, scenario=scenario, first_env=first_env, window_s=float("inf"))
-
-    return make
-
-
-TAPES = tape_scenario([20, 12])
-
-
-def test_observations_of_tapes_agree():
-    gate = feature_gate(replayed(TAPES), TAPES.tapes, TAPES.names)
-    assert gate.passed, gate.came
-    assert gate.figures["tapes"]["M0"]["observations"] == 21 and gate.figures["tapes"]["M0"]["compared"] == 53
-
-
-def test_a_formula_that_is_another_is_found_out(monkeypatch):
-    monkeypatch.setattr(slow_features, "DEPTH", 1)
-    gate = feature_gate(replayed(TAPES), TAPES.tapes, TAPES.names)
-    assert gate.passed is False and "bid_size_2" not in gate.came and "depth_imbalance" in gate.came
-
-
-def test_a_tape_of_another_market_is_found_out():
-    swapped = tape_scenario([12, 20])
-    gate = feature_gate(replayed(swapped), TAPES.tapes, TAPES.names)
-    assert gate.passed is False and "M0" in gate.came
-
-
-def test_a_batch_that_sees_otherwise_than_one_alone_is_found_out():
-    def make(num_envs, first_env):
-        scenario = TAPES if num_envs == 1 else tape_scenario([20, 13])
-        return replayed(scenario)(num_envs, first_env)
-
-    gate = feature_gate(make, TAPES.tapes, TAPES.names)
-    assert gate.passed is False and gate.came == "M1: alone and in a batch of 2 differ"
-
-
-def test_no_tape_is_not_run_and_refuses_unless_somebody_lets_it_be():
-    assert no_tapes().refuses and no_tapes().verdict == "not run" and no_tapes().came == "not run: no tapes"
-    assert not no_tapes("--without-tapes").refuses and no_tapes("--without-tapes").verdict == "waived"
-    with pytest.raises(ValueError, match="only what was not run"):
-        Gate("x", False, "", "", waived="me")
-
-
-@pytest.mark.compiled
-@pytest.mark.parametrize("events", [None, 5])
-def test_a_busy_market_that_is_written_down_reads_the_same(tmp_path, events):
-    """Prints, forecasts, halts, other ticks and fees: a generated market as a tape."""
-    rows = make_rows(1, life_s=120.0, noise_rate=4.0, cascade_rate=0.1, outage_rate=0.05, signal_rate=0.5)
-    events_of = record(rows, 200.0, seed=3)[0]
-    second = 1_000_000_000
-    header = Header(
-        venue="polymarket", markets=(Market("m", "made", second, 121 * second),),
-        tick_tables=(((0, 10_000, 100),),) * 4, fee_schedules=(FeeRates("taker", "polymarket", 70_000),) * 4,
-        sources=(Source("made up", "0" * 64, "MIT", "these tests"),),
-    )  # fmt: skip
-    write(tmp_path / "m.tape.parquet", seal(events_of, header))
-    scenario = replay([tmp_path / "m.tape.parquet"], default_rows(), sequential=True)
-
-    def make(num_envs, first_env):
-        steps = {} if events is None else {"events_per_step": events}
-        return make_env(num_envs, scenario=scenario, first_env=first_env, window_s=float("inf"), **steps)
-
-    gate = feature_gate(make, scenario.tapes, scenario.names, events_per_step=events)
-    assert gate.passed, gate.came
-    found = gate.figures["tapes"][scenario.names[0]]
-    assert found["compared"] == 59 and found["observations"] > 50
 
 
 def clock_of(microseconds):
