@@ -1,8 +1,7 @@
 """A second opinion on features: a tape's rows one by one, dictionaries for the book, the formulas of docs/features.md.
 
 Shares nothing with the environment's kernels but units and the halves of `sim.scales`. It sees what an account without
-orders and positions sees. Features that it does not know are those that need more than a tape, or more memory than a
-few sums: groups ``anchors``, ``liquidity``, ``links``, ``opponents`` and ``fair``.
+orders and positions sees, in a market without links.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import math
 
 import numpy as np
 
+from evaluation.promotion.slow_memory import FAIR_STALE_NS, TAKERS, SlowMemory
 from sim import scales as s
 from sim.tape import Tape
 from sim.types import (
@@ -38,9 +38,11 @@ from sim.types import (
 
 DEPTH = 5
 SCAN = 64  # levels of the ladder that are searched from the touch
-BUCKET_BITS = 29
-HALVES = {"fast": 4, "middle": 16, "slow": 64}  # half-lives of taker flow, in buckets of 2**29 ns
-FROM_PRINTS = ("flow", "prints", "since_trade", *(f"taker_imbalance_{name}" for name in HALVES))
+FROM_PRINTS = (
+    "flow", "prints", "since_trade", "anchor_volume", "taker_burst", "cascade",
+    *(f"taker_imbalance_{name}" for name in TAKERS),
+)  # fmt: skip
+LINKS = ("link_correlation", "link_violation", "link_edge", "link_size", "link_basis")
 
 
 class SlowMarket:
@@ -61,8 +63,7 @@ class SlowMarket:
         self.book_ns = self.trade_ns = self.signal_ns = 0
         self.signal, self.signal_err = -1, 0
         self.mids: list[int] = []  # at every look
-        self.takers = {name: [0.0, 0.0] for name in HALVES}
-        self.bucket = 0
+        self.memory = SlowMemory()
         self.happened = 0  # level changes and prints, all of them
         self._count_anew()
 
@@ -90,13 +91,13 @@ class SlowMarket:
 
     def look(self, end_ns: int) -> dict[str, float]:
         """Features by name, of an episode whose window ends at ``end_ns``; to be called once a step."""
-        self._fade()
+        self.memory.fade(self.now, self.book, self.mid2)
         self.mids.append(self.mid2)
         if len(self.mids) > 1:
             self.variance = 0.9 * self.variance + 0.1 * ((self.mids[-1] - self.mids[-2]) / 2 / PX_ONE) ** 2
         seen = {
             **self._quotes(), **self._sizes(), **self._moves(), **self._time(end_ns), **self._account(),
-            **self._signal(), **self._takers(),
+            **self._signal(), **self.memory.look(self.book, self.mid2), **dict.fromkeys(LINKS, 0.0),
         }  # fmt: skip
         self._count_anew()
         return seen
@@ -110,8 +111,9 @@ class SlowMarket:
         if kind in (DELTA, LEVEL):
             self._level(side, px, qty // MICRO_PER_LOT + (self.book[side].get(px, 0) if kind == DELTA else 0))
         elif kind == TRADE:
-            self._print(side, qty // MICRO_PER_LOT)
+            self._print(side, px, qty // MICRO_PER_LOT)
         elif kind == CLEAR:
+            self.memory.fade(self.now, self.book, self.mid2)
             self.book, self.in_snapshot, self.book_ns = [{}, {}], True, self.now
         else:
             self._rule(kind, px, qty)
@@ -133,13 +135,16 @@ class SlowMarket:
             self.gap = True
 
     def _level(self, side: int, px: int, qty: int) -> None:
-        old = self.book[side].pop(px, 0)
-        if qty:
-            self.book[side][px] = qty
+        old = self.book[side].get(px, 0)
         if qty != old and not self.in_snapshot:
+            self.memory.fade(self.now, self.book, self.mid2)
+            self.memory.change(qty - old)
             self.book_ns = self.now
             self.happened += 1
             self.changed[side] += qty - old
+        self.book[side].pop(px, None)
+        if qty:
+            self.book[side][px] = qty
         bid, ask = self._best()
         if bid is not None and ask is not None:
             self.mid2 = bid + ask if bid < ask else self.mid2
@@ -148,22 +153,14 @@ class SlowMarket:
         elif ask is not None:
             self.mid2 = min(self.mid2, 2 * ask)
 
-    def _print(self, side: int, qty: int) -> None:
-        self._fade()
+    def _print(self, side: int, px: int, qty: int) -> None:
+        self.memory.fade(self.now, self.book, self.mid2)
+        self.memory.trade(side, px, qty)
         self.trade_ns = self.now
         self.happened += 1
         self.prints += 1
         if side in (BID, ASK):
             self.traded[side] += qty
-            for sums in self.takers.values():
-                sums[side] += qty
-
-    def _fade(self) -> None:
-        bucket = self.now >> BUCKET_BITS
-        for name, half in HALVES.items():
-            factor = 0.5 ** ((bucket - self.bucket) / half)
-            self.takers[name] = [factor * total for total in self.takers[name]]
-        self.bucket = bucket
 
     def _count_anew(self) -> None:
         self.prints, self.traded, self.changed = 0, [0, 0], [0, 0]
@@ -250,20 +247,25 @@ class SlowMarket:
         return {**nothing, "cash_free": 0.5, "fee": _part(rate * mid * (1 - mid), s.FEE_HALF)}
 
     def _signal(self) -> dict[str, float]:
+        names = (
+            "signal_live",
+            "signal_edge",
+            "signal_error",
+            "signal_age",
+            "fair_available",
+            "fair_edge",
+            "fair_sources",
+        )
         if self.signal < 0:
-            return dict.fromkeys(("signal_live", "signal_edge", "signal_error", "signal_age"), 0.0)
+            return dict.fromkeys(names, 0.0)
+        edge = _soft(self.signal / UUSD - self.mid2 / 2 / PX_ONE, s.EDGE_HALF)
+        fresh = self.now - self.signal_ns <= FAIR_STALE_NS
         return {
-            "signal_live": 1.0, "signal_edge": _soft(self.signal / UUSD - self.mid2 / 2 / PX_ONE, s.EDGE_HALF),
+            "fair_available": float(fresh), "fair_edge": edge * fresh, "fair_sources": 0.5 * fresh,
+            "signal_live": 1.0, "signal_edge": edge,
             "signal_error": _part(self.signal_err / UUSD, s.ERROR_HALF),
             "signal_age": _part((self.now - self.signal_ns) / SECOND_NS, s.SIGNAL_HALF),
         }  # fmt: skip
-
-    def _takers(self) -> dict[str, float]:
-        result = {}
-        for name, (bought, sold) in self.takers.items():
-            lots = bought + sold + s.FLOW_FLOOR * LOTS_PER_CONTRACT
-            result[f"taker_imbalance_{name}"] = (bought - sold) / lots
-        return result
 
 
 def has_prints(tape: Tape) -> bool:
