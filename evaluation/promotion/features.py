@@ -2,8 +2,9 @@
 
 Each tape is played without an order, in three ways: all tapes in one batch of environments; each alone, in a batch of
 one, as live decisions are taken; and by `evaluation.promotion.slow_features`, row by row in plain Python. The first two
-must agree to the byte, the third within `TOLERANCE`, since observations are float32. Where a step is a number of events
-and a feed tells no trades the third is left out: the environment counts trades that it infers.
+must agree to the byte, the third within `TOLERANCE`, since observations are float32; and all must lie in [-1, 1]. Where
+a step is a number of events and a feed tells no trades the third is left out: the environment counts trades that it
+infers.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 2e-6
 NAME = "features"
-EXPECTED = (
-    f"observations of tapes equal to the byte in a batch and alone, and within {TOLERANCE:g} of a second reckoning"
-)
+EXPECTED = f"observations of tapes equal in a batch and alone, {TOLERANCE:g} from a second reckoning, and in [-1, 1]"
 # make(num_envs, first_env): an environment of one market that plays the tapes in turn and does not reset by itself
 MakeReplay = Callable[[int, int], "TradingVectorEnv"]
 
@@ -48,17 +47,21 @@ def feature_gate(
     figures: dict[str, Any] = {"tapes": {}, "tolerance": TOLERANCE}
     wrong: list[str] = []
     for number, (name, tape) in enumerate(zip(names, tapes, strict=True)):
-        alone = _played(make(1, number))[0]
+        env = make(1, number)
+        feature_names = env.spec_sheet["observation"]
+        alone = _played(env)[0]
         compared, differences = 0, dict[str, float]()
         if events_per_step is None or has_prints(tape):
             compared, differences = _against_slow(make(1, number), tape, alone, events_per_step)
         entry = {
             "digest": tape.header.digest, "observations": len(alone), "alone_equal": _same(alone, seen[number]),
+            "outside": _outside(alone, feature_names),
             "features": alone.shape[1], "compared": compared, "worst": max(differences.values(), default=0.0),
         }  # fmt: skip
         figures["tapes"][name] = entry
         if not entry["alone_equal"]:
             wrong.append(f"{name}: alone and in a batch of {len(tapes)} differ")
+        wrong += [f"{name}: {feature} = {value:.3g}" for feature, value in entry["outside"].items()]
         wrong += [
             f"{name}: {feature} differs by {gap:.3g}" for feature, gap in differences.items() if not gap <= TOLERANCE
         ]
@@ -90,10 +93,19 @@ def _played(env: TradingVectorEnv) -> list[np.ndarray]:
     return [np.array(rows) for rows in kept]
 
 
+def _outside(observations: np.ndarray, names: list[str]) -> dict[str, float]:
+    """The largest size of every feature that leaves [-1, 1], or is not a number."""
+    sizes = np.abs(observations).max(axis=0).tolist()
+    return {name: size for name, size in zip(names, sizes, strict=True) if not size <= 1.0}
+
+
 def _against_slow(
     env: TradingVectorEnv, tape: Tape, observations: np.ndarray, events: int | None
 ) -> tuple[int, dict[str, float]]:
-    """How many features were reckoned again, and the largest difference of each that differs at all."""
+    """How many features were reckoned again, and the largest difference of each that differs at all.
+
+    Of a feature beyond [-1, 1] it is relative: that it is there at all is said elsewhere.
+    """
     env.reset()
     orders = np.zeros((1, 1, 2), INTENT)
     account = env.engine.state.account[0]
@@ -112,7 +124,7 @@ def _against_slow(
         if step == 0:
             columns = [(at, name) for at, name in enumerate(names) if name in again and name not in left_out]
         for at, name in columns:
-            gap = abs(float(row[at]) - again[name])
+            gap = abs(float(row[at]) - again[name]) / max(1.0, abs(again[name]))
             if gap > worst.get(name, 0.0) or np.isnan(gap):
                 worst[name] = gap
     env.close()

@@ -155,4 +155,5 @@ def _statistics(episodes: Episodes) -> tuple[int, dict[str, Statistic]]:
 
 
 def _text(interval: Interval) -> str:
-    return f"{interval.value:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
+    value, low, high = (0.0 + end for end in interval)  # no -0
+    return f"{value:+.4g} [{low:+.4g}, {high:+.4g}]"

@@ -49,6 +49,30 @@ def test_a_batch_that_sees_otherwise_than_one_alone_is_found_out():
     assert gate.passed is False and gate.came == "M1: alone and in a batch of 2 differ"
 
 
+class Loud:
+    """An environment whose observations are three times what they should be."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def __getattr__(self, name):
+        return getattr(self.env, name)
+
+    def reset(self):
+        observations, info = self.env.reset()
+        return 3 * observations, info
+
+    def step_orders(self, orders):
+        observations, *rest = self.env.step_orders(orders)
+        return 3 * observations, *rest
+
+
+def test_an_observation_out_of_range_is_found_out():
+    gate = feature_gate(lambda *where: Loud(replayed(TAPES)(*where)), TAPES.tapes, TAPES.names)
+    assert gate.passed is False and gate.figures["tapes"]["M0"]["outside"]["since_trade"] == 3.0
+    assert "M0: spread = 2.73" in gate.came
+
+
 def test_no_tape_is_not_run_and_refuses_unless_somebody_lets_it_be():
     assert no_tapes().refuses and no_tapes().verdict == "not run" and no_tapes().came == "not run: no tapes"
     assert not no_tapes("--without-tapes").refuses and no_tapes("--without-tapes").verdict == "waived"
