@@ -176,6 +176,7 @@ class Promotion:
         return make_record(
             gates,
             self.trial.difference(),
+            self.trial.standings(),
             run={
                 "name": self.run.name, "files": self.files, "git": manifest["git"],
                 "seed": manifest["seed"], "steps": manifest.get("steps", manifest["total_steps"]),

@@ -98,6 +98,11 @@ def _figures(record: Mapping[str, Any]) -> Iterator[str]:
             cells = (_interval(figures[column][key]) for column in ("candidate", "theirs", "gain"))
             yield f"| {what} | {' | '.join(cells)} |"
         yield ""
+    yield from ("Gains over each, above 0 = better:", "")
+    yield from (f"| over | {' | '.join(LABELS.values())} |", "|---|---|---|---|")
+    for name, found in record["standings"].items():
+        yield f"| {name} | {' | '.join(_interval(found[key]) for key in LABELS)} |"
+    yield ""
     latency = _gate(record, "latency")["figures"]
     if latency:
         yield f"A decision takes {latency['p50_us']:.0f} microseconds (p50), {latency['p99_us']:.0f} (p99), batch 1."

@@ -28,6 +28,7 @@ def source_digest() -> str:
 def make_record(
     gates: Sequence[Gate],
     difference: Mapping[str, Any],
+    standings: Mapping[str, Any],
     *,
     run: Mapping[str, Any],
     incumbent: str | None,
@@ -39,7 +40,7 @@ def make_record(
 
     ``run``: name, hashes of its files, and what its manifest says; ``judged_on``: title, episodes, seed, fill model,
     data; ``made``: date, git, versions. Keys: schema, promoted, refused (names of the gates that refuse), run,
-    incumbent, judged_on, terms, gates, difference, source, made.
+    incumbent, judged_on, terms, gates, standings (gains over each other policy), difference, source, made.
     """
     refused = [gate.name for gate in gates if gate.refuses]
     return {
@@ -51,6 +52,7 @@ def make_record(
         "judged_on": dict(judged_on),
         "terms": {key: getattr(terms, key) for key in terms.__dataclass_fields__},
         "gates": [gate.plain() for gate in gates],
+        "standings": dict(standings),
         "difference": dict(difference),
         "source": source_digest(),
         "made": dict(made),

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evaluation.compare import PolicySource, policy_for
 from evaluation.episodes import Episodes
+from evaluation.montecarlo.report import plain
 from evaluation.promotion.budgets import Budget, budget_gate
 from evaluation.promotion.diff import difference_view
 from evaluation.promotion.gates import Gate
 from evaluation.promotion.latency import latency_gate
 from evaluation.promotion.replay import Digests, Witness, digest_episodes, replay_gate
-from evaluation.promotion.tails import USUAL, Terms, best_baseline, tail_gate
+from evaluation.promotion.tails import USUAL, Terms, best_baseline, gains, tail_gate
 from evaluation.promotion.walk import Walk, walk
 from evaluation.rollout import Policy, rollout
 from sim.backtest import Trader
@@ -115,6 +116,16 @@ class Trial:
         if self.difference_refused:
             return {"refused": self.difference_refused}
         return difference_view(self.places, _sheet_of(self.candidate))
+
+    def standings(self) -> dict[str, dict[str, dict[str, float | None]]]:
+        """Who beat whom: the candidate's gains over the incumbent and every baseline, by name."""
+        others = dict(self.baseline_episodes)
+        if self.incumbent is not None and self.incumbent_episodes is not None:
+            others = {self.incumbent.name: self.incumbent_episodes, **others}
+        return {
+            name: {key: plain(one) for key, one in gains(self.candidate_episodes, other, self.terms).items()}
+            for name, other in others.items()
+        }
 
     def _play(self, who: Contender, label: str) -> tuple[Episodes, Digests]:
         env = who.make_env()

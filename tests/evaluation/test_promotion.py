@@ -171,7 +171,7 @@ def trial(candidate, incumbent=None, *, episodes=12, **settings):
     return Trial(
         contender("candidate", candidate, **settings),
         None if incumbent is None else contender("incumbent", incumbent, **settings),
-        (contender("noop", "baseline:noop", **settings), contender("arb", "baseline:arbitrageur", **settings)),
+        (contender("noop", "baseline:noop", **settings),),
         episodes, terms=QUICK, progress=False,
     )  # fmt: skip
 
@@ -245,6 +245,8 @@ def test_a_larger_stake_in_a_real_market_earns_more_on_average_and_is_refused():
     assert back.tails().figures["missed"] == [MEAN]
     assert dataclasses.replace(back, terms=dataclasses.replace(QUICK, mean_margin=0.9)).tails().passed
     assert back.baseline().passed  # noop's mean is beaten
+    found = back.standings()
+    assert list(found) == ["incumbent", "noop"] and found["incumbent"][MEAN]["high"] < 0.0 < found["noop"][MEAN]["low"]
 
 
 def clock_of(microseconds):
@@ -308,7 +310,7 @@ def test_points_of_a_surface_differ_by_their_coordinates():
 
 def a_record(gates, difference):
     return make_record(
-        gates, difference,
+        gates, difference, {"noop": {key: {"value": 1.5, "low": 1.0, "high": 2.0} for key in (MEAN, CVAR, DRAWDOWN)}},
         run={"name": "run-1", "files": {"policy.zip": "ab" * 32}, "seed": 3, "steps": 10, "trained_on": "x",
              "environment": "actions taker21"},
         incumbent="0000-old",
@@ -331,7 +333,8 @@ def test_card_and_checklist_say_what_the_record_says():
     assert written["promoted"] is False and written["refused"] == ["tails"] and written["source"] == source_digest()
     page = card(written)
     for text in (
-        "Refused by: tails.", "| CVaR 95 % of the loss | 21.72 [", "| kill | probability | 0.02 | 0 [0, ",
+        "Refused by: tails.", "| noop | 1.5 [1, 2] | 1.5 [1, 2] | 1.5 [1, 2] |",
+        "| CVaR 95 % of the loss | 21.72 [", "| kill | probability | 0.02 | 0 [0, ",
         "- b-2 (allowed): mean loss 2 %, at most 1", "they have another action schema", "worlds of seed 9, queue fills",
         "Gate features was not run (--without-tapes): not run: no tapes.", "commit efefefefefef",
     ):  # fmt: skip
