@@ -1,0 +1,59 @@
+"""The record of a promotion: everything that was asked, and what came, as plain JSON values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.promotion.gates import Gate
+from evaluation.promotion.tails import Terms
+
+SCHEMA = 1
+_ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = ("sim", "envs", "agents", "curricula", "evaluation", "configs")
+
+
+def source_digest() -> str:
+    """SHA-256 over every source file of the packages: equal digests ran the same code, committed or not."""
+    digest = hashlib.sha256()
+    for package in _PACKAGES:
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(path.relative_to(_ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def make_record(
+    gates: Sequence[Gate],
+    difference: Mapping[str, Any],
+    standings: Mapping[str, Any],
+    *,
+    run: Mapping[str, Any],
+    incumbent: str | None,
+    judged_on: Mapping[str, Any],
+    terms: Terms,
+    made: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything about one promotion, or one that was refused.
+
+    ``run``: name, hashes of its files, and what its manifest says; ``judged_on``: title, episodes, seed, fill model,
+    data; ``made``: date, git, versions. Keys: schema, promoted, refused (names of the gates that refuse), run,
+    incumbent, judged_on, terms, gates, standings (gains over each other policy), difference, source, made.
+    """
+    refused = [gate.name for gate in gates if gate.refuses]
+    return {
+        "schema": SCHEMA,
+        "promoted": not refused,
+        "refused": refused,
+        "run": dict(run),
+        "incumbent": incumbent,
+        "judged_on": dict(judged_on),
+        "terms": {key: getattr(terms, key) for key in terms.__dataclass_fields__},
+        "gates": [gate.plain() for gate in gates],
+        "standings": dict(standings),
+        "difference": dict(difference),
+        "source": source_digest(),
+        "made": dict(made),
+    }
