@@ -87,7 +87,8 @@ def _anchors() -> list[Feature]:
         *distances,
         Feature(
             "anchor_spread", "anchors",
-            f"(m - spread) / (m + spread) x 0.05 / (0.05 + abs(mid - nearest anchor)); m = mean spread, {_SLOW}", -1.0,
+            f"(m - spread) / (m + spread) x 0.05 / (0.05 + abs(mid - nearest anchor)); m = mean spread, {_SLOW}; "
+            "crossed = 0", -1.0,
         ),
         Feature(
             "anchor_volume", "anchors",

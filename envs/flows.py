@@ -80,7 +80,7 @@ def write_anchors(activity, market, book, level_of, spread, quoted, num, den, at
     _soft(num, den, at + 1, mid2 - 10_000, _ANCHOR_PX2)
     _soft(num, den, at + 2, mid2 - 15_000, _ANCHOR_PX2)
     # (m - s) / (m + s) x h / (h + away), over one denominator
-    mean = activity["spread"]
+    mean, spread = activity["spread"], max(0, spread)  # a crossed book's would leave [-1, 1]
     _ratio(
         num, den, at + 3, (mean - spread) * _ANCHOR_PX2 if quoted else 0.0,
         (mean + spread) * (_ANCHOR_PX2 + abs(away)),

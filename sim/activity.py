@@ -56,7 +56,7 @@ ACTIVITY = np.dtype(
         ("fall", "<f8"),
         ("squares", "<f8", (2,)),  # squared moves of bid + ask from bucket to bucket, slow and long
         ("mid2_mean", "<f8"),  # mean of bid + ask, middle
-        ("spread", "<f8"),  # mean of a two-sided book's spread, slow, px
+        ("spread", "<f8"),  # mean of a two-sided book's spread, slow, px; a crossed one's is 0
         ("depth", "<f8"),  # mean of the size resting on both sides, slow, lots
         ("near_time", "<f8"),  # share of the time near an anchor, slow
         ("anchor_size", "<f8"),  # mean share of the size around an anchor that rests at it, slow, as it was looked at
@@ -212,7 +212,7 @@ def _roll(market, px_of, bucket):
     near = 1.0 if abs(px - anchor_px(px)) <= NEAR_PX else 0.0
     activity["near_time"] += (1.0 - slow) * (near - activity["near_time"])
     if quoted:
-        spread = px_of[market["best_ask"]] - px_of[market["best_bid"]]
+        spread = max(0, px_of[market["best_ask"]] - px_of[market["best_bid"]])  # a recorded book may be crossed
         activity["spread"] += (1.0 - slow) * (spread - activity["spread"])
         # buckets that ended within ANSWER_NS of our trade, which itself let everything fade
         watched = min(bucket, (activity["own_ns"] + ANSWER_NS - 1) >> BUCKET_BITS) - since

@@ -53,7 +53,7 @@ class SlowMemory:
         self.depth = _mean(self.depth, sum(book[BID].values()) + sum(book[ASK].values()), gap, SLOW)
         self.near_time = _mean(self.near_time, _near(mid2 >> 1), gap, SLOW)
         if bid is not None and ask is not None:
-            self.spread = _mean(self.spread, ask - bid, gap, SLOW)
+            self.spread = _mean(self.spread, max(0, ask - bid), gap, SLOW)
 
     def _fade_sums(self, gap: float) -> None:
         for half, lots in self.taken.items():
@@ -93,6 +93,7 @@ class SlowMemory:
         mid, anchor = mid2 / 2 / PX_ONE, _anchor(mid2 >> 1)
         away = mid - anchor / PX_ONE
         spread, drift = _spread(book), (mid2 - self.mid2_mean) / 2 / PX_ONE
+        wide = max(0, spread or 0)
         near = s.ANCHOR_HALF / (s.ANCHOR_HALF + abs(away))
         share = _share_at(book, anchor) if abs(mid2 - 2 * anchor) <= 2 * REACH_PX else 0.0
         assert self.bucket is not None  # a look comes after a fade
@@ -100,7 +101,7 @@ class SlowMemory:
         self.wall_bucket = self.bucket
         return {
             **{f"anchor_{cents}": _soft(mid - cents / 100, s.ANCHOR_HALF) for cents in (25, 50, 75)},
-            "anchor_spread": 0.0 if spread is None else near * _ratio(self.spread - spread, self.spread + spread),
+            "anchor_spread": 0.0 if spread is None else near * _ratio(self.spread - wide, self.spread + wide),
             "anchor_volume": _ratio(self.near_volume, self.volume), "anchor_time": self.near_time,
             "anchor_size": share, "anchor_wall": self.wall,
             "anchor_break": _soft(drift if away >= 0 else -drift, s.MOVE_HALF),
