@@ -34,7 +34,8 @@ def hunt(
         score: ``(n, D)`` points and the number of their generation to ``(n,)`` scores. The points of a generation
             should meet the same chance, so that they are compared fairly, and each generation other chance: a search
             that always meets the same learns where that chance is unlucky, and not where the policy is weak.
-        confirm: whether a point ``(D,)`` fails on chance that the search has not seen.
+        confirm: whether a point ``(D,)`` fails on chance that the search has not seen, other chance with every call:
+            hundreds are asked about, and some are lucky on any chance that stays the same.
         threshold: a score above it is a failure, once it is confirmed.
         evaluations: budget. Scoring stops with the last point that fits; what `confirm` plays is not counted.
 
@@ -71,7 +72,8 @@ def deepen(
 
     A search that stops at its first failure stops at the edge of what fails, where every field looks needed.
     ``first``: number of the first of these generations. ``judge``: the score of a point on chance that the search has
-    not seen; the best of each generation and ``found`` are compared by it.
+    not seen; the best of each generation and ``found`` are compared by it. What is best of several there is too good:
+    no proof rests on that chance.
     """
     worst, most = found, judge(found)
     for generation in range(first, first + generations):

@@ -20,6 +20,7 @@ from evaluation.compare import PolicySource, policy_for
 from evaluation.files import write_whole
 from evaluation.montecarlo.histogram import Histogram, histogram, merged, whole_cents
 from evaluation.rollout import Policy
+from evaluation.seeds import derived_seed
 from sim.backtest import Trader
 
 if TYPE_CHECKING:
@@ -47,9 +48,8 @@ class Shard(NamedTuple):
 
 
 def seed_of(seed: int, number: int) -> int:
-    """The seed of shard ``number``: 63 bits of Philox with key (seed, purpose) and counter ``number``."""
-    generator = np.random.Generator(np.random.Philox(key=[seed, _PURPOSE], counter=[0, 0, 0, number]))
-    return int(generator.integers(0, 2**63 - 1))
+    """The seed of shard ``number``."""
+    return derived_seed(seed, _PURPOSE, number)
 
 
 def play_shard(source: PolicySource, make_env: MakeShard, episodes: int, seed: int) -> Shard:

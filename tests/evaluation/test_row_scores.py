@@ -45,9 +45,16 @@ def test_scores_by_hand():
 
 def test_a_failure_is_one_with_confidence():
     assert fails(Interval(3.0, 2.1, 4.0), 2.0) and not fails(Interval(3.0, 1.9, 4.0), 2.0)
-    assert fails(Interval(3.0, np.nan, np.nan), 2.0) and not fails(Interval(2.0, np.nan, np.nan), 2.0)
+    assert not fails(Interval(3.0, np.nan, np.nan), 2.0)  # one episode proves nothing
     interval = score_interval(outcomes([[1.0, 2.0, 3.0, -2.0] * 16]), "loss")
     assert interval.value == 1.0 and 0.3 < interval.low < 1.0 < interval.high < 1.7  # standard error 1.87 / 8 = 0.23
+
+
+def test_the_share_killed_has_its_exact_interval():
+    """None of 64: high solves (1 - p)^64 = 0.025, p = 0.0560; a bootstrap would say 0. All of them: low is 0.9440."""
+    none = score_interval(outcomes([[0.0] * 64]), "kill")
+    assert (none.value, none.low) == (0.0, 0.0) and none.high == pytest.approx(1 - 0.025 ** (1 / 64))
+    assert score_interval(outcomes([[9.0] * 64]), "kill").low == pytest.approx(0.025 ** (1 / 64))
 
 
 def test_wrong_use_is_explained():
