@@ -11,6 +11,7 @@ from rich.console import Console
 from tqdm import tqdm
 
 from configs.build import entry_of, trial, trial_env
+from configs.evaluator import evaluator
 from configs.judge import baselines_of, policies_of, print_places
 from configs.montecarlo import facts_of, shards_of
 from configs.schema import DirectionalConfig, EvaluateConfig, EvaluationConfig, LibraryConfig, ScenarioConfig
@@ -79,6 +80,7 @@ def library_card(
         "fill_model": headline(evaluation),
         "seed": evaluation.seed,
         "made": {key: manifest[key] for key in ("run", "git", "versions") if key in manifest},
+        "evaluator": evaluator(),
     }
     return by_entry.make_card(entries, facts, list(policies))
 
@@ -132,7 +134,7 @@ def play_montecarlo(
     torch.set_num_threads(1)
     model, seed = headline(config.evaluation), config.evaluation.seed
     made = {key: manifest[key] for key in ("run", "git", "versions") if key in manifest}
-    facts = {**facts_of(env, scenario, model, policies), "made": made}
+    facts = {**facts_of(env, scenario, model, policies), "made": made, "evaluator": evaluator()}
     task = Task(policies, shards_of(env, scenario, model), int(config.n), seed, config.shard, facts)
     make_first = task.make_env(1, seed)  # what cannot be played is said before anything is
     for source in policies.values():

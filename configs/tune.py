@@ -27,6 +27,7 @@ from gymnasium.vector import AutoresetMode
 from hydra import compose, initialize_config_dir
 
 from configs.build import make_env, settled, training_scenario, trial
+from configs.evaluator import evaluator
 from configs.schema import Config, ReplayConfig, register, to_config
 from envs.vector import TradingVectorEnv
 from evaluation.compare import policy_for
@@ -54,7 +55,8 @@ def main(arguments: list[str]) -> int:
         ranges = world.ranges(ranges)
     else:
         world = Agent(options.out, options.overrides)
-    search = Search(ranges, objectives, budgets, options.sampler, options.seed)
+    facts = {**world.facts(), "overrides": options.overrides, "evaluator": evaluator()}
+    search = Search(ranges, objectives, budgets, options.sampler, options.seed, facts)
     trials = run(search, world.measure, options.trials, options.out)
     front = pareto(trials, objectives, budgets)
     fresh = {one.number: world.fresh(one.params).figures for one in front}
@@ -68,6 +70,10 @@ class Baseline:
 
     def __init__(self, name: str, overrides: list[str], episodes: int) -> None:
         self.name, self.config, self.episodes = name, _config(overrides), episodes
+
+    def facts(self) -> dict[str, Any]:
+        """What a trial is, beside its parameters."""
+        return {"policy": self.name, "episodes": self.episodes}
 
     def ranges(self, asked: Mapping[str, Range]) -> dict[str, Range]:
         """What is searched: ``asked``, or where nothing is, every parameter within its bounds.
@@ -117,6 +123,10 @@ class Agent:
                 f"tune: scenario.kind = {scenario.kind}: a run is judged on its held-out markets, so trials would be "
                 "chosen on what must stay unseen; tune on generated markets, such as scenario=synthetic"
             )
+
+    def facts(self) -> dict[str, Any]:
+        """What a trial is, beside its parameters."""
+        return {"policy": None}
 
     def measure(self, params: Mapping[str, float]) -> Measured:
         """A trial. Raises RuntimeError with the last lines of a run that failed."""

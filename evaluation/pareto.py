@@ -15,7 +15,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -25,6 +26,7 @@ from tqdm import tqdm
 
 from evaluation.deflated import Deflated, deflate
 from evaluation.estimates import ARBITRAGE, METRICS
+from evaluation.plan import PLAN, agree
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -70,6 +72,7 @@ class Search(NamedTuple):
     budgets: Mapping[str, float]  # by metric: the most it may be
     sampler: str = "nsga2"
     seed: int = 0
+    facts: Mapping[str, Any] = MappingProxyType({})  # what else all trials must have in common; plain JSON values
 
 
 def better(metric: str) -> int:
@@ -95,18 +98,21 @@ def run(
 
     ``measure(params)`` tries parameters. A ValueError or RuntimeError of its own becomes the trial's ``error``; such a
     trial counts, and is never the best. A trial that was interrupted does not count. The same folder goes on with the
-    same search: raises ValueError for another one, an unknown sampler, no objective or parameter, and no trial.
+    same search, its facts included (``plan.json``): raises ValueError for another one, an unknown sampler, no objective
+    or parameter, and no trial.
     """
     _check(search, trials)
-    folder.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    for name in search.objectives:
+        better(name)
+    if (folder / JOURNAL).exists() and not (folder / PLAN).exists():
+        raise ValueError(f"{folder}: {JOURNAL} without {PLAN}: trials of nobody knows what; name another folder")
+    agree(folder, _plan(search))
     study = optuna.create_study(
         study_name="tune",
-        storage=storage,
+        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
         load_if_exists=True,
         directions=["maximize" if better(name) > 0 else "minimize" for name in search.objectives],
     )
-    _same_search(study, search)
     study.sampler = _sampler(search, len(study.trials))
     done = len(_finished(study))
     with tqdm(total=trials, initial=min(done, trials), desc="tune", unit="trial", disable=not progress) as bar:
@@ -180,19 +186,18 @@ def _sampler(search: Search, begun: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=seed)
 
 
-def _same_search(study: optuna.Study, search: Search) -> None:
-    """Raise ValueError where the folder's trials were of another search."""
-    ours = {
+def _plan(search: Search) -> dict[str, Any]:
+    """What a folder's trials have in common."""
+    return {
         "ranges": {
             name: [float(entry.low), float(entry.high), entry.log, entry.whole] for name, entry in search.ranges.items()
         },
         "objectives": list(search.objectives),
         "budgets": dict(search.budgets),
+        "sampler": search.sampler,
+        "seed": search.seed,
+        **search.facts,
     }
-    theirs = study.user_attrs.get("search")
-    if theirs is not None and theirs != ours:
-        raise ValueError(f"tune: the folder holds trials of another search, {theirs}; name another folder, not {ours}")
-    study.set_user_attr("search", ours)
 
 
 def _one(study: optuna.Study, search: Search, measure: Callable[[Mapping[str, float]], Measured]) -> None:

@@ -67,6 +67,11 @@ def test_a_baseline_is_tuned_and_the_front_is_played_again(tmp_path, capsys):
     outcome = json.loads(capsys.readouterr().out)
     assert outcome["trials"] == 4 and outcome["within_budgets"] == 4 and outcome["pareto"]
     assert all(set(one["fresh"]) == {"result_usd", "cvar95_usd", "cost_drawdown"} for one in outcome["pareto"])
+    for other in (["--sampler", "tpe"], ["--seed", "3"], ["--episodes", "17"]):
+        with pytest.raises(ValueError, match=r"plan\.json: begun with"):
+            tune([*words, "--trials", "5", *other])
+    with pytest.raises(ValueError, match=r"plan\.json: begun with overrides = "):
+        tune(["--trials", "5", *words, "scenario.rows.depth=9"])
     with (tmp_path / "out" / "trials.csv").open() as file:
         assert [5 <= float(line["size"]) <= 50 for line in csv.DictReader(file)] == [True] * 4
 

@@ -12,6 +12,7 @@ import pytest
 from test_configs import config
 
 from configs.build import library_digests, settled, training_env, training_scenario, trial
+from configs.evaluator import evaluator, source_digest
 from configs.montecarlo import facts_of, make_shard, shards_of
 from configs.schema import DirectionalConfig, EvaluationConfig, LibraryConfig, SyntheticConfig
 from configs.start import refuse_hopeless
@@ -151,10 +152,33 @@ def test_a_run_that_is_killed_ends_with_the_same_bytes(tmp_path):
     killed.wait()
     done = len(list(shards.rglob("*.npz")))
     assert 2 < done < 20 and not (tmp_path / "killed" / "montecarlo.json").exists()
+    plan = tmp_path / "killed" / "plan.json"
+    ours = plan.read_text()
+    assert json.loads(ours)["evaluator"] == evaluator() and evaluator()["source"] == source_digest(ROOT)
+    plan.write_text(ours.replace(source_digest(ROOT), "another"))
+    other = call(*command, "out=killed", cwd=tmp_path)
+    assert other.returncode != 0 and "plan.json: begun with evaluator.source = another, not" in other.stderr
+    plan.write_text(ours)
     again = call(*command, "out=killed", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     first, second = (files_of(tmp_path / name) for name in ("whole", "killed"))
     assert first == second  # plan, shards, figures and plot
+
+
+def test_the_source_digest_follows_the_source(tmp_path):
+    for name in ("sim/a.py", "sim/tables/b.toml", "envs/c.py", "sim/notes.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    seen = set()
+    for changed in ("", "sim/a.py", "sim/tables/b.toml", "envs/c.py"):
+        if changed:
+            (tmp_path / changed).write_text("2")
+        source_digest.cache_clear()
+        seen.add(source_digest(tmp_path))
+    assert len(seen) == 4
+    (tmp_path / "sim/notes.md").write_text("2")
+    source_digest.cache_clear()
+    assert source_digest(tmp_path) in seen
 
 
 def test_a_shard_honours_the_config():

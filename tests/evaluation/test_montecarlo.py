@@ -18,8 +18,9 @@ from evaluation.metrics import expected_shortfall, value_at_risk
 from evaluation.montecarlo import report
 from evaluation.montecarlo.histogram import Histogram, histogram, merged, whole_cents
 from evaluation.montecarlo.intervals import cvar, cvar_interval, mean_interval, order_ranks, quantile_interval
-from evaluation.montecarlo.run import PLAN, Task, run
+from evaluation.montecarlo.run import Task, run
 from evaluation.montecarlo.shards import counted, joined, play_shard, read_shard, save_shard, seed_of
+from evaluation.plan import PLAN
 from evaluation.rollout import rollout
 from sim.scenarios import Scenario
 from sim.scenarios.row import draw_rows
@@ -275,7 +276,8 @@ def test_a_run_goes_on_with_what_is_missing(tmp_path, monkeypatch):
         ({"seed": 2}, "begun with seed = 1, not 2"),
         ({"episodes": 9}, "begun with episodes = 4, not 9"),
         ({"facts": {"fill_model": "queue"}}, "begun with fill_model = None, not queue"),
-        ({"policies": {"joiner": "baseline:joiner?size=5"}}, "begun with policies = "),
+        ({"facts": {"evaluator": {"source": "ab", "versions": {}}}}, "begun with evaluator.source = None, not ab"),
+        ({"policies": {"joiner": "baseline:joiner?size=5"}}, "begun with policies.joiner = "),
     ],
 )
 def test_another_plan_is_refused(tmp_path, change, message):

@@ -84,8 +84,28 @@ def test_a_search_goes_on_where_it_was_and_keeps_every_trial(tmp_path):
     assert [one.error for one in trials if one.error] == ["this one broke"]
     assert len({one.params["x"] for one in trials}) == 8  # no draw comes twice
     assert trials[:2] == run(SEARCH, measure, 8, tmp_path, progress=False)[:2] and len(calls) == 9
-    with pytest.raises(ValueError, match="trials of another search"):
-        run(SEARCH._replace(budgets={}), measure, 9, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"budgets": {}}, r"budgets.cost_kill = 1.0, not None"),
+        ({"sampler": "tpe"}, "sampler = nsga2, not tpe"),
+        ({"seed": 2}, "seed = 1, not 2"),
+        ({"ranges": {**SEARCH.ranges, "x": Range(0.0, 2.0)}}, r"ranges.x = \[0.0, 1.0, False, False\], not"),
+        ({"facts": {"policy": "quoter", "episodes": 16}}, "policy = joiner, not quoter"),
+        ({"facts": {"policy": "joiner", "episodes": 17}}, "episodes = 16, not 17"),
+    ],
+)
+def test_a_folder_refuses_another_search(tmp_path, change, message):
+    search = SEARCH._replace(facts={"policy": "joiner", "episodes": 16})
+    run(search, known, 1, tmp_path, progress=False)
+    with pytest.raises(ValueError, match=f"plan.json: begun with {message}"):
+        run(search._replace(**change), known, 2, tmp_path, progress=False)
+    assert len(run(search, known, 1, tmp_path, progress=False)) == 1
+    (tmp_path / "plan.json").unlink()
+    with pytest.raises(ValueError, match="trials of nobody knows what"):
+        run(search, known, 2, tmp_path, progress=False)
 
 
 def test_the_tables_say_what_there_is(tmp_path):
