@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from envs.through import OUTCOME
 from envs.vector import TradingVectorEnv
+from evaluation.bootstrap import tail_draws, tail_note
 from evaluation.compare import policy_for
 from evaluation.metrics import expected_shortfall, value_at_risk
 from evaluation.montecarlo import report
@@ -127,8 +128,15 @@ def test_drawing_the_far_bins_as_one_changes_nothing():
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=1.0)
 
 
-def test_no_interval_without_two_draws_in_the_tail():
-    assert math.isnan(cvar_interval(histogram(np.arange(30)), 0.95).low)
+def test_no_interval_without_a_hundred_draws_in_the_tail():
+    """CVaR 99 % of 9,999 losses is a mean of 99.99; of 10,000 it is one of 100."""
+    assert math.isnan(cvar_interval(histogram(np.arange(9_999)), 0.99).low)
+    found = cvar_interval(histogram(np.arange(10_000)), 0.99, resamples=50)
+    assert found.low < found.value < found.high and tail_draws(10_000, 0.99) == 100
+    assert tail_note(10_000, (0.95, 0.99)) == ""
+    note = tail_note(1_000, (0.95, 0.99))
+    assert "CVaR 95 % has no interval: 50 of 1,000 draws lie in the tail" in note and "2,000 draws do" in note
+    assert "CVaR 99 % has no interval: 10 of 1,000" in note and "10,000 draws do" in note
 
 
 def outcomes(results, drawdowns, kills):
@@ -154,6 +162,8 @@ def test_figures_by_hand():
     # Clopper and Pearson, one of a hundred: low solves 1 - (1 - p)^100 = 0.025, p = 0.000253
     assert found["kill"].low == pytest.approx(1.0 - 0.975 ** (1 / 100), rel=1e-6)
     card = report.make_card({"one": shard}, {"episodes": 100}, resamples=50)
+    assert card["results"]["one"]["metrics"]["cvar95_usd"] == {"value": pytest.approx(3.6), "low": None, "high": None}
+    assert card["tails"].startswith("CVaR 95 % has no interval: 5 of 100 draws")
     assert card["results"]["one"]["worst_usd"] == -10.0 and card["results"]["one"]["steps"] == 300
     assert json.loads(json.dumps(card, allow_nan=False)) == card
 
