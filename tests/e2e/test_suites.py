@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from test_configs import config
 
-from configs.build import library_digests, settled, training_env, training_scenario, trial
+from configs.build import library_digests, settled, training_env, training_scenario, trial, trial_env
 from configs.evaluator import evaluator, source_digest
 from configs.montecarlo import facts_of, make_shard, shards_of
 from configs.schema import DirectionalConfig, EvaluationConfig, LibraryConfig, SyntheticConfig
 from configs.start import refuse_hopeless
 from curricula.entries import entry_names, load_entry
+from evaluation.compare import policy_for
+from evaluation.episodes import clusters
+from evaluation.rollout import rollout
 from sim.types import LOTS_PER_CONTRACT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +54,18 @@ def test_an_entry_is_what_training_and_judging_play():
     }
     phased = config("scenario=library", "scenario.name=depth_thin", "+curriculum=phase1")
     assert training_scenario(phased).rows["depth"].min() >= 200  # a phase goes before both
+
+
+@pytest.mark.compiled
+def test_every_judged_episode_has_a_row_of_its_own():
+    """Seventy episodes of rows that differ: as many rows, each once, so episodes are independent draws of the entry."""
+    evaluation = EvaluationConfig(synthetic_episodes=70)
+    made = config("scenario=library", "scenario.name=depth_thin", "scenario.rows.life_s=4", "scenario.row_count=8")
+    what = trial(made.scenario, evaluation, 0)
+    env = trial_env(DirectionalConfig(), what, evaluation)(fill_model="queue")
+    played = rollout(env, policy_for("baseline:noop", env, 0), what.episodes)
+    assert sorted(played.row) == list(range(70)) and len(set(what.scenario.rows["depth"])) == 70
+    assert len(set(clusters(played))) == 70
 
 
 def test_two_venues_and_changing_fees():
