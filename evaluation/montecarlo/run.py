@@ -1,7 +1,8 @@
 """A Monte Carlo run: shards are played by one process or several, kept one by one, and joined at the end.
 
 A run that was killed goes on with the shards that are missing, and ends with the same bytes. Nothing depends on who
-played a shard or when; the memory it takes depends on the size of a shard, not on the number of episodes.
+played a shard or when. The memory it takes depends on the size of a shard and on how many results differ to the cent,
+not on the number of episodes.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def run(task: Task, folder: Path, *, workers: int = 1, progress: bool = True) ->
             bar.set_postfix_str(name, refresh=False)
             bar.update(task.size(number))
     return {
-        name: joined([read_shard(_file(folder, index, number)) for number in range(task.shards)])
+        name: joined(read_shard(_file(folder, index, number)) for number in range(task.shards))
         for index, name in enumerate(task.policies)
     }
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import weakref
 from functools import partial
 
 import numpy as np
@@ -166,6 +167,32 @@ def test_figures_by_hand():
     assert card["tails"].startswith("CVaR 95 % has no interval: 5 of 100 draws")
     assert card["results"]["one"]["worst_usd"] == -10.0 and card["results"]["one"]["steps"] == 300
     assert json.loads(json.dumps(card, allow_nan=False)) == card
+
+
+def test_joining_holds_few_shards_at_a_time():
+    """Of 200 shards ten are alive at most: eight powers of two, one that comes and one that is being made."""
+    alive = weakref.WeakSet()
+
+    class Kept(np.ndarray):
+        __hash__ = object.__hash__
+
+        def __eq__(self, other):
+            return self is other
+
+    def shards():
+        for number in range(200):
+            made = counted(outcomes([10_000 * number, 0], [0, 10_000 * number], [0, 1]))
+            kept = made.results.values.view(Kept)
+            alive.add(kept)
+            yield made._replace(results=made.results._replace(values=kept))
+            del made, kept
+            assert len(alive) <= 10
+
+    whole = joined(shards())
+    assert (whole.episodes, whole.kills, whole.result_uusd) == (400, 200, 10_000 * 199 * 100)
+    assert np.asarray(whole.results.values).tolist() == list(range(200)) and whole.results.counts[0] == 201
+    with pytest.raises(ValueError, match="no shard to join"):
+        joined(iter(()))
 
 
 def test_a_shard_is_kept_exactly_and_a_torn_one_is_named(tmp_path):
