@@ -155,11 +155,15 @@ def best_within(trials: Sequence[Trial], objective: str, budgets: Mapping[str, f
     return out
 
 
-def deflated(trials: Sequence[Trial]) -> Deflated | None:
-    """The Sharpe ratio of the best of all trials, deflated; ``best`` is its number. None where no trial has one."""
+def deflated(trials: Sequence[Trial], budgets: Mapping[str, float]) -> Deflated | None:
+    """The Sharpe ratio of the best trial within ``budgets``, deflated by all that were tried; ``best`` is its number.
+
+    None where no trial within them has one.
+    """
     measured = [trial for trial in trials if not trial.error]
+    within = [index for index, trial in enumerate(measured) if feasible(trial, budgets)]
     try:
-        found = deflate([np.array(trial.daily_usd) for trial in measured])
+        found = deflate([np.array(trial.daily_usd) for trial in measured], allowed=within)
     except ValueError:
         return None
     return found._replace(best=measured[found.best].number)

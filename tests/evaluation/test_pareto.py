@@ -126,9 +126,19 @@ def test_the_tables_say_what_there_is(tmp_path):
 
 
 def test_a_search_without_daily_results_has_no_deflated_ratio():
-    assert deflated(TRIALS) is None
-    found = deflated([TRIALS[6], TRIALS[0]._replace(daily_usd=[1.0, 2.0])])
+    assert deflated(TRIALS, {}) is None
+    found = deflated([TRIALS[6], TRIALS[0]._replace(daily_usd=[1.0, 2.0])], {})
     assert found.best == 0 and found.trials == 1
+
+
+def test_the_deflated_ratio_is_that_of_the_best_within_budgets_and_all_that_was_tried_counts():
+    """Trial 3 has the best ratio and costs too much: of the others 1 is the best, and five were tried."""
+    days = {0: [1.0, 0.0, 1.0], 1: [2.0, 1.0, 2.0], 2: [0.0, 1.0, -1.0], 3: [9.0, 9.0, 8.9], 4: [1.0, 0.0, 0.5]}
+    trials = [TRIALS[number]._replace(daily_usd=daily) for number, daily in days.items()]
+    assert (deflated(trials, {}).best, deflated(trials, {}).trials) == (3, 5)
+    found = deflated(trials, {"cost_kill": 0.5})
+    assert (found.best, found.trials) == (1, 5) and found.expected_best == deflated(trials, {}).expected_best
+    assert deflated(trials, {"cost_kill": -1.0}) is None
 
 
 @pytest.mark.parametrize(
