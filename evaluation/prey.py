@@ -27,6 +27,7 @@ from evaluation.seeds import derived_seed
 ALPHA = 0.05  # chance that a search declares any failure where there is none, at most
 TESTS = 12  # that a search may make; the last one has a level of 0.02 %
 MARGIN = 2.0  # a minimised failure keeps so many times the distance to the end of its interval from the threshold
+SCREEN = 0.0025  # level of a screening: what only touches the threshold must not use up the tests
 LEAST_EPISODES = 16  # of a test
 _TAIL_RESAMPLES = 20  # resamples beyond the end that a test looks at, on average
 _SCORE, _SCREEN, _TEST, _GLIMPSE = 0xAD01, 0xAD02, 0xAD03, 0xAD04
@@ -74,7 +75,7 @@ class Prey:
             return False
         self.screened += 1
         seed = derived_seed(self.seed, _SCREEN, self.screened)
-        return fails(self._interval(row, seed), self.threshold) and self.test(row).failed
+        return fails(self._interval(row, seed, SCREEN), self.threshold) and self.test(row).failed
 
     def test(self, row: np.ndarray) -> Verdict:
         """The next test of this search, on episodes that nothing has met; once all are spent, nothing fails any more.
@@ -100,10 +101,10 @@ class Prey:
         interval = self._glimpsed(row, level_of(min(self.tests + 1, TESTS)))
         return bool(interval.value - MARGIN * (interval.value - interval.low) > self.threshold)
 
-    def _glimpsed(self, row: np.ndarray, alpha: float = 0.025) -> Interval:
+    def _glimpsed(self, row: np.ndarray, alpha: float = SCREEN) -> Interval:
         return self._interval(row, derived_seed(self.seed, _GLIMPSE, 0), alpha)
 
-    def _interval(self, row: np.ndarray, seed: int, alpha: float = 0.025) -> Interval:
+    def _interval(self, row: np.ndarray, seed: int, alpha: float) -> Interval:
         """The score with an interval whose lower end is wrong with probability ``alpha``."""
         resamples = max(RESAMPLES, math.ceil(_TAIL_RESAMPLES / alpha))
         played = self.play(row, self.confirm_episodes, seed)

@@ -41,7 +41,6 @@ def test_of_searches_that_look_at_hundreds_of_rows_at_the_threshold_one_in_twent
     for seed in range(100):
         hunted = prey(World(kill=0.2), seed=seed)
         declared += any(hunted.confirm(ROW) for _ in range(300))
-        assert hunted.screened == 300 or hunted.tests == TESTS
     assert declared <= 10
 
 
