@@ -21,7 +21,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from agents.policy import BASELINE
-from configs.regression import player_of
+from configs.regression import env_facts, player_of
 from configs.schema import DirectionalConfig, EvaluateConfig, read_run_config, register, to_config
 from curricula.adversary import (
     LIBRARY,
@@ -55,12 +55,12 @@ def main(arguments: list[str]) -> int:
             play, options.score, options.threshold, episodes=options.episodes,
             confirm_episodes=options.confirm_episodes, seed=seed,
         )  # fmt: skip
-        sys.stdout.write(json.dumps(_search(options, prey, space)) + "\n")
+        sys.stdout.write(json.dumps(_search(options, env, prey, space)) + "\n")
         sys.stdout.flush()
     return 0
 
 
-def _search(options: argparse.Namespace, prey: Prey, space: Space) -> dict[str, Any]:
+def _search(options: argparse.Namespace, env: DirectionalConfig, prey: Prey, space: Space) -> dict[str, Any]:
     """One search: what it found, and which case was kept of it."""
     searcher = make_searcher(options.searcher, space.dimension, prey.seed)
 
@@ -85,7 +85,7 @@ def _search(options: argparse.Namespace, prey: Prey, space: Space) -> dict[str, 
     values, verdict = proven(prey, space, [least.values, space.values(worst), space.values(found.point)])
     line |= {"tests": prey.tests, "trials": least.trials, "case": None}
     if verdict.failed:
-        case = _case(options, space.row(values), verdict)
+        case = _case(options, env, space.row(values), verdict)
         line |= {"added": append_case(case, options.out), "case": case.name, "values": dict(case.values),
                  "value": case.value, "table": str(options.out)}  # fmt: skip
     return line
@@ -120,13 +120,13 @@ def proven(prey: Prey, space: Space, forms: Sequence[Mapping[str, float]]) -> tu
     return tried[-1], verdict
 
 
-def _case(options: argparse.Namespace, row: np.ndarray, verdict: Verdict) -> Case:
+def _case(options: argparse.Namespace, env: DirectionalConfig, row: np.ndarray, verdict: Verdict) -> Case:
     label = Path(options.policy.removeprefix(BASELINE)).name.split("?")[0].split("@")[0]
     return make_case(
         label, policy=options.policy, found=f"{datetime.now(UTC):%Y-%m-%d}", score=options.score,
         threshold=options.threshold, value=float(f"{verdict.value:.6g}"), episodes=options.confirm_episodes,
         seed=verdict.seed, venue=options.venue, fill_model=options.fill_model,
-        what=find_score(options.score).text.format(verdict.value), values=_changed(row),
+        what=find_score(options.score).text.format(verdict.value), values=_changed(row), env=env_facts(env),
     )  # fmt: skip
 
 

@@ -186,7 +186,7 @@ def a_case(**changes):
     entries = {
         "policy": "baseline:joiner", "found": "2026-01-31", "score": "loss", "threshold": 2.0, "value": 3.25,
         "episodes": 64, "seed": 7, "venue": "polymarket", "fill_model": "queue", "what": 'a "loss"',
-        "values": {"life_s": 60.0, "cascade_rate": 0.03},
+        "values": {"life_s": 60.0, "cascade_rate": 0.03}, "env": {"cash": 700.0, "window_s": "Infinity"},
     }  # fmt: skip
     return make_case("joiner", **{**entries, **changes})
 
@@ -227,8 +227,10 @@ def test_an_interrupted_write_leaves_the_table_as_it_was(tmp_path, monkeypatch):
         ("value = 0.03", "value = 0.04", "a case is never changed"),
         ("cascade_rate =", "cascade_rat =", "no field 'cascade_rat'"),
         ("value = 0.03", "value = 11.0", "lies outside"),
-        ("version = 1", "version = 2", "this program reads version 1"),
+        ("version = 2", "version = 1", "this program reads version 2"),
         ("seed = 7\n", "", "no 'seed'"),
+        ("cash = 700.0", "cash = 800.0", "a case is never changed"),
+        ("env = {", "environment = {", "no 'env'"),
         ("[[row]]", "[[row", "expected TOML"),
     ],
 )
@@ -240,8 +242,22 @@ def test_a_table_that_was_changed_is_refused(tmp_path, old, new, message):
         load_cases(path)
 
 
-def test_the_table_that_ships_can_be_read():
-    assert all(case.row().shape == (1,) for case in load_cases())
+def test_the_table_that_ships_can_be_read_and_its_rows_are_those_that_were_found():
+    """Whoever changes a default changes the rows of these cases: look at them, and find them anew."""
+    cases = load_cases()
+    assert cases and not any(case.changed for case in cases)
+    assert all({"cash", "dt_s", "kill_drawdown"} <= set(case.env) for case in cases)
+
+
+def test_a_default_that_changes_is_noticed(monkeypatch):
+    case = a_case()
+    assert not case.changed
+
+    def other(count=1, **values):
+        return make_rows(count, **({"depth": 9.0} | values))
+
+    monkeypatch.setattr("curricula.adversary.failures.make_rows", other)
+    assert case.changed
 
 
 def test_coordinates_go_there_and_back():

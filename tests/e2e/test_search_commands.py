@@ -45,7 +45,8 @@ def test_a_failure_is_found_kept_once_and_played_by_the_next_evaluation(tmp_path
     what = trial(SyntheticConfig(rows=RowRanges(life_s=5.0)), settings, None)
     card = judge({"agent": "baseline:imbalance"}, DirectionalConfig(), what, settings, tmp_path / "out", {})
     again = card["regression"][0]
-    assert (again["name"], again["passed"]) == (case.name, False)
+    assert (again["name"], again["passed"], again["differs"]) == (case.name, False, [])
+    assert (case.env["cash"], case.env["dt_s"], case.env["window_s"]) == (10_000.0, 1.0, "Infinity")
     assert again["value"] == pytest.approx(case.value, rel=1e-5)  # the same episodes
     assert json.loads((tmp_path / "out" / "scorecard.json").read_text())["regression"] == card["regression"]
     page = (tmp_path / "out" / "report.html").read_text()
@@ -96,7 +97,7 @@ def test_wrong_words_are_explained(tmp_path):
 def test_a_table_of_failures_that_is_not_there_is_said_before_anything_is_played(tmp_path):
     case = make_case(
         "x", policy="baseline:joiner", found="2026-01-31", score="loss", threshold=1.0, value=2.0, episodes=2, seed=1,
-        venue="kalshi", fill_model="queue", what="x", values={"life_s": 5.0},
+        venue="kalshi", fill_model="queue", what="x", values={"life_s": 5.0}, env={},
     )  # fmt: skip
     assert append_case(case, tmp_path / "there.toml")
     settings = EvaluationConfig(synthetic_episodes=4, fill_models=["queue"], failures=str(tmp_path / "none.toml"))

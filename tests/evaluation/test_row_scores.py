@@ -96,7 +96,7 @@ def a_case(**changes):
     entries = {
         "policy": "baseline:joiner", "found": "2026-01-31", "score": "loss", "threshold": 0.0, "value": 1.0,
         "episodes": 3, "seed": 7, "venue": "polymarket", "fill_model": "queue", "what": "x",
-        "values": {"life_s": 5.0},
+        "values": {"life_s": 5.0}, "env": {"cash": 10_000.0},
     }  # fmt: skip
     return make_case("joiner", **{**entries, **changes})
 
@@ -113,11 +113,15 @@ def test_known_failures_are_passed_at_their_threshold_and_failed_above_it():
         return play
 
     cases = [a_case(threshold=3.0), a_case(threshold=2.9), a_case(score="cost:inventory")]
-    played = replay_cases(cases, player)
+    played = replay_cases(cases, player, {"cash": 700.0})
     assert [entry["passed"] for entry in played] == [True, False, None]
     assert played[0]["value"] == 3.0 and played[0]["text"] == "mean loss 3 % of the cash"
     assert asked == [(5.0, 3, 7)] * 3
     assert failed(played) == [cases[1].name]
+    assert played[0]["differs"] == ["cash = 700.0, found with 10000.0"]
+    old = replay_cases([cases[0]._replace(row_digest="another")], player, cases[0].env)
+    assert old[0]["differs"] == ["its row: a default is another one than when it was found"]
+    assert "default is another one" in regression_table(old, "agent").rows[0].cells[0].value
     table = regression_table(played, "agent")
     assert [row.cells[2].value for row in table.rows] == ["passed", "failed", "not played"]
 
