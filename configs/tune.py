@@ -18,7 +18,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from configs.schema import Config, ReplayConfig, register, to_config
 from envs.vector import TradingVectorEnv
 from evaluation.compare import policy_for
 from evaluation.estimates import daily_usd, figures
-from evaluation.pareto import Measured, Range, Search, pareto, run
+from evaluation.pareto import COST, Measured, Range, Search, pareto, run
 from evaluation.pareto_report import write_outcome
 from evaluation.rollout import rollout
 from evaluation.tune import parameters_of, spec_of
@@ -44,25 +44,33 @@ _ENVS = 64
 
 
 def main(arguments: list[str]) -> int:
-    """Search, write the tables and the plot, and print the outcome as one JSON line."""
+    """Search, write the tables and the plot, and print the outcome as one JSON line; 1 where every trial failed."""
     options = _parser().parse_args(arguments)
     ranges = dict(_range(text) for text in options.range)
-    budgets = {name: float(most) for name, most in (text.split("=") for text in options.budget)}
+    budgets = dict(_budget(text) for text in options.budget)
     objectives = tuple(options.objective or ("result_usd", "cvar95_usd"))
     world: Baseline | Agent
     if options.policy is not None:
         world = Baseline(options.policy, options.overrides, options.episodes)
         ranges = world.ranges(ranges)
     else:
-        world = Agent(options.out, options.overrides)
+        world = Agent(options.out, options.overrides, ranges)
     facts = {**world.facts(), "overrides": options.overrides, "evaluator": evaluator()}
+    check_costs([*objectives, *budgets], world.config.env.costs)
     search = Search(ranges, objectives, budgets, options.sampler, options.seed, facts)
     trials = run(search, world.measure, options.trials, options.out)
     front = pareto(trials, objectives, budgets)
     fresh = {one.number: world.fresh(one.params).figures for one in front}
     outcome = write_outcome(options.out, trials, search, fresh=fresh)
     sys.stdout.write(json.dumps({"out": str(options.out), **outcome}) + "\n")
-    return 0
+    return 1 if outcome["failed"] == outcome["trials"] else 0
+
+
+def check_costs(metrics: Sequence[str], costs: Sequence[str]) -> None:
+    """Raise ValueError for a ``cost_NAME`` that the environment does not charge: every trial would find nothing."""
+    for name in metrics:
+        if name.startswith(COST) and name.removeprefix(COST) not in costs:
+            raise ValueError(f"tune: no cost {name.removeprefix(COST)!r}; env.costs has {', '.join(costs)}")
 
 
 class Baseline:
@@ -115,9 +123,16 @@ class Baseline:
 class Agent:
     """Trials that are runs of train.py; the run's folder stays, as ``OUT/runs/<parameters>``."""
 
-    def __init__(self, out: Path, overrides: list[str]) -> None:
+    def __init__(self, out: Path, overrides: list[str], ranges: Mapping[str, Range]) -> None:
         self.runs, self.overrides = out.resolve() / "runs", overrides
-        scenario = _config(overrides).scenario  # what is misspelt is said now, and not by every trial
+        # what is misspelt is said now, and not by every trial
+        self.config = _config(
+            [
+                *overrides,
+                *(f"{name}={round(entry.low) if entry.whole else entry.low!r}" for name, entry in ranges.items()),
+            ]
+        )
+        scenario = self.config.scenario
         if isinstance(scenario, ReplayConfig):
             raise ValueError(
                 f"tune: scenario.kind = {scenario.kind}: a run is judged on its held-out markets, so trials would be "
@@ -186,6 +201,15 @@ def _range(text: str) -> tuple[str, Range]:
         return name, Range(float(low), float(high), "log" in flags, "whole" in flags)
     except ValueError:
         raise ValueError(f"--range {text}: expected NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=LOW:HIGH:whole") from None
+
+
+def _budget(text: str) -> tuple[str, float]:
+    """METRIC=MOST."""
+    try:
+        name, most = text.split("=")
+        return name, float(most)
+    except ValueError:
+        raise ValueError(f"--budget {text}: expected METRIC=MOST, such as cost_kill=0.02") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,7 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from tqdm import tqdm
 
 from evaluation.deflated import Deflated, deflate
-from evaluation.estimates import ARBITRAGE, METRICS
+from evaluation.estimates import ARBITRAGE, METRICS, SHIELD
 from evaluation.plan import PLAN, agree
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -33,6 +33,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 JOURNAL = "trials.log"
 SAMPLERS = ("nsga2", "tpe")
 _POPULATION = 24  # of NSGA-II
+COST = "cost_"  # a cost of the environment by name, as a metric
+_KNOWN = METRICS | ARBITRAGE | SHIELD
 _FAR = 1e30  # how far a figure that is not defined misses its budget
 
 
@@ -77,13 +79,21 @@ class Search(NamedTuple):
 
 def better(metric: str) -> int:
     """1 where more of a metric is better, -1 where less is. Raises ValueError for one that is neither, or unknown."""
-    if metric.startswith("cost_"):
+    if metric.startswith(COST):
         return -1
-    known = METRICS | ARBITRAGE
-    if metric not in known or known[metric].better == 0:
-        names = ", ".join(name for name, entry in known.items() if entry.better)
+    if metric not in _KNOWN or _KNOWN[metric].better == 0:
+        names = ", ".join(name for name, entry in _KNOWN.items() if entry.better)
         raise ValueError(f"tune: {metric!r} cannot be an objective; expected cost_NAME or one of {names}")
-    return known[metric].better
+    return _KNOWN[metric].better
+
+
+def check_budget(metric: str) -> None:
+    """Raise ValueError for a metric that is unknown, or of which more is better: a budget is the most it may be."""
+    if not metric.startswith(COST) and (metric not in _KNOWN or _KNOWN[metric].better > 0):
+        names = ", ".join(name for name, entry in _KNOWN.items() if entry.better <= 0)
+        raise ValueError(
+            f"tune: {metric!r} cannot have a budget, which is the most it may be; expected cost_NAME or one of {names}"
+        )
 
 
 def run(
@@ -102,8 +112,6 @@ def run(
     or parameter, and no trial.
     """
     _check(search, trials)
-    for name in search.objectives:
-        better(name)
     if (folder / JOURNAL).exists() and not (folder / PLAN).exists():
         raise ValueError(f"{folder}: {JOURNAL} without {PLAN}: trials of nobody knows what; name another folder")
     agree(folder, _plan(search))
@@ -177,6 +185,10 @@ def _check(search: Search, trials: int) -> None:
             f"tune: expected a parameter, an objective and a trial or more, got {len(search.ranges)}, "
             f"{len(search.objectives)} and {trials}"
         )
+    for name in search.objectives:
+        better(name)
+    for name in search.budgets:
+        check_budget(name)
     for name, entry in search.ranges.items():
         if not entry.low < entry.high or (entry.log and entry.low <= 0.0):
             raise ValueError(f"tune: {name} from {entry.low} to {entry.high}: expected low < high, above 0 for log")

@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+from hydra.errors import ConfigCompositionException
 
 from configs.adversary import main as adversary
 from configs.build import trial
@@ -85,6 +86,16 @@ def test_wrong_words_are_explained(tmp_path):
         tune([*out, "--policy", "joiner", "--range", "nope=5:6", "scenario=synthetic"])
     with pytest.raises(ValueError, match="leaves its bounds"):
         tune([*out, "--policy", "joiner", "--range", "size=0:6", "scenario=synthetic"])
+    joiner = [*out, "--policy", "joiner", "scenario=synthetic"]
+    with pytest.raises(ValueError, match=r"--budget cost_kill: expected METRIC=MOST"):
+        tune([*joiner, "--budget", "cost_kill"])
+    with pytest.raises(ValueError, match=r"no cost 'kil'; env\.costs has drawdown, kill"):
+        tune([*joiner, "--budget", "cost_kil=0.1"])
+    with pytest.raises(ValueError, match="'hit_rate' cannot have a budget"):
+        tune([*joiner, "--budget", "hit_rate=0.1"])
+    with pytest.raises(ConfigCompositionException, match=r"agent\.learning_rat"):
+        tune([*out, "--range", "agent.learning_rat=1e-4:1e-3", "scenario=synthetic"])
+    assert not (tmp_path / "out").exists()
     asked = ["--score", "loss", "--threshold", "1", "--out", str(tmp_path / "failures.toml")]
     with pytest.raises(ValueError, match="no baseline 'nope'"):
         adversary(["--policy", "baseline:nope", *asked])

@@ -150,6 +150,8 @@ def test_the_deflated_ratio_is_that_of_the_best_within_budgets_and_all_that_was_
         ({"ranges": {"x": Range(0.0, 1.0, log=True)}}, "above 0 for log"),
         ({"ranges": {"x": Range(1.0, 1.0)}}, "low < high"),
         ({"objectives": ("nope",)}, "cannot be an objective"),
+        ({"budgets": {"cvar_95": 1.0}}, "'cvar_95' cannot have a budget, which is the most it may be"),
+        ({"budgets": {"result_usd": 1.0}}, "'result_usd' cannot have a budget"),
     ],
 )
 def test_wrong_use_is_explained(tmp_path, change, message):
