@@ -16,8 +16,9 @@ from configs.evaluator import evaluator, source_digest
 from configs.montecarlo import facts_of, make_shard, shards_of
 from configs.schema import DirectionalConfig, EvaluationConfig, LibraryConfig, SyntheticConfig
 from configs.start import refuse_hopeless
+from configs.suites import library_card
 from curricula.entries import entry_names, load_entry
-from evaluation.compare import policy_for
+from evaluation.compare import evaluate, policy_for
 from evaluation.episodes import clusters
 from evaluation.rollout import rollout
 from sim.types import LOTS_PER_CONTRACT
@@ -41,6 +42,43 @@ def test_every_entry_plays_fifty_steps(name):
     for _ in range(50):
         obs, reward, _, _, _ = env.step(env.action_space.sample())
     assert np.isfinite(obs).all() and np.isfinite(reward).all()
+
+
+class _Stop(Exception):
+    """Raised in the middle of a suite."""
+
+
+@pytest.mark.compiled
+def test_a_suite_that_is_stopped_goes_on_behind_the_entries_it_has_played(tmp_path, monkeypatch):
+    monkeypatch.setattr("configs.suites.entry_names", lambda: ("basis", "depth_thin", "reference"))
+    evaluation = EvaluationConfig(synthetic_episodes=4, fill_models=["queue"])
+    played = []
+
+    def suite(policies, stop_at=9, settings=evaluation):
+        def counted(able, make, episodes, **options):
+            if len(played) == stop_at:
+                raise _Stop
+            played.append(list(able))
+            return evaluate(able, make, episodes, **options)
+
+        monkeypatch.setattr("configs.suites.evaluate", counted)
+        env = DirectionalConfig(cash=700.0, window_s=5.0)
+        return library_card({name: f"baseline:{name}" for name in policies}, env, settings, None, {}, tmp_path)
+
+    with pytest.raises(_Stop):
+        suite(["noop", "signal"], stop_at=2)
+    card = suite(["noop", "signal"])
+    assert len(played) == 3 and [entry["name"] for entry in card["entries"]] == ["basis", "depth_thin", "reference"]
+    assert all(entry["results"] for entry in card["entries"])
+    with pytest.raises(ValueError, match=r"plan\.json: begun with policies\.signal"):
+        suite(["noop"])
+    with pytest.raises(ValueError, match=r"joiner\?sise=5 can play no entry of the library: .*sise"):
+        suite(["joiner?sise=5"])
+    settings = DirectionalConfig(start_contracts=3.0)
+    monkeypatch.setattr("configs.suites.entry_names", lambda: ("reference", "inventory_long"))
+    with pytest.raises(ValueError, match=r"env\.start_contracts = 3\.0, but scenario\.name = inventory_long"):
+        library_card({"noop": "baseline:noop"}, settings, evaluation, None, {}, tmp_path / "other")
+    assert not (tmp_path / "other").exists() and len(played) == 3
 
 
 def test_an_entry_is_what_training_and_judging_play():
