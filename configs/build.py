@@ -145,7 +145,8 @@ def trial(wanted: ScenarioConfig, evaluation: EvaluationConfig, trained_with: in
     split = split_of(wanted)
     title, tapes = ("held-out markets", split.held_out) if split.held_out else ("the training markets", split.train)
     if wanted.folds is not None:
-        title = f"markets of fold {wanted.fold} of {wanted.folds}, embargo {wanted.embargo_h:g} h"
+        left_out = f"embargo {wanted.embargo_h:g} h, {len(split.purged)} tapes purged"
+        title = f"markets of fold {wanted.fold} of {wanted.folds}, {left_out}"
     return Trial(title, replay(tapes, rows, sequential=True), len(tapes), len(tapes))
 
 
