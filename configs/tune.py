@@ -14,6 +14,7 @@ played on fresh episodes: those figures count, for the others are the best of ma
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -41,6 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TRAIN, EVALUATE = ROOT / "train.py", ROOT / "evaluate.py"
 FRESH_SEED = 2_000_000  # of episodes that neither training nor the search has seen
 _ENVS = 64
+_LONGEST_NAME = 120  # a file system takes 255 bytes, and writers of files add to them
 
 
 def main(arguments: list[str]) -> int:
@@ -166,7 +168,12 @@ class Agent:
         return _read(out, time.perf_counter() - began)
 
     def _name(self, params: Mapping[str, float]) -> str:
-        return "_".join(f"{key.rpartition('.')[2]}-{value!r}" for key, value in params.items())
+        """The run's name: its parameters, or where those are too long for a folder's name a digest of them."""
+        text = "_".join(f"{key.rpartition('.')[2]}-{value!r}" for key, value in params.items())
+        if len(text) <= _LONGEST_NAME:
+            return text
+        whole = "_".join(f"{key}-{value!r}" for key, value in params.items())
+        return f"{text[: _LONGEST_NAME - 17]}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def _call(script: Path, *words: str) -> None:

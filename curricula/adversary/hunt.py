@@ -40,7 +40,7 @@ def hunt(
         evaluations: budget. Scoring stops with the last point that fits; what `confirm` plays is not counted.
 
     A generation's points are confirmed in the order they were asked for, so ``evaluations`` counts as if they had been
-    scored one by one. Raises ValueError for a budget below one.
+    scored one by one. The searcher is told of every whole generation, the last one included. Raises ValueError for a budget below one.
     """
     if evaluations < 1:
         raise ValueError(f"hunt: expected a budget of at least one evaluation, got {evaluations}")
@@ -50,13 +50,15 @@ def hunt(
         points = asked[: evaluations - used]
         scores = score(points, generation)
         best = max(best, float(scores.max()))
+        if len(points) == len(asked):
+            searcher.tell(
+                points, scores
+            )  # before it may end here: whoever goes on with the searcher, goes on from this
         for index in np.flatnonzero(scores > threshold):
             if confirm(points[index]):
                 return Hunt(points[index], used + int(index) + 1, rejected, best, generation + 1)
             rejected += 1
         used, generation = used + len(points), generation + 1
-        if len(points) == len(asked):
-            searcher.tell(points, scores)
     return Hunt(None, used, rejected, best, generation)
 
 

@@ -18,6 +18,7 @@ from curricula.adversary import (
     minimise,
     space_names,
 )
+from curricula.adversary.searchers import _SEEDS, _generator
 from curricula.adversary.space import make_space
 from sim.scenarios.row import FIELDS, default_rows, make_rows
 
@@ -49,6 +50,26 @@ def test_points_stay_in_the_cube_and_do_not_depend_on_the_order_they_are_told_in
         order = random.permutation(len(points))
         one.tell(points, scores)
         other.tell(points[order], scores[order])
+
+
+def test_a_restart_of_cma_es_draws_its_place_and_its_seed_apart():
+    """One stream for both made the seed follow from the first coordinate."""
+    searcher = make_searcher("cmaes", 1, 5)
+    place = _generator(5, 1).random()
+    assert int(_generator(5, 1, _SEEDS).integers(2**31)) != int(_generator(5, 1).integers(2**31))
+    means, seeds = [], []
+    begin = searcher._begin
+
+    def kept(mean):
+        means.append(float(mean[0]))
+        begin(mean)
+        seeds.append(searcher.started_with)
+
+    searcher._begin = kept
+    while not means:
+        points = searcher.ask()
+        searcher.tell(points, -np.abs(points[:, 0] - 0.3))
+    assert means == [place] and seeds == [int(_generator(5, 1, _SEEDS).integers(2**31))]
 
 
 def test_equal_scores_teach_the_cross_entropy_method_nothing():
@@ -94,13 +115,14 @@ def test_a_hunt_counts_points_one_by_one_and_looks_twice():
 
     found = hunt(Fixed(), lambda p, g: p[:, 0], lambda point: point[0] > 0.8, 0.5, 100)
     assert (found.point.tolist(), found.evaluations, found.rejected, found.best) == ([0.9], 5, 1, 0.9)
+    assert Fixed.told == 1  # of the generation in which it was found: going on starts from there
     none = hunt(Fixed(), lambda p, g: p[:, 0], lambda point: False, 0.5, 12)
     assert (none.point, none.evaluations, none.rejected, Fixed.told) == (
         None,
         12,
         4,
-        2,
-    )  # 5 + 5 + 2 of a third, 2 + 2 + 0 of them beyond
+        3,
+    )  # 5 + 5 + 2 of a third, which is not told; 2 + 2 + 0 of them beyond
 
 
 def test_going_on_behind_a_failure_finds_a_worse_one_and_never_a_better():

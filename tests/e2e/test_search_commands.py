@@ -10,6 +10,7 @@ from configs.adversary import main as adversary
 from configs.build import trial
 from configs.judge import judge
 from configs.schema import DirectionalConfig, EvaluationConfig, SyntheticConfig
+from configs.tune import Agent
 from configs.tune import main as tune
 from curricula.adversary import append_case, load_cases, make_case
 from curricula.phase import RowRanges
@@ -76,6 +77,17 @@ def test_a_baseline_is_tuned_and_the_front_is_played_again(tmp_path, capsys):
         tune(["--trials", "5", *words, "scenario.rows.depth=9"])
     with (tmp_path / "out" / "trials.csv").open() as file:
         assert [5 <= float(line["size"]) <= 50 for line in csv.DictReader(file)] == [True] * 4
+
+
+def test_a_trial_of_many_parameters_has_a_name_that_fits(tmp_path):
+    agent = Agent(tmp_path, ["scenario=synthetic"], {})
+    assert (
+        agent._name({"agent.learning_rate": 0.001, "env.kill_drawdown": 0.05})
+        == "learning_rate-0.001_kill_drawdown-0.05"
+    )
+    many = {f"scenario.rows.field_{number}": 0.123456789012345 + number for number in range(20)}
+    names = {agent._name({**many, "agent.gamma": last}) for last in (0.9, 0.99)}
+    assert len(names) == 2 and all(len(name) == 120 for name in names)
 
 
 def test_wrong_words_are_explained(tmp_path):
