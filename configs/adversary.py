@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from agents.policy import BASELINE
-from configs.regression import player_of
+from configs.regression import env_facts, player_of
 from configs.schema import DirectionalConfig, EvaluateConfig, read_run_config, register, to_config
 from curricula.adversary import (
     LIBRARY,
@@ -37,38 +37,10 @@ from curricula.adversary import (
     make_searcher,
     minimise,
 )
-from evaluation.adversary import Player, fails, find_score, score_interval, scores
+from evaluation.adversary import find_score
 from evaluation.compiled import check_names
+from evaluation.prey import Prey, Verdict
 from sim.scenarios.row import FIELDS, ROW, make_rows
-
-CONFIRM_SEED = 10**9  # of the chance that no search meets
-_SEEDS = 100_000  # generations that a search may have
-
-
-class Prey:
-    """A policy that is hunted: how it scores on rows, and whether it fails on one for certain."""
-
-    def __init__(self, play: Player, score: str, threshold: float, episodes: int, confirm_episodes: int) -> None:
-        find_score(score)
-        self.play, self.score, self.threshold = play, score, threshold
-        self.episodes, self.confirm_episodes = episodes, confirm_episodes
-
-    def scorer(self, space: Space, seed: int) -> Callable[[np.ndarray, int], np.ndarray]:
-        """Scores of points, each generation on chance of its own; ``seed`` is the search's."""
-        return lambda points, generation: scores(
-            self.play(space.rows(points), self.episodes, _SEEDS * seed + generation), self.score
-        )
-
-    def value(self, row: np.ndarray) -> tuple[float, bool]:
-        """The score of a row on fresh chance, and whether it fails there with confidence."""
-        interval = score_interval(self.play(row, self.confirm_episodes, CONFIRM_SEED), self.score)
-        return interval.value, fails(interval, self.threshold)
-
-    def minimised(self, space: Space, point: np.ndarray) -> Minimal:
-        """The failure at ``point`` with as few fields as it takes, each as near to the space's own row as it may be."""
-        defaults = {axis.name: float(space.base[axis.name][0]) for axis in space.axes}
-        axes = {axis.name: axis for axis in space.axes}
-        return minimise(space.values(point), defaults, axes, lambda values: self.value(space.row(values))[1])
 
 
 def main(arguments: list[str]) -> int:
@@ -78,42 +50,83 @@ def main(arguments: list[str]) -> int:
     base = make_rows(1, life_s=options.life_s)
     space = load_space(options.space, base)
     play = player_of(options.policy, env, options.venue, options.fill_model)
-    prey = Prey(play, options.score, options.threshold, options.episodes, options.confirm_episodes)
     for seed in range(options.seed, options.seed + options.searches):
-        searcher = make_searcher(options.searcher, space.dimension, seed)
-        found = hunt(
-            searcher, prey.scorer(space, seed), lambda point: prey.value(space.rows(point[None]))[1],
-            options.threshold, options.evaluations,
+        prey = Prey(
+            play, options.score, options.threshold, episodes=options.episodes,
+            confirm_episodes=options.confirm_episodes, seed=seed,
         )  # fmt: skip
-        line: dict[str, Any] = {
-            "policy": options.policy, "searcher": options.searcher, "seed": seed, "score": options.score,
-            "threshold": options.threshold, "evaluations": found.evaluations, "not_confirmed": found.rejected,
-            "best": found.best, "found": found.point is not None,
-        }  # fmt: skip
-        if found.point is not None:
-            point = deepen(
-                searcher, prey.scorer(space, seed), lambda point: prey.value(space.rows(point[None]))[0],
-                found.point, found.generations, options.deepen,
-            )  # fmt: skip
-            least = prey.minimised(space, point)
-            case = _case(options, prey, space, least)
-            added = append_case(case, options.out)
-            line |= {"case": case.name, "added": added, "values": dict(case.values), "value": case.value,
-                     "table": str(options.out), "trials": least.trials}  # fmt: skip
-        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.write(json.dumps(_search(options, env, prey, space)) + "\n")
         sys.stdout.flush()
     return 0
 
 
-def _case(options: argparse.Namespace, prey: Prey, space: Space, least: Minimal) -> Case:
-    row = space.row(least.values)
-    value, _ = prey.value(row)
+def _search(options: argparse.Namespace, env: DirectionalConfig, prey: Prey, space: Space) -> dict[str, Any]:
+    """One search: what it found, and which case was kept of it."""
+    searcher = make_searcher(options.searcher, space.dimension, prey.seed)
+
+    def score(points: np.ndarray, generation: int) -> np.ndarray:
+        return prey.scores(space.rows(points), generation)
+
+    found = hunt(
+        searcher, score, lambda point: prey.confirm(space.rows(point[None])), options.threshold, options.evaluations
+    )
+    line: dict[str, Any] = {
+        "policy": options.policy, "searcher": options.searcher, "seed": prey.seed, "score": options.score,
+        "threshold": options.threshold, "evaluations": found.evaluations, "not_confirmed": found.rejected,
+        "best": found.best, "found": found.point is not None,
+    }  # fmt: skip
+    if found.point is None:
+        return {**line, "tests": prey.tests}
+    worst = deepen(
+        searcher, score, lambda point: prey.glimpse(space.rows(point[None])), found.point, found.generations,
+        options.deepen,
+    )  # fmt: skip
+    least = minimised(prey, space, worst)
+    values, verdict = proven(prey, space, [least.values, space.values(worst), space.values(found.point)])
+    line |= {"tests": prey.tests, "trials": least.trials, "case": None}
+    if verdict.failed:
+        case = _case(options, env, space.row(values), verdict)
+        line |= {"added": append_case(case, options.out), "case": case.name, "values": dict(case.values),
+                 "value": case.value, "table": str(options.out)}  # fmt: skip
+    return line
+
+
+def minimised(prey: Prey, space: Space, point: np.ndarray) -> Minimal:
+    """The failure at ``point`` with as few fields as it takes, each as near to the space's own row as it may be.
+
+    All of its fields where it does not hold by the margin that this takes.
+    """
+    defaults = {axis.name: float(space.base[axis.name][0]) for axis in space.axes}
+    axes = {axis.name: axis for axis in space.axes}
+    values = space.values(point)
+    if not prey.holds(space.row(values)):
+        return Minimal(values, 1)
+    return minimise(values, defaults, axes, lambda tried: prey.holds(space.row(tried)))
+
+
+def proven(prey: Prey, space: Space, forms: Sequence[Mapping[str, float]]) -> tuple[Mapping[str, float], Verdict]:
+    """The first of several forms of a failure that fails a test on episodes that none was chosen by.
+
+    The last one with its verdict where none does.
+    """
+    tried: list[Mapping[str, float]] = []
+    for values in forms:
+        if values in tried:
+            continue
+        tried.append(values)
+        verdict = prey.test(space.row(values))
+        if verdict.failed:
+            break
+    return tried[-1], verdict
+
+
+def _case(options: argparse.Namespace, env: DirectionalConfig, row: np.ndarray, verdict: Verdict) -> Case:
     label = Path(options.policy.removeprefix(BASELINE)).name.split("?")[0].split("@")[0]
     return make_case(
         label, policy=options.policy, found=f"{datetime.now(UTC):%Y-%m-%d}", score=options.score,
-        threshold=options.threshold, value=float(f"{value:.6g}"), episodes=options.confirm_episodes, seed=CONFIRM_SEED,
-        venue=options.venue, fill_model=options.fill_model, what=find_score(options.score).text.format(value),
-        values=_changed(row),
+        threshold=options.threshold, value=float(f"{verdict.value:.6g}"), episodes=options.confirm_episodes,
+        seed=verdict.seed, venue=options.venue, fill_model=options.fill_model,
+        what=find_score(options.score).text.format(verdict.value), values=_changed(row), env=env_facts(env),
     )  # fmt: skip
 
 

@@ -135,20 +135,22 @@ def trial(wanted: ScenarioConfig, evaluation: EvaluationConfig, trained_with: in
     """What training did not see: later recorded markets, each played once, or synthetic episodes of other rows.
 
     ``trained_with`` is the seed of the training, None where there was none. A curriculum changes training only: the
-    rows are drawn from the scenario's own ranges, with the evaluation's seed.
+    rows are drawn from the scenario's own ranges, with the evaluation's seed, and each is played once.
     """
     if evaluation.seed == trained_with:
         raise ValueError(f"evaluation.seed = {evaluation.seed} is the seed the run was trained with: use another one")
     if isinstance(wanted, Generated):
+        # a row and an environment an episode: episodes that share a row are alike, and intervals would be too narrow
         count = evaluation.synthetic_episodes
-        scenario = generated(wanted, None, evaluation.seed)
-        return Trial("unseen synthetic episodes", scenario, count, min(count, 64), wanted)
+        scenario = generated(replace(wanted, row_count=count), None, evaluation.seed)
+        return Trial("unseen synthetic episodes", replace(scenario, sequential=True), count, count, wanted)
     rows = _drawn(wanted, None, evaluation.seed)
     assert isinstance(wanted, ReplayConfig)
     split = split_of(wanted)
     title, tapes = ("held-out markets", split.held_out) if split.held_out else ("the training markets", split.train)
     if wanted.folds is not None:
-        title = f"markets of fold {wanted.fold} of {wanted.folds}, embargo {wanted.embargo_h:g} h"
+        left_out = f"embargo {wanted.embargo_h:g} h, {len(split.purged)} tapes purged"
+        title = f"markets of fold {wanted.fold} of {wanted.folds}, {left_out}"
     return Trial(title, replay(tapes, rows, sequential=True), len(tapes), len(tapes))
 
 

@@ -38,23 +38,15 @@ class Fold(NamedTuple):
     purged: tuple[int, ...]  # earlier markets that were not over, or not for long enough
 
 
-def walk_forward(spans: Sequence[Span], folds: int, embargo_ns: int = 0) -> tuple[Fold, ...]:
-    """The ``folds`` folds of markets with these ``spans``.
-
-    Markets that start at the same moment stay in one block. Raises ValueError for fewer than one fold, a negative
-    embargo, a span that ends before it starts, too few starts for so many blocks, and a fold that nothing is left to
-    train on.
-    """
-    if folds < 1:
-        raise ValueError(f"walk-forward: expected one fold or more, got {folds}")
-    return tuple(fold_of(spans, number, folds, embargo_ns) for number in range(1, folds + 1))
-
-
 def fold_of(spans: Sequence[Span], fold: int, folds: int, embargo_ns: int = 0) -> Fold:
-    """Fold ``fold``, from 1 to ``folds``, alone: it may have markets to train on where another has none.
+    """Fold ``fold``, from 1 to ``folds``, of markets with these ``spans``; it may have some to train on where another
+    has none.
 
-    Raises ValueError as `walk_forward`.
+    Markets that start at the same moment stay in one block. Raises ValueError for a fold that is not there, a negative
+    embargo, a span that ends before it starts, too few starts for so many blocks, and nothing left to train on.
     """
+    if not 1 <= fold <= folds:
+        raise ValueError(f"scenario.fold = {fold}: expected 1 to scenario.folds = {folds}")
     if embargo_ns < 0:
         raise ValueError(f"walk-forward: expected an embargo from 0 on, got {embargo_ns} ns")
     for index, span in enumerate(spans):
@@ -65,23 +57,20 @@ def fold_of(spans: Sequence[Span], fold: int, folds: int, embargo_ns: int = 0) -
 
 def fold_files(
     files: Sequence[Path], fold: int, folds: int, embargo_h: float, event: str | None = None
-) -> tuple[list[Path], list[Path]]:
-    """Tape files to train on and to judge on, in fold ``fold`` of ``folds``, by time.
+) -> tuple[list[Path], list[Path], list[Path]]:
+    """Tape files to train on, to judge on, and purged, in fold ``fold`` of ``folds``, by time.
 
-    Tapes of one market go together. ``event``: a regular expression found in file names; tapes whose match (its first
-    group, where it has one) is the same are one market: the sides of a game, the strikes of a day. Raises ValueError as
-    `walk_forward`, for a fold that is not there, and for a file that ``event`` is not found in.
+    Tapes that share a market go together, and so do those that share one with one of them. ``event``: a regular
+    expression found in file names; tapes whose match (its first group, where it has one) is the same are one market
+    too: the sides of a game, the strikes of a day. Raises ValueError as `fold_of`, and for a file that ``event`` is not
+    found in.
     """
-    if not 1 <= fold <= folds:
-        raise ValueError(f"scenario.fold = {fold}: expected 1 to scenario.folds = {folds}")
-    markets: dict[str, list[Path]] = {}
-    for file in files:
-        markets.setdefault(_market(file, event), []).append(file)
     spans = {file: span_of(file) for file in files}
-    groups = [sorted(group, key=lambda file: (spans[file], file.name)) for group in markets.values()]
+    groups = [sorted(group, key=lambda file: (spans[file], file.name)) for group in _markets(files, event)]
     whole = [Span(min(spans[f].start_ns for f in group), max(spans[f].end_ns for f in group)) for group in groups]
     chosen = fold_of(whole, fold, folds, round(embargo_h * 3600 * SECOND_NS))
-    return [f for index in chosen.train for f in groups[index]], [f for index in chosen.judged for f in groups[index]]
+    train, judged, purged = ([f for index in part for f in groups[index]] for part in chosen)
+    return train, judged, purged
 
 
 def span_of(file: Path) -> Span:
@@ -92,13 +81,30 @@ def span_of(file: Path) -> Span:
     return Span(stamps["min"].as_py(), stamps["max"].as_py())
 
 
-def _market(file: Path, event: str | None) -> str:
+def _markets(files: Sequence[Path], event: str | None) -> list[list[Path]]:
+    """Files in groups that have no market, and no match of ``event``, in common."""
+    groups: list[tuple[set[str], list[Path]]] = []
+    for file in files:
+        names, members = _names(file, event), [file]
+        apart = []
+        for group in groups:
+            if names & group[0]:
+                names, members = names | group[0], group[1] + members
+            else:
+                apart.append(group)
+        groups = [*apart, (names, members)]
+    return [members for _, members in groups]
+
+
+def _names(file: Path, event: str | None) -> set[str]:
+    """What a tape belongs to: its markets, and the event that its name tells of."""
+    names = {f"market {market.id}" for market in read_header(file).markets}
     if event is None:
-        return " ".join(market.id for market in read_header(file).markets)
+        return names
     found = re.search(event, file.stem)
     if not found:
         raise ValueError(f"scenario.event = {event!r} is not found in {file.name}: expected it in every tape's name")
-    return found.group(1) if found.groups() else found.group(0)
+    return names | {f"event {found.group(1) if found.groups() else found.group(0)}"}
 
 
 def _blocks(spans: Sequence[Span], count: int) -> list[list[int]]:

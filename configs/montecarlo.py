@@ -51,15 +51,24 @@ def facts_of(
 ) -> dict[str, Any]:
     """What a Monte Carlo run must agree with to go on, beside its numbers: plain JSON values."""
     scenario = {**asdict(wanted), "rows": ranges_of(wanted.rows)}
-    files = {name: Path(source) / "policy.zip" for name, source in policies.items()}
-    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path.is_file()}
     return {
-        "env": _without_infinity(asdict(settled(env, wanted))),
+        "env": plain_env(settled(env, wanted)),
         "scenario": scenario,
         "fill_model": fill_model,
         **library_digests(wanted),
-        "digests": digests,
+        "digests": digests_of(policies),
     }
+
+
+def digests_of(policies: Mapping[str, str]) -> dict[str, str]:
+    """Of the file of every policy that has one."""
+    files = {name: Path(source) / "policy.zip" for name, source in policies.items()}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path.is_file()}
+
+
+def plain_env(env: DirectionalConfig) -> dict[str, Any]:
+    """The settings of an environment as plain JSON values."""
+    return _without_infinity(asdict(env))
 
 
 def _without_infinity(value: Any) -> Any:

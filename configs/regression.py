@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,11 @@ from evaluation.compare import PolicySource
 from evaluation.regression import replay_cases
 from sim.scenarios import Scenario
 
+_FACTS = (
+    "actions", "dt_s", "events_per_step", "window_s", "cash", "kill_drawdown", "cross_ticks", "start_contracts",
+    "limits",
+)  # fmt: skip
+
 
 def player_of(policy: PolicySource, env: DirectionalConfig, venue: str, fill_model: str) -> Player:
     """Plays ``policy`` on rows in the environment that a config describes, one generated market at ``venue``."""
@@ -28,6 +36,16 @@ def player_of(policy: PolicySource, env: DirectionalConfig, venue: str, fill_mod
         )
 
     return env_player(policy, make, venue)
+
+
+def env_facts(env: DirectionalConfig) -> dict[str, float | str]:
+    """What of an environment decides scores, for a case: numbers and texts; what is None is left out."""
+    known = {name: value for name, value in asdict(env).items() if name in _FACTS and value is not None}
+    plain = (bool, int, float, str)
+    return {
+        name: value if isinstance(value, plain) and value != math.inf else json.dumps(value, sort_keys=True)
+        for name, value in known.items()
+    }
 
 
 def known_failures(table: str | None, markets: int) -> tuple[Case, ...]:
@@ -48,8 +66,9 @@ def known_failures(table: str | None, markets: int) -> tuple[Case, ...]:
 
 def replay_failures(policy: PolicySource, env: DirectionalConfig, cases: Sequence[Case]) -> list[dict[str, Any]]:
     """What became of ``policy`` on every case; see `evaluation.regression.replay_cases`."""
+    facts = env_facts(env)
 
     def player(case: Case) -> Player:
         return player_of(policy, env, case.venue, case.fill_model)
 
-    return replay_cases(cases, player)
+    return replay_cases(cases, player, facts)

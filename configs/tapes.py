@@ -25,12 +25,14 @@ class Split(NamedTuple):
 
     train: list[Path]
     held_out: list[Path]
+    purged: tuple[Path, ...] = ()  # of a fold: earlier tapes that were not over, or not for long enough
 
 
 def split_of(wanted: ReplayConfig) -> Split:
     """How a scenario divides its recorded markets: its fold of a walk-forward, or the last share apart.
 
-    Raises ValueError for a fold without folds or the other way round, and as `split_tapes` and `fold_files`.
+    Raises ValueError for a fold without folds or the other way round, a fold and a share held out, and as
+    `split_tapes` and `fold_files`.
     """
     if wanted.folds is None and wanted.fold is None and wanted.embargo_h == 0.0 and wanted.event is None:
         return split_tapes(wanted.tapes, wanted.held_out)
@@ -39,8 +41,15 @@ def split_of(wanted: ReplayConfig) -> Split:
             f"scenario.fold = {wanted.fold}, folds = {wanted.folds}, embargo_h = {wanted.embargo_h}, event = "
             f"{wanted.event}: expected fold and folds together, such as scenario.fold=1 scenario.folds=4"
         )
+    usual = type(wanted).held_out
+    if wanted.held_out != usual:
+        raise ValueError(
+            f"scenario.held_out = {wanted.held_out} with scenario.folds = {wanted.folds}: a fold says itself what is "
+            "held out; give one of them"
+        )
     files = tape_files(wanted.tapes)
-    return Split(*fold_files(files, wanted.fold, wanted.folds, wanted.embargo_h, wanted.event))
+    train, judged, purged = fold_files(files, wanted.fold, wanted.folds, wanted.embargo_h, wanted.event)
+    return Split(train, judged, tuple(purged))
 
 
 def split_tapes(tapes: str, held_out: float) -> Split:

@@ -14,11 +14,12 @@ played on fresh episodes: those figures count, for the others are the best of ma
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,12 @@ from gymnasium.vector import AutoresetMode
 from hydra import compose, initialize_config_dir
 
 from configs.build import make_env, settled, training_scenario, trial
+from configs.evaluator import evaluator
 from configs.schema import Config, ReplayConfig, register, to_config
 from envs.vector import TradingVectorEnv
 from evaluation.compare import policy_for
 from evaluation.estimates import daily_usd, figures
-from evaluation.pareto import Measured, Range, Search, pareto, run
+from evaluation.pareto import COST, Measured, Range, Search, pareto, run
 from evaluation.pareto_report import write_outcome
 from evaluation.rollout import rollout
 from evaluation.tune import parameters_of, spec_of
@@ -40,27 +42,37 @@ ROOT = Path(__file__).resolve().parent.parent
 TRAIN, EVALUATE = ROOT / "train.py", ROOT / "evaluate.py"
 FRESH_SEED = 2_000_000  # of episodes that neither training nor the search has seen
 _ENVS = 64
+_LONGEST_NAME = 120  # a file system takes 255 bytes, and writers of files add to them
 
 
 def main(arguments: list[str]) -> int:
-    """Search, write the tables and the plot, and print the outcome as one JSON line."""
+    """Search, write the tables and the plot, and print the outcome as one JSON line; 1 where every trial failed."""
     options = _parser().parse_args(arguments)
     ranges = dict(_range(text) for text in options.range)
-    budgets = {name: float(most) for name, most in (text.split("=") for text in options.budget)}
+    budgets = dict(_budget(text) for text in options.budget)
     objectives = tuple(options.objective or ("result_usd", "cvar95_usd"))
     world: Baseline | Agent
     if options.policy is not None:
         world = Baseline(options.policy, options.overrides, options.episodes)
         ranges = world.ranges(ranges)
     else:
-        world = Agent(options.out, options.overrides)
-    search = Search(ranges, objectives, budgets, options.sampler, options.seed)
+        world = Agent(options.out, options.overrides, ranges)
+    facts = {**world.facts(), "overrides": options.overrides, "evaluator": evaluator()}
+    check_costs([*objectives, *budgets], world.config.env.costs)
+    search = Search(ranges, objectives, budgets, options.sampler, options.seed, facts)
     trials = run(search, world.measure, options.trials, options.out)
     front = pareto(trials, objectives, budgets)
     fresh = {one.number: world.fresh(one.params).figures for one in front}
     outcome = write_outcome(options.out, trials, search, fresh=fresh)
     sys.stdout.write(json.dumps({"out": str(options.out), **outcome}) + "\n")
-    return 0
+    return 1 if outcome["failed"] == outcome["trials"] else 0
+
+
+def check_costs(metrics: Sequence[str], costs: Sequence[str]) -> None:
+    """Raise ValueError for a ``cost_NAME`` that the environment does not charge: every trial would find nothing."""
+    for name in metrics:
+        if name.startswith(COST) and name.removeprefix(COST) not in costs:
+            raise ValueError(f"tune: no cost {name.removeprefix(COST)!r}; env.costs has {', '.join(costs)}")
 
 
 class Baseline:
@@ -68,6 +80,10 @@ class Baseline:
 
     def __init__(self, name: str, overrides: list[str], episodes: int) -> None:
         self.name, self.config, self.episodes = name, _config(overrides), episodes
+
+    def facts(self) -> dict[str, Any]:
+        """What a trial is, beside its parameters."""
+        return {"policy": self.name, "episodes": self.episodes}
 
     def ranges(self, asked: Mapping[str, Range]) -> dict[str, Range]:
         """What is searched: ``asked``, or where nothing is, every parameter within its bounds.
@@ -109,14 +125,25 @@ class Baseline:
 class Agent:
     """Trials that are runs of train.py; the run's folder stays, as ``OUT/runs/<parameters>``."""
 
-    def __init__(self, out: Path, overrides: list[str]) -> None:
+    def __init__(self, out: Path, overrides: list[str], ranges: Mapping[str, Range]) -> None:
         self.runs, self.overrides = out.resolve() / "runs", overrides
-        scenario = _config(overrides).scenario  # what is misspelt is said now, and not by every trial
+        # what is misspelt is said now, and not by every trial
+        self.config = _config(
+            [
+                *overrides,
+                *(f"{name}={round(entry.low) if entry.whole else entry.low!r}" for name, entry in ranges.items()),
+            ]
+        )
+        scenario = self.config.scenario
         if isinstance(scenario, ReplayConfig):
             raise ValueError(
                 f"tune: scenario.kind = {scenario.kind}: a run is judged on its held-out markets, so trials would be "
                 "chosen on what must stay unseen; tune on generated markets, such as scenario=synthetic"
             )
+
+    def facts(self) -> dict[str, Any]:
+        """What a trial is, beside its parameters."""
+        return {"policy": None}
 
     def measure(self, params: Mapping[str, float]) -> Measured:
         """A trial. Raises RuntimeError with the last lines of a run that failed."""
@@ -141,7 +168,12 @@ class Agent:
         return _read(out, time.perf_counter() - began)
 
     def _name(self, params: Mapping[str, float]) -> str:
-        return "_".join(f"{key.rpartition('.')[2]}-{value!r}" for key, value in params.items())
+        """The run's name: its parameters, or where those are too long for a folder's name a digest of them."""
+        text = "_".join(f"{key.rpartition('.')[2]}-{value!r}" for key, value in params.items())
+        if len(text) <= _LONGEST_NAME:
+            return text
+        whole = "_".join(f"{key}-{value!r}" for key, value in params.items())
+        return f"{text[: _LONGEST_NAME - 17]}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def _call(script: Path, *words: str) -> None:
@@ -176,6 +208,15 @@ def _range(text: str) -> tuple[str, Range]:
         return name, Range(float(low), float(high), "log" in flags, "whole" in flags)
     except ValueError:
         raise ValueError(f"--range {text}: expected NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=LOW:HIGH:whole") from None
+
+
+def _budget(text: str) -> tuple[str, float]:
+    """METRIC=MOST."""
+    try:
+        name, most = text.split("=")
+        return name, float(most)
+    except ValueError:
+        raise ValueError(f"--budget {text}: expected METRIC=MOST, such as cost_kill=0.02") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from evaluation.bootstrap import Interval, bootstrap
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap
 from evaluation.compare import PolicySource, policy_for
 from evaluation.metrics import expected_shortfall, max_drawdown, ratio
+from evaluation.parity import KILL, rate_interval
 from evaluation.rollout import rollout
 from sim.backtest import CompiledStrategy, backtest
 from sim.engine import Engine
@@ -61,7 +62,7 @@ SCORES: dict[str, Score] = {
     "loss": Score(lambda o: o.loss, _mean, "mean loss {:.3g} % of the cash"),
     "cvar": Score(lambda o: o.loss, _tail, "mean of the worst twentieth of losses {:.3g} % of the cash"),
     "drawdown": Score(lambda o: o.drawdown, _mean, "mean largest drawdown {:.3g} % of the cash"),
-    "kill": Score(lambda o: o.killed.astype(np.float64), _mean, "share of episodes killed {:.3g}"),
+    KILL: Score(lambda o: o.killed.astype(np.float64), _mean, "share of episodes killed {:.3g}"),
 }
 
 
@@ -85,19 +86,23 @@ def scores(outcomes: Outcomes, name: str) -> np.ndarray:
     return np.array([score.statistic(row, np.ones((1, len(row))))[0] for row in values])
 
 
-def score_interval(outcomes: Outcomes, name: str, *, level: float = 0.95, seed: int = 0) -> Interval:
-    """Interval of the score of one row, by a bootstrap of its episodes. Raises ValueError for several rows."""
+def score_interval(outcomes: Outcomes, name: str, *, level: float = LEVEL, resamples: int = RESAMPLES) -> Interval:
+    """Interval of the score of one row, by a bootstrap of its episodes; of the share killed the exact one.
+
+    Raises ValueError for several rows.
+    """
     score = find_score(name)
     values = score.values(outcomes)
     if len(values) != 1:
         raise ValueError(f"score_interval: expected the episodes of one row, got {len(values)} rows")
-    return bootstrap(lambda w: score.statistic(values[0], w), values.shape[1], seed=seed, level=level)
+    if name == KILL:
+        return rate_interval(int(values.sum()), values.size, level)
+    return bootstrap(lambda w: score.statistic(values[0], w), values.shape[1], level=level, resamples=resamples)
 
 
 def fails(interval: Interval, threshold: float) -> bool:
-    """Whether a score is above ``threshold`` with confidence: its lower bound is, or all episodes came out alike."""
-    low = interval.value if np.isnan(interval.low) else interval.low
-    return bool(low > threshold)
+    """Whether a score is above ``threshold`` with confidence: its lower bound is. One episode has no bound."""
+    return bool(interval.low > threshold)
 
 
 def env_player(
@@ -176,8 +181,8 @@ def _play_envs(
     env.close()
     shape = (len(rows), episodes)  # round 0 of every environment, in the order of the batch
     killed = played.ruined.copy()
-    if "kill" in played.cost_names:
-        killed |= played.costs[:, played.cost_names.index("kill")] > 0
+    if KILL in played.cost_names:
+        killed |= played.costs[:, played.cost_names.index(KILL)] > 0
     return Outcomes(
         (-100.0 * played.result_uusd / played.start_uusd).reshape(shape),
         (100.0 * max_drawdown(played.equity_uusd) / played.start_uusd).reshape(shape),

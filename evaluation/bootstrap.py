@@ -24,6 +24,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 RESAMPLES = 2000
 LEVEL = 0.95
 METHODS = ("bca", "percentile")
+LEAST_TAIL = 100  # draws beyond a quantile that an interval of their mean asks for
 _PURPOSE = 0xB007
 _CHUNK = 2_000_000  # weights computed at once
 _MAX_UNDEFINED = 0.05  # share of resamples that may leave the statistic undefined
@@ -91,6 +92,31 @@ def difference(one: np.ndarray, other: np.ndarray, cluster: np.ndarray, **option
     total = np.bincount(cluster, one.astype(np.float64) - other, count)
     size = np.bincount(cluster, minlength=count).astype(np.float64)
     return bootstrap(lambda weights: (weights @ total) / (weights @ size), count, **options)  # type: ignore[arg-type]
+
+
+def of_tail(found: Interval, count: int, share: float) -> Interval:
+    """``found``, of the mean of the worst ``1 - share`` of ``count`` draws; without ends where those are too few.
+
+    A resample holds no loss that was not drawn, so with few draws beyond the quantile the upper end is too low: with
+    ten of them 95 % intervals of CVaR held the truth 86 % of the time, with two 38 %.
+    """
+    few = tail_draws(count, share) < LEAST_TAIL
+    return found._replace(low=math.nan, high=math.nan) if few else found
+
+
+def tail_draws(count: int, share: float) -> int:
+    """How many of ``count`` draws lie beyond the ``share`` quantile."""
+    return math.floor((1.0 - share) * count + 1e-6)  # 10,000 x (1 - 0.99) is 100, whatever it rounds to
+
+
+def tail_note(count: int, shares: tuple[float, ...]) -> str:
+    """Why the CVaR at some of ``shares`` has no interval; "" where all have one."""
+    thin = [share for share in shares if tail_draws(count, share) < LEAST_TAIL]
+    return " ".join(
+        f"CVaR {100 * share:g} % has no interval: {tail_draws(count, share)} of {count:,} draws lie in the tail, and "
+        f"fewer than {LEAST_TAIL} make one too narrow; {math.ceil(LEAST_TAIL / (1.0 - share) - 1e-6):,} draws do."
+        for share in thin
+    )
 
 
 def false_alarms(comparisons: int, level: float = LEVEL) -> str:

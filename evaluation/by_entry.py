@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap, false_alarms
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap, false_alarms, of_tail, tail_note
 from evaluation.canvas import FAINT, blank, colours, label, legend, style, write_png
 from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes, clusters
 from evaluation.estimates import Metric
 from evaluation.files import write_json
-from evaluation.metrics import expected_shortfall
+from evaluation.metrics import TAIL, expected_shortfall
 from evaluation.montecarlo.report import plain
 from evaluation.parity import KILL, rate_interval
 from evaluation.text import NOT_DEFINED, interval
@@ -52,9 +52,10 @@ def _figures(episodes: Episodes, seed: int, resamples: int) -> dict[str, Interva
     killed = episodes.ruined.copy()
     if KILL in episodes.cost_names:
         killed |= episodes.costs[:, episodes.cost_names.index(KILL)] > 0
+    cvar = bootstrap(lambda weights: expected_shortfall(-result, weights[:, groups]), count, **options)
     return {
         "result_usd": bootstrap(lambda weights: (weights @ sums) / (weights @ sizes), count, **options),
-        "cvar95_usd": bootstrap(lambda weights: expected_shortfall(-result, weights[:, groups]), count, **options),
+        "cvar95_usd": of_tail(cvar, count, TAIL),
         "kill": rate_interval(int(killed.sum()), len(episodes)),
     }
 
@@ -72,6 +73,7 @@ def make_card(entries: list[dict[str, Any]], facts: Mapping[str, Any], policies:
         **facts,
         "legend": {name: metric._asdict() for name, metric in FIGURES.items()},
         "entries": entries,
+        "tails": tail_note(facts["episodes"], (TAIL,)),
         "false_alarms": false_alarms(sum(len(entry["results"]) for entry in entries), LEVEL),
     }
 
@@ -103,7 +105,7 @@ def print_card(card: Mapping[str, Any], console: Console) -> None:
     for entry in card["entries"]:
         for name, why in entry["refused"].items():
             console.print(f"{entry['name']}: {name} cannot play it: {why}", style="dim", markup=False, highlight=False)
-    console.print(card["false_alarms"], style="dim", highlight=False)
+    console.print(f"{card['false_alarms']} {card['tails']}".strip(), style="dim", highlight=False)
 
 
 def _cell(estimate: Mapping[str, float | None], metric: Metric) -> str:
@@ -117,8 +119,14 @@ def _cell(estimate: Mapping[str, float | None], metric: Metric) -> str:
     return text
 
 
+def _reach(estimate: Mapping[str, float | None], end: str) -> float:
+    """How far an interval reaches from its value to an end; 0 where it has none."""
+    value, bound = estimate["value"], estimate[end]
+    return 0.0 if value is None or bound is None else abs(bound - value)
+
+
 def plot(card: Mapping[str, Any]) -> Figure:
-    """Result and CVaR of every policy on every entry, with intervals."""
+    """Result and CVaR of every policy on every entry, with the intervals that there are."""
     entries = [entry for entry in card["entries"] if entry["results"]]
     figure = blank(1.2 + 0.24 * len(entries))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -127,13 +135,10 @@ def plot(card: Mapping[str, Any]) -> Figure:
         rows = [(place, entry["results"][name]) for place, entry in enumerate(entries) if name in entry["results"]]
         shift = 0.6 * ((rank + 0.5) / len(card["policies"]) - 0.5)
         for axes, key in ((left, "result_usd"), (right, "cvar95_usd")):
-            at = [place + shift for place, found in rows if found[key]["low"] is not None]
-            kept = [found[key] for _, found in rows if found[key]["low"] is not None]
-            ends = [[one["value"] - one["low"] for one in kept], [one["high"] - one["value"] for one in kept]]
-            axes.errorbar(
-                [one["value"] for one in kept], at, xerr=np.maximum(ends, 0.0), fmt="o", ms=3, lw=1, color=paint[name],
-                label=name,
-            )  # fmt: skip
+            at = [place + shift for place, _ in rows]
+            values = [found[key]["value"] for _, found in rows]
+            ends = [[_reach(found[key], end) for _, found in rows] for end in ("low", "high")]
+            axes.errorbar(values, at, xerr=ends, fmt="o", ms=3, lw=1, color=paint[name], label=name)
     for axes in (left, right):
         axes.axvline(0.0, color=FAINT, lw=0.8)
     left.set_yticks(range(len(entries)), [entry["name"] for entry in entries])

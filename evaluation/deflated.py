@@ -73,12 +73,22 @@ def deflated_sharpe(
     return float(ndtr(above * math.sqrt(observations - 1.0) / math.sqrt(spread)))
 
 
-def deflate(results: Sequence[np.ndarray], *, trials: int | None = None) -> Deflated:
+def deflate(
+    results: Sequence[np.ndarray],
+    *,
+    trials: int | None = None,
+    variance: float | None = None,
+    allowed: Sequence[int] | None = None,
+) -> Deflated:
     """The best of several trials by the Sharpe ratio of its daily results, deflated.
 
     ``results``: for each trial its results day by day, (T,) dollars; trials without variation, or of fewer than two
-    days, have no ratio and are not counted. ``trials``: N, where some of what was tried is not among them. Raises
-    ValueError where no trial has a ratio, or for fewer ``trials`` than there are.
+    days, have no ratio and are not counted. ``trials``: N, where some of what was tried is not among them.
+    ``variance``: of the trials' ratios, per day; by default that of the results. ``allowed``: indices of the trials
+    that may be the best, such as those within budgets; all were tried, so all count for N and the variance.
+
+    Raises ValueError where no trial (of those allowed) has a ratio, for fewer ``trials`` than there are, and for more
+    ``trials`` than one whose variance nobody can know: one result, and none given.
     """
     ratios = np.array([_sharpe(np.asarray(daily, np.float64)) for daily in results])
     known = ratios[~np.isnan(ratios)]
@@ -87,9 +97,18 @@ def deflate(results: Sequence[np.ndarray], *, trials: int | None = None) -> Defl
     count = len(known) if trials is None else trials
     if count < len(known):
         raise ValueError(f"deflate: {count} trials cannot have {len(known)} results")
-    best = int(np.nanargmax(ratios))
+    if count > 1 and len(known) < 2 and variance is None:
+        raise ValueError(
+            f"deflate: the variance of {count} trials' ratios cannot be known of one result: give the others, or "
+            "variance"
+        )
+    chosen = ratios if allowed is None else np.where(np.isin(np.arange(len(ratios)), allowed), ratios, np.nan)
+    if np.isnan(chosen).all():
+        raise ValueError(f"deflate: none of the {len(allowed or ())} trials that are allowed has a Sharpe ratio")
+    best = int(np.nanargmax(chosen))
     daily, ratio = np.asarray(results[best], np.float64), float(ratios[best])
-    variance = float(known.var(ddof=1)) if len(known) > 1 else 0.0
+    if variance is None:
+        variance = float(known.var(ddof=1)) if len(known) > 1 else 0.0
     skew, kurtosis = _shape(daily)
     probability = deflated_sharpe(
         ratio, len(daily), trials=count, variance=variance, skew=skew, kurtosis=kurtosis

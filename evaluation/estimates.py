@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluation.arbitrage import arbitrage_parts
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, Statistic, bootstrap
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, Statistic, bootstrap, of_tail
 from evaluation.episodes import Episodes, clusters, column_at, market_days, value2_at
 from evaluation.metrics import (
+    TAIL,
     brier,
     entries,
     expected_shortfall,
@@ -88,12 +89,14 @@ def estimate(
     """Every metric of METRICS, and ``cost_<name>`` for each cost, with its bootstrap interval.
 
     Ratios are sums over sums; a cluster (an episode, or a recorded market) is drawn as a whole. Sharpe and Sortino
-    draw days. Fields that are not defined on these episodes are NaN.
+    draw days. Fields that are not defined on these episodes are NaN, and so are the ends of a thin tail's CVaR
+    (`evaluation.bootstrap.of_tail`).
     """
-    return {
+    found = {
         name: bootstrap(statistic, size, seed=seed, resamples=resamples, level=level)
         for name, (statistic, size) in _statistics(episodes).items()
     }
+    return {**found, "cvar95_usd": of_tail(found["cvar95_usd"], int(clusters(episodes).max()) + 1, TAIL)}
 
 
 def figures(episodes: Episodes) -> dict[str, float]:

@@ -117,7 +117,8 @@ def _columns(metrics: Mapping[str, Mapping[str, float | None]]) -> Row:
 
 
 def summarise(rows: Sequence[Row], settings: Sequence[str]) -> list[Row]:
-    """A row for every combination of ``settings`` but the seeds: runs, failures, and the mean of each figure.
+    """A row for every combination of ``settings`` but the seeds: how many runs are finished, failed and running (or
+    were killed), and the mean of each figure.
 
     Over the finished runs, with Student's 95 % interval of the mean, ``<figure>_low`` and ``<figure>_high``; None with
     fewer than two runs. Ends of a single run's intervals are not averaged.
@@ -131,7 +132,8 @@ def summarise(rows: Sequence[Row], settings: Sequence[str]) -> list[Row]:
 
 def _summary(group: Sequence[Row], settings: Sequence[str]) -> Row:
     done = [row for row in group if row["status"] == FINISHED]
-    result: Row = {"runs": len(done), "failed": len(group) - len(done)}
+    failed = sum(row["status"] == FAILED for row in group)
+    result: Row = {"runs": len(done), "failed": failed, "running": len(group) - len(done) - failed}
     names = list(
         dict.fromkeys(name for row in done for name, value in row.items() if _is_figure(name, value, settings))
     )

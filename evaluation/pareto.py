@@ -15,7 +15,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -24,13 +25,16 @@ from optuna.storages.journal import JournalFileBackend
 from tqdm import tqdm
 
 from evaluation.deflated import Deflated, deflate
-from evaluation.estimates import ARBITRAGE, METRICS
+from evaluation.estimates import ARBITRAGE, METRICS, SHIELD
+from evaluation.plan import PLAN, agree
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 JOURNAL = "trials.log"
 SAMPLERS = ("nsga2", "tpe")
 _POPULATION = 24  # of NSGA-II
+COST = "cost_"  # a cost of the environment by name, as a metric
+_KNOWN = METRICS | ARBITRAGE | SHIELD
 _FAR = 1e30  # how far a figure that is not defined misses its budget
 
 
@@ -70,17 +74,26 @@ class Search(NamedTuple):
     budgets: Mapping[str, float]  # by metric: the most it may be
     sampler: str = "nsga2"
     seed: int = 0
+    facts: Mapping[str, Any] = MappingProxyType({})  # what else all trials must have in common; plain JSON values
 
 
 def better(metric: str) -> int:
     """1 where more of a metric is better, -1 where less is. Raises ValueError for one that is neither, or unknown."""
-    if metric.startswith("cost_"):
+    if metric.startswith(COST):
         return -1
-    known = METRICS | ARBITRAGE
-    if metric not in known or known[metric].better == 0:
-        names = ", ".join(name for name, entry in known.items() if entry.better)
+    if metric not in _KNOWN or _KNOWN[metric].better == 0:
+        names = ", ".join(name for name, entry in _KNOWN.items() if entry.better)
         raise ValueError(f"tune: {metric!r} cannot be an objective; expected cost_NAME or one of {names}")
-    return known[metric].better
+    return _KNOWN[metric].better
+
+
+def check_budget(metric: str) -> None:
+    """Raise ValueError for a metric that is unknown, or of which more is better: a budget is the most it may be."""
+    if not metric.startswith(COST) and (metric not in _KNOWN or _KNOWN[metric].better > 0):
+        names = ", ".join(name for name, entry in _KNOWN.items() if entry.better <= 0)
+        raise ValueError(
+            f"tune: {metric!r} cannot have a budget, which is the most it may be; expected cost_NAME or one of {names}"
+        )
 
 
 def run(
@@ -95,18 +108,19 @@ def run(
 
     ``measure(params)`` tries parameters. A ValueError or RuntimeError of its own becomes the trial's ``error``; such a
     trial counts, and is never the best. A trial that was interrupted does not count. The same folder goes on with the
-    same search: raises ValueError for another one, an unknown sampler, no objective or parameter, and no trial.
+    same search, its facts included (``plan.json``): raises ValueError for another one, an unknown sampler, no objective
+    or parameter, and no trial.
     """
     _check(search, trials)
-    folder.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    if (folder / JOURNAL).exists() and not (folder / PLAN).exists():
+        raise ValueError(f"{folder}: {JOURNAL} without {PLAN}: trials of nobody knows what; name another folder")
+    agree(folder, _plan(search))
     study = optuna.create_study(
         study_name="tune",
-        storage=storage,
+        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
         load_if_exists=True,
         directions=["maximize" if better(name) > 0 else "minimize" for name in search.objectives],
     )
-    _same_search(study, search)
     study.sampler = _sampler(search, len(study.trials))
     done = len(_finished(study))
     with tqdm(total=trials, initial=min(done, trials), desc="tune", unit="trial", disable=not progress) as bar:
@@ -149,11 +163,15 @@ def best_within(trials: Sequence[Trial], objective: str, budgets: Mapping[str, f
     return out
 
 
-def deflated(trials: Sequence[Trial]) -> Deflated | None:
-    """The Sharpe ratio of the best of all trials, deflated; ``best`` is its number. None where no trial has one."""
+def deflated(trials: Sequence[Trial], budgets: Mapping[str, float]) -> Deflated | None:
+    """The Sharpe ratio of the best trial within ``budgets``, deflated by all that were tried; ``best`` is its number.
+
+    None where no trial within them has one.
+    """
     measured = [trial for trial in trials if not trial.error]
+    within = [index for index, trial in enumerate(measured) if feasible(trial, budgets)]
     try:
-        found = deflate([np.array(trial.daily_usd) for trial in measured])
+        found = deflate([np.array(trial.daily_usd) for trial in measured], allowed=within)
     except ValueError:
         return None
     return found._replace(best=measured[found.best].number)
@@ -167,6 +185,10 @@ def _check(search: Search, trials: int) -> None:
             f"tune: expected a parameter, an objective and a trial or more, got {len(search.ranges)}, "
             f"{len(search.objectives)} and {trials}"
         )
+    for name in search.objectives:
+        better(name)
+    for name in search.budgets:
+        check_budget(name)
     for name, entry in search.ranges.items():
         if not entry.low < entry.high or (entry.log and entry.low <= 0.0):
             raise ValueError(f"tune: {name} from {entry.low} to {entry.high}: expected low < high, above 0 for log")
@@ -180,19 +202,18 @@ def _sampler(search: Search, begun: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=seed)
 
 
-def _same_search(study: optuna.Study, search: Search) -> None:
-    """Raise ValueError where the folder's trials were of another search."""
-    ours = {
+def _plan(search: Search) -> dict[str, Any]:
+    """What a folder's trials have in common."""
+    return {
         "ranges": {
             name: [float(entry.low), float(entry.high), entry.log, entry.whole] for name, entry in search.ranges.items()
         },
         "objectives": list(search.objectives),
         "budgets": dict(search.budgets),
+        "sampler": search.sampler,
+        "seed": search.seed,
+        **search.facts,
     }
-    theirs = study.user_attrs.get("search")
-    if theirs is not None and theirs != ours:
-        raise ValueError(f"tune: the folder holds trials of another search, {theirs}; name another folder, not {ours}")
-    study.set_user_attr("search", ours)
 
 
 def _one(study: optuna.Study, search: Search, measure: Callable[[Mapping[str, float]], Measured]) -> None:

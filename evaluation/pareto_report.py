@@ -39,7 +39,7 @@ def write_outcome(
 def _summary(
     trials: Sequence[Trial], front: Sequence[Trial], search: Search, fresh: Mapping[int, Mapping[str, float]]
 ) -> dict[str, Any]:
-    best = deflated(trials)
+    best = deflated(trials, search.budgets)
     named = best_within(trials, search.objectives[0], search.budgets)
     return {
         "objectives": {name: "more" if better(name) > 0 else "less" for name in search.objectives},

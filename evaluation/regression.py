@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from curricula.adversary.failures import Case
 
 
-def replay_cases(cases: Sequence[Case], player: Callable[[Case], Player]) -> list[dict[str, Any]]:
+def replay_cases(
+    cases: Sequence[Case], player: Callable[[Case], Player], env: Mapping[str, float | str]
+) -> list[dict[str, Any]]:
     """Every case played once more, as plain JSON values.
 
     ``player(case)`` plays the judged policy as the case asks: at its venue, with its fill model. Keys: name, found_on
@@ -22,8 +24,17 @@ def replay_cases(cases: Sequence[Case], player: Callable[[Case], Player]) -> lis
     is passed where the score on its own episodes is not above the threshold: the same episodes each time, so that a
     result changes only with the policy or the simulator. A score that the environment does not keep (a cost it lacks)
     is not played: ``passed`` and ``value`` are null, and ``text`` says why.
+
+    ``env``: facts of the judged environment, as a case has those of the one it was found in. ``differs`` says what is
+    not as it was found: settings of the environment, and the row where a default has changed that it rests on.
     """
-    return [_replay(case, player) for case in cases]
+    return [_replay(case, player) | {"differs": _differs(case, env)} for case in cases]
+
+
+def _differs(case: Case, env: Mapping[str, float | str]) -> list[str]:
+    names = [name for name in {**case.env, **env} if case.env.get(name) != env.get(name)]
+    found = [f"{name} = {env.get(name)}, found with {case.env.get(name)}" for name in names]
+    return ["its row: a default is another one than when it was found", *found] if case.changed else found
 
 
 def _replay(case: Case, player: Callable[[Case], Player]) -> dict[str, Any]:
@@ -55,6 +66,7 @@ def regression_table(regression: Sequence[Mapping[str, Any]], agent: str) -> Gri
         kind = {True: "gain", False: "loss", None: ""}[entry["passed"]]
         verdict = {True: "passed", False: "failed", None: "not played"}[entry["passed"]]
         ends = "" if entry["low"] is None else f"[{entry['low']:.3g}, {entry['high']:.3g}]"
-        cells = [Cell(entry["text"], ends), Cell(f"{entry['threshold']:g}"), Cell(verdict, "", kind)]
+        text = "; ".join([entry["text"], *entry["differs"]])
+        cells = [Cell(text, ends), Cell(f"{entry['threshold']:g}"), Cell(verdict, "", kind)]
         rows.append(Row(entry["name"], cells))
     return Grid(["Case", agent, "at most", "result"], rows)

@@ -201,6 +201,7 @@ def _render(card: Mapping[str, Any], sections: list[Section], manifest: Mapping[
         regression=regression_table(card["regression"], card["agent"]) if card.get("regression") else None,
         level=level,
         note=f"Intervals: bootstrap (BCa, {drawn['resamples']:,} resamples, seed {drawn['seed']}) over "
-        f"{drawn['clusters']:,} {drawn['drawn']}; Sharpe and Sortino over days. {card['false_alarms']}",
+        f"{drawn['clusters']:,} {drawn['drawn']}; Sharpe and Sortino over days. {card['tails']} "
+        f"{card['false_alarms']}",
         manifest=list(_flat(manifest)),
     )

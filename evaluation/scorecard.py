@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from evaluation.attribution import PARTS, attribute, attribute_lanes
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, false_alarms
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, false_alarms, tail_note
 from evaluation.compare import Evaluation, advantage
 from evaluation.episodes import Episodes, clusters, market_days
 from evaluation.estimates import ARBITRAGE, METRICS, SHIELD, Metric, daily_usd, estimate
 from evaluation.fills import shown_names
-from evaluation.metrics import max_drawdown
+from evaluation.metrics import TAIL, max_drawdown
 from evaluation.summary import Summary, format_summary
 from sim.types import UUSD
 
@@ -29,11 +29,13 @@ def scorecard(
 
     Keys: schema, agent, policies, fill_models, fill_set (what the probabilistic one was fitted on), fill_names (how
     they are shown), headline, episodes, interval, legend, results[fill model][policy],
-    advantage[fill model][baseline] (agent less baseline, paired, dollars an episode), false_alarms, summary.
+    advantage[fill model][baseline] (agent less baseline, paired, dollars an episode), tails (why CVaR has no interval,
+    ""), false_alarms, summary.
     An estimate is {value, low, high}; null = not defined on these episodes.
     """
     options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": level}
     shown = evaluation.shown[evaluation.agent]
+    drawn = int(clusters(shown).max()) + 1
     results = {
         model: {name: _result(episodes, options) for name, episodes in runs.items()}
         for model, runs in evaluation.runs.items()
@@ -52,10 +54,11 @@ def scorecard(
         "fill_names": shown_names(evaluation.fill_models, evaluation.fill_set),
         "headline": evaluation.headline,
         "episodes": len(shown),
-        "interval": options | {"method": "bca", "clusters": int(clusters(shown).max()) + 1, "drawn": drawn_unit(shown)},
+        "interval": options | {"method": "bca", "clusters": drawn, "drawn": drawn_unit(shown)},
         "legend": legend(shown),
         "results": results,
         "advantage": comparisons,
+        "tails": tail_note(drawn, (TAIL,)),
         "false_alarms": false_alarms(len(baselines) * len(evaluation.fill_models), level),
         "summary": format_summary(summarise(shown)),
     }

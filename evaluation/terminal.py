@@ -42,7 +42,7 @@ def print_scorecard(card: Mapping[str, Any], console: Console | None = None) -> 
     drawn = card["interval"]
     console.print(
         f"{card['episodes']} episodes. Intervals: bootstrap over {drawn['clusters']} {drawn['drawn']}, "
-        f"seed {drawn['seed']}. {card['false_alarms']}",
+        f"seed {drawn['seed']}. {card['tails']} {card['false_alarms']}",
         style="dim",
         highlight=False,
     )

@@ -4,7 +4,7 @@ The file is TOML, close to that of scenario tables (`sim.scenarios.tables`): a r
 bounds, and beside them what failed there, and on which chance::
 
     title = "Rows on which policies failed"
-    version = 1
+    version = 2
 
     [[row]]
     name = "joiner-5f0c2a91"           # the last part is a digest of what the case is
@@ -18,10 +18,13 @@ bounds, and beside them what failed there, and on which chance::
     venue = "polymarket"
     fill_model = "queue"
     what = "mean loss 3.1 % of the cash"
+    row_digest = "0f3c..."             # of all fields of the row, defaults included
+    env = {cash = 10000.0, dt_s = 1.0} # the environment it was found in
     cascade_rate = {value = 0.03, unit = "1/s", low = 0.0, high = 10.0, source = "search"}
 
 Cases are added at the end, never changed: `append_case` leaves the text before as it was, and a case whose content does
-not fit its digest is refused. Fields that are not named have their defaults.
+not fit its digest is refused. Fields that are not named have their defaults; where those have changed since, the row is
+another one than was found, and `Case.changed` says so.
 """
 
 from __future__ import annotations
@@ -41,12 +44,13 @@ from sim.scenarios.row import make_rows
 from sim.scenarios.tables import field_line
 
 LIBRARY = Path(__file__).parent / "failures.toml"
-VERSION = 1
+VERSION = 2
 SOURCE = "search"
 _HEAD = f'title = "Rows on which policies failed"\nversion = {VERSION}\n'
-_TEXTS = ("name", "policy", "found", "score", "venue", "fill_model", "what")
+_TEXTS = ("name", "policy", "found", "score", "venue", "fill_model", "what", "row_digest")
 _NUMBERS = ("threshold", "value", "episodes", "seed")
-_IDENTITY = ("score", "threshold", "episodes", "seed", "venue", "fill_model", "values")
+_IDENTITY = ("score", "threshold", "episodes", "seed", "venue", "fill_model", "values", "row_digest", "env")
+_KEYS = (*_TEXTS, *_NUMBERS, "env")
 
 
 class Case(NamedTuple):
@@ -64,6 +68,13 @@ class Case(NamedTuple):
     fill_model: str
     what: str
     values: Mapping[str, float]  # fields that differ from their defaults
+    env: Mapping[str, float | str]  # settings of the environment that it was found in: cash, step, limits, ...
+    row_digest: str = ""  # of all fields
+
+    @property
+    def changed(self) -> bool:
+        """Whether a default that the row rests on is another one than when it was found."""
+        return row_digest(self.row()) != self.row_digest
 
     def row(self) -> np.ndarray:
         """``(1,)`` ROW, checked."""
@@ -71,15 +82,20 @@ class Case(NamedTuple):
         return make_rows(1, **given)
 
 
-def make_case(label: str, **entries: Any) -> Case:
-    """A case whose name is ``label`` and its digest; ``entries`` are the other fields of `Case`.
+def row_digest(row: np.ndarray) -> str:
+    """Of every field of a row ``(1,)`` ROW, by name and value."""
+    values = sorted((name, float(row[name][0])) for name in row.dtype.names or ())
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
-    Two failures on the same row, chance, score and threshold are one case, whoever failed there.
+
+def make_case(label: str, **entries: Any) -> Case:
+    """A case whose name is ``label`` and its digest; ``entries`` are the other fields of `Case`, less its row's digest.
+
+    Two failures on the same row, chance, score, threshold and environment are one case, whoever failed there.
     """
     case = Case(name="", **entries)
-    case = case._replace(name=f"{label}-{_digest(case)}")
-    case.row()
-    return case
+    case = case._replace(row_digest=row_digest(case.row()))
+    return case._replace(name=f"{label}-{_digest(case)}")
 
 
 def load_cases(path: str | Path = LIBRARY) -> tuple[Case, ...]:
@@ -130,6 +146,7 @@ def append_case(case: Case, path: str | Path = LIBRARY) -> bool:
 def _digest(case: Case) -> str:
     known = {name: value for name, value in case._asdict().items() if name in _IDENTITY}
     known["values"] = sorted((name, float(value)) for name, value in case.values.items())
+    known["env"] = dict(case.env)
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -137,7 +154,8 @@ def _text(case: Case) -> str:
     lines = ["[[row]]"]
     lines += [f"{name} = {json.dumps(getattr(case, name))}" for name in ("name", "policy", "found", "score")]
     lines += [f"{name} = {getattr(case, name)!r}" for name in _NUMBERS]
-    lines += [f"{name} = {json.dumps(getattr(case, name))}" for name in ("venue", "fill_model", "what")]
+    lines += [f"{name} = {json.dumps(getattr(case, name))}" for name in ("venue", "fill_model", "what", "row_digest")]
+    lines.append(f"env = {{{', '.join(f'{name} = {json.dumps(value)}' for name, value in case.env.items())}}}")
     for name, value in case.values.items():
         lines.append(field_line(name, value, SOURCE))
     return "\n".join(lines) + "\n"
@@ -147,13 +165,13 @@ def _read(path: Path, number: int, entry: object) -> Case:
     if not isinstance(entry, dict):
         raise ValueError(f"{path}, row {number}: {entry!r}; expected a [[row]] with fields")
     where = f"{path}, row {number} ({entry.get('name', 'no name')})"
-    missing = [name for name in (*_TEXTS, *_NUMBERS) if name not in entry]
+    missing = [name for name in _KEYS if name not in entry]
     if missing:
-        raise ValueError(f"{where}: no {missing[0]!r}; a case has {', '.join((*_TEXTS, *_NUMBERS))} and fields")
-    fields = {name: value for name, value in entry.items() if name not in (*_TEXTS, *_NUMBERS)}
+        raise ValueError(f"{where}: no {missing[0]!r}; a case has {', '.join(_KEYS)} and fields")
+    fields = {name: value for name, value in entry.items() if name not in _KEYS}
     try:
         values = {name: float(value["value"]) for name, value in fields.items()}
-        known = {name: entry[name] for name in (*_TEXTS, *_NUMBERS)}
+        known = {name: entry[name] for name in _KEYS}
         case = Case(**{**known, "threshold": float(entry["threshold"]), "value": float(entry["value"])}, values=values)
         case.row()
     except (ValueError, TypeError, KeyError) as error:

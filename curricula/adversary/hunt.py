@@ -34,12 +34,13 @@ def hunt(
         score: ``(n, D)`` points and the number of their generation to ``(n,)`` scores. The points of a generation
             should meet the same chance, so that they are compared fairly, and each generation other chance: a search
             that always meets the same learns where that chance is unlucky, and not where the policy is weak.
-        confirm: whether a point ``(D,)`` fails on chance that the search has not seen.
+        confirm: whether a point ``(D,)`` fails on chance that the search has not seen, other chance with every call:
+            hundreds are asked about, and some are lucky on any chance that stays the same.
         threshold: a score above it is a failure, once it is confirmed.
         evaluations: budget. Scoring stops with the last point that fits; what `confirm` plays is not counted.
 
     A generation's points are confirmed in the order they were asked for, so ``evaluations`` counts as if they had been
-    scored one by one. Raises ValueError for a budget below one.
+    scored one by one. The searcher is told of every whole generation, the last one included. Raises ValueError for a budget below one.
     """
     if evaluations < 1:
         raise ValueError(f"hunt: expected a budget of at least one evaluation, got {evaluations}")
@@ -49,13 +50,15 @@ def hunt(
         points = asked[: evaluations - used]
         scores = score(points, generation)
         best = max(best, float(scores.max()))
+        if len(points) == len(asked):
+            searcher.tell(
+                points, scores
+            )  # before it may end here: whoever goes on with the searcher, goes on from this
         for index in np.flatnonzero(scores > threshold):
             if confirm(points[index]):
                 return Hunt(points[index], used + int(index) + 1, rejected, best, generation + 1)
             rejected += 1
         used, generation = used + len(points), generation + 1
-        if len(points) == len(asked):
-            searcher.tell(points, scores)
     return Hunt(None, used, rejected, best, generation)
 
 
@@ -71,7 +74,8 @@ def deepen(
 
     A search that stops at its first failure stops at the edge of what fails, where every field looks needed.
     ``first``: number of the first of these generations. ``judge``: the score of a point on chance that the search has
-    not seen; the best of each generation and ``found`` are compared by it.
+    not seen; the best of each generation and ``found`` are compared by it. What is best of several there is too good:
+    no proof rests on that chance.
     """
     worst, most = found, judge(found)
     for generation in range(first, first + generations):

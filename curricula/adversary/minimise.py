@@ -28,7 +28,8 @@ def minimise(
 
     Fields are taken out one by one, those nearest to their defaults first, in passes until a pass takes none out: then
     no single one of them can be spared. Each field left is then moved to the middle of its way back, on its axis, as
-    long as the failure stays, and rounded. Every step is judged by ``fails``, which must not change its mind.
+    long as the failure stays, and rounded. Every step is judged by ``fails``, which must not change its mind; what is
+    left has been chosen by it, so whether it fails is to be asked once more of something else.
 
     Raises ValueError where ``values`` do not fail to begin with, or hold a field without default or axis.
     """

@@ -18,6 +18,7 @@ with warnings.catch_warnings():
     from cmaes import CMA
 
 _PURPOSE = 0xADE5
+_SEEDS = 0xADE6  # of the seeds that CMA-ES draws on its own with
 SIZE = 50  # points a generation
 ELITE_SHARE = 0.2  # of a generation that the cross-entropy method learns from
 SMOOTHING = 0.7  # weight of the new generation in its mean and variance
@@ -112,8 +113,8 @@ class CmaEs:
 
     def _begin(self, mean: np.ndarray) -> None:
         bounds = np.tile([0.0, 1.0], (self.dimension, 1))
-        seed = int(_generator(self.seed, self.starts).integers(2**31))
-        self._strategy = CMA(mean, STEP, bounds=bounds, seed=seed, population_size=self.size)
+        self.started_with = int(_generator(self.seed, self.starts, _SEEDS).integers(2**31))
+        self._strategy = CMA(mean, STEP, bounds=bounds, seed=self.started_with, population_size=self.size)
         self.starts += 1
 
 
@@ -129,8 +130,8 @@ def make_searcher(name: str, dimension: int, seed: int = 0) -> Searcher:
     return SEARCHERS[name](dimension, seed)
 
 
-def _generator(seed: int, generation: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed, _PURPOSE], counter=[0, 0, 0, generation]))
+def _generator(seed: int, generation: int, purpose: int = _PURPOSE) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, 0, 0, generation]))
 
 
 def _blend(new: np.ndarray, old: np.ndarray) -> np.ndarray:

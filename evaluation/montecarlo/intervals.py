@@ -14,7 +14,7 @@ import math
 import numpy as np
 from scipy.special import bdtr, ndtri
 
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bca_tails, skewness_of
+from evaluation.bootstrap import LEAST_TAIL, LEVEL, RESAMPLES, Interval, bca_tails, skewness_of, tail_draws
 from evaluation.montecarlo.histogram import Histogram
 
 _PURPOSE = 0xC7A2
@@ -80,10 +80,10 @@ def cvar_interval(
     """CVaR with its interval by the Poisson bootstrap, corrected (BCa).
 
     Resample b draws from Philox with key (seed, purpose) and counter b. Bins far below the tail are drawn as one. NaN
-    ends with fewer than two draws beyond the quantile.
+    ends with fewer than `evaluation.bootstrap.LEAST_TAIL` draws beyond the quantile.
     """
     value, n = cvar(losses, share), losses.total
-    if (1.0 - share) * n < 2.0:
+    if tail_draws(n, share) < LEAST_TAIL:
         return Interval(value, math.nan, math.nan)
     drawn = _resampled(losses, share, resamples, seed)
     tails = np.array([(1.0 - level) / 2.0, (1.0 + level) / 2.0])

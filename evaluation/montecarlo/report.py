@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, tail_note
 from evaluation.canvas import FAINT, MAX_POINTS, blank, colours, label, legend, style, weight, write_png
 from evaluation.estimates import Metric
 from evaluation.files import write_json
@@ -65,8 +65,9 @@ def make_card(
 ) -> dict[str, Any]:
     """The run as plain JSON values: the first policy is the one that is judged.
 
-    Keys: schema, suite, policies, ``facts``, interval, results[policy] = metrics {value, low, high; null = not
-    defined}, episodes, kills, ruins, steps, worst and best result. Nothing in it depends on when or how it was played.
+    Keys: schema, suite, policies, ``facts``, interval, tails (why a CVaR has no interval, ""), results[policy] =
+    metrics {value, low, high; null = not defined}, episodes, kills, ruins, steps, worst and best result. Nothing in it
+    depends on when or how it was played.
     """
     options: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": LEVEL}
     return {
@@ -75,6 +76,7 @@ def make_card(
         "policies": list(shards),
         **facts,
         "interval": options,
+        "tails": tail_note(next(iter(shards.values())).episodes, TAILS),
         "results": {name: _result(shard, options) for name, shard in shards.items()},
     }
 
@@ -114,6 +116,8 @@ def print_card(card: Mapping[str, Any], console: Console) -> None:
         cells = [interval(card["results"][name]["metrics"][key], metric) for name in card["policies"]]
         table.add_row(escape(caption(metric)), *(escape(f"{value} {ends}".strip()) for value, ends in cells))
     console.print(table)
+    if card["tails"]:
+        console.print(card["tails"], style="dim", highlight=False)
 
 
 def tails(shards: Mapping[str, Shard]) -> Figure:

@@ -1,12 +1,12 @@
 """A Monte Carlo run: shards are played by one process or several, kept one by one, and joined at the end.
 
 A run that was killed goes on with the shards that are missing, and ends with the same bytes. Nothing depends on who
-played a shard or when; the memory it takes depends on the size of a shard, not on the number of episodes.
+played a shard or when. The memory it takes depends on the size of a shard and on how many results differ to the cent,
+not on the number of episodes.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import threading
@@ -21,11 +21,10 @@ import torch
 from tqdm import tqdm
 
 from evaluation.compare import PolicySource
-from evaluation.files import write_whole
 from evaluation.montecarlo.shards import MakeShard, Shard, joined, play_shard, read_shard, save_shard, seed_of
+from evaluation.plan import agree
 
 EPISODES_A_SHARD = 1024
-PLAN = "plan.json"
 _AHEAD = 4  # shards waiting for each process
 
 
@@ -84,7 +83,7 @@ def run(task: Task, folder: Path, *, workers: int = 1, progress: bool = True) ->
             bar.set_postfix_str(name, refresh=False)
             bar.update(task.size(number))
     return {
-        name: joined([read_shard(_file(folder, index, number)) for number in range(task.shards)])
+        name: joined(read_shard(_file(folder, index, number)) for number in range(task.shards))
         for index, name in enumerate(task.policies)
     }
 
@@ -97,26 +96,13 @@ def _file(folder: Path, index: int, number: int) -> Path:
 
 
 def _agree(task: Task, folder: Path) -> None:
-    """Write the plan; or compare it with the one that is there, and remove what a killed write left."""
+    """The plan is as it was, and every policy has a folder."""
     policies = {name: str(source) for name, source in task.policies.items()}
-    plan = {"episodes": task.episodes, "shard": task.shard, "seed": task.seed, "policies": policies, **task.facts}
-    now = json.loads(json.dumps(plan))
-    path = folder / PLAN
+    agree(
+        folder, {"episodes": task.episodes, "shard": task.shard, "seed": task.seed, "policies": policies, **task.facts}
+    )
     for index in range(len(policies)):
         _file(folder, index, 0).parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_whole(path, (json.dumps(now, indent=2) + "\n").encode())
-        return
-    for litter in folder.rglob(".*.tmp"):
-        litter.unlink()
-    then = json.loads(path.read_text(encoding="utf-8"))
-    changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
-    if changed:
-        key = changed[0]
-        raise ValueError(
-            f"{path}: begun with {key} = {then.get(key)}, not {now.get(key)}: go on with what it was begun with, or "
-            "name another folder"
-        )
 
 
 def _played(task: Task, missing: list[_Place], workers: int) -> Iterator[tuple[_Place, Shard]]:

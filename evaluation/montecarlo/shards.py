@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ from evaluation.compare import PolicySource, policy_for
 from evaluation.files import write_whole
 from evaluation.montecarlo.histogram import Histogram, histogram, merged, whole_cents
 from evaluation.rollout import Policy
+from evaluation.seeds import derived_seed
 from sim.backtest import Trader
 
 if TYPE_CHECKING:
@@ -47,9 +49,8 @@ class Shard(NamedTuple):
 
 
 def seed_of(seed: int, number: int) -> int:
-    """The seed of shard ``number``: 63 bits of Philox with key (seed, purpose) and counter ``number``."""
-    generator = np.random.Generator(np.random.Philox(key=[seed, _PURPOSE], counter=[0, 0, 0, number]))
-    return int(generator.integers(0, 2**63 - 1))
+    """The seed of shard ``number``."""
+    return derived_seed(seed, _PURPOSE, number)
 
 
 def play_shard(source: PolicySource, make_env: MakeShard, episodes: int, seed: int) -> Shard:
@@ -84,12 +85,29 @@ def counted(outcomes: np.ndarray) -> Shard:
     )
 
 
-def joined(shards: list[Shard]) -> Shard:
-    """All of them as one; their order does not matter."""
+def joined(shards: Iterable[Shard]) -> Shard:
+    """All of them as one; their order does not matter.
+
+    Two of one size become one of twice the size as soon as they are there, so of S shards no more than log2(S) + 2 are
+    held at a time, and every value is merged log2(S) times. Raises ValueError for none.
+    """
+    held: list[tuple[int, Shard]] = []  # how many shards each is made of, falling powers of two
+    for shard in shards:
+        size, whole = 1, shard
+        while held and held[-1][0] == size:
+            size, whole = 2 * size, _added(held.pop()[1], whole)
+        held.append((size, whole))
+    if not held:
+        raise ValueError("montecarlo: no shard to join")
+    return reduce(_added, (one for _, one in reversed(held)))
+
+
+def _added(one: Shard, other: Shard) -> Shard:
+    """Two as one."""
     return Shard(
-        merged(shard.results for shard in shards),
-        merged(shard.drawdowns for shard in shards),
-        *(sum(getattr(shard, name) for shard in shards) for name in Shard._fields[2:]),
+        merged((one.results, other.results)),
+        merged((one.drawdowns, other.drawdowns)),
+        *(ours + theirs for ours, theirs in zip(one[2:], other[2:], strict=True)),
     )
 
 

@@ -18,6 +18,7 @@ from curricula.adversary import (
     minimise,
     space_names,
 )
+from curricula.adversary.searchers import _SEEDS, _generator
 from curricula.adversary.space import make_space
 from sim.scenarios.row import FIELDS, default_rows, make_rows
 
@@ -49,6 +50,26 @@ def test_points_stay_in_the_cube_and_do_not_depend_on_the_order_they_are_told_in
         order = random.permutation(len(points))
         one.tell(points, scores)
         other.tell(points[order], scores[order])
+
+
+def test_a_restart_of_cma_es_draws_its_place_and_its_seed_apart():
+    """One stream for both made the seed follow from the first coordinate."""
+    searcher = make_searcher("cmaes", 1, 5)
+    place = _generator(5, 1).random()
+    assert int(_generator(5, 1, _SEEDS).integers(2**31)) != int(_generator(5, 1).integers(2**31))
+    means, seeds = [], []
+    begin = searcher._begin
+
+    def kept(mean):
+        means.append(float(mean[0]))
+        begin(mean)
+        seeds.append(searcher.started_with)
+
+    searcher._begin = kept
+    while not means:
+        points = searcher.ask()
+        searcher.tell(points, -np.abs(points[:, 0] - 0.3))
+    assert means == [place] and seeds == [int(_generator(5, 1, _SEEDS).integers(2**31))]
 
 
 def test_equal_scores_teach_the_cross_entropy_method_nothing():
@@ -94,13 +115,14 @@ def test_a_hunt_counts_points_one_by_one_and_looks_twice():
 
     found = hunt(Fixed(), lambda p, g: p[:, 0], lambda point: point[0] > 0.8, 0.5, 100)
     assert (found.point.tolist(), found.evaluations, found.rejected, found.best) == ([0.9], 5, 1, 0.9)
+    assert Fixed.told == 1  # of the generation in which it was found: going on starts from there
     none = hunt(Fixed(), lambda p, g: p[:, 0], lambda point: False, 0.5, 12)
     assert (none.point, none.evaluations, none.rejected, Fixed.told) == (
         None,
         12,
         4,
-        2,
-    )  # 5 + 5 + 2 of a third, 2 + 2 + 0 of them beyond
+        3,
+    )  # 5 + 5 + 2 of a third, which is not told; 2 + 2 + 0 of them beyond
 
 
 def test_going_on_behind_a_failure_finds_a_worse_one_and_never_a_better():
@@ -186,7 +208,7 @@ def a_case(**changes):
     entries = {
         "policy": "baseline:joiner", "found": "2026-01-31", "score": "loss", "threshold": 2.0, "value": 3.25,
         "episodes": 64, "seed": 7, "venue": "polymarket", "fill_model": "queue", "what": 'a "loss"',
-        "values": {"life_s": 60.0, "cascade_rate": 0.03},
+        "values": {"life_s": 60.0, "cascade_rate": 0.03}, "env": {"cash": 700.0, "window_s": "Infinity"},
     }  # fmt: skip
     return make_case("joiner", **{**entries, **changes})
 
@@ -227,8 +249,10 @@ def test_an_interrupted_write_leaves_the_table_as_it_was(tmp_path, monkeypatch):
         ("value = 0.03", "value = 0.04", "a case is never changed"),
         ("cascade_rate =", "cascade_rat =", "no field 'cascade_rat'"),
         ("value = 0.03", "value = 11.0", "lies outside"),
-        ("version = 1", "version = 2", "this program reads version 1"),
+        ("version = 2", "version = 1", "this program reads version 2"),
         ("seed = 7\n", "", "no 'seed'"),
+        ("cash = 700.0", "cash = 800.0", "a case is never changed"),
+        ("env = {", "environment = {", "no 'env'"),
         ("[[row]]", "[[row", "expected TOML"),
     ],
 )
@@ -240,8 +264,22 @@ def test_a_table_that_was_changed_is_refused(tmp_path, old, new, message):
         load_cases(path)
 
 
-def test_the_table_that_ships_can_be_read():
-    assert all(case.row().shape == (1,) for case in load_cases())
+def test_the_table_that_ships_can_be_read_and_its_rows_are_those_that_were_found():
+    """Whoever changes a default changes the rows of these cases: look at them, and find them anew."""
+    cases = load_cases()
+    assert cases and not any(case.changed for case in cases)
+    assert all({"cash", "dt_s", "kill_drawdown"} <= set(case.env) for case in cases)
+
+
+def test_a_default_that_changes_is_noticed(monkeypatch):
+    case = a_case()
+    assert not case.changed
+
+    def other(count=1, **values):
+        return make_rows(count, **({"depth": 9.0} | values))
+
+    monkeypatch.setattr("curricula.adversary.failures.make_rows", other)
+    assert case.changed
 
 
 def test_coordinates_go_there_and_back():

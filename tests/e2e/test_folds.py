@@ -5,13 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.folds import Fold, Span, fold_files, span_of, walk_forward
+from configs.folds import Fold, Span, fold_files, fold_of, span_of
 from configs.schema import ReplayConfig
 from configs.tapes import split_of
 from sim.tape import FeeRates, Header, Market, seal, write
 from sim.types import EVENT, SECOND_NS
 
 HOUR_NS = 3600 * SECOND_NS
+
+
+def walk_forward(spans, folds, embargo=0):
+    """All folds."""
+    return tuple(fold_of(spans, number, folds, embargo) for number in range(1, folds + 1))
 
 
 def hours(*bounds):
@@ -62,22 +67,22 @@ def test_laws(pairs, folds, embargo):
         (hours((0, 1), (1, 2)), 2, 0, "2 markets do not fill 3 blocks"),
         (hours((0, 1), (0, 2), (0, 3)), 1, 0, "3 markets do not fill 2 blocks by their starts"),
         (hours((0, 5), (1, 2)), 1, 0, "nothing to train on: 1 earlier markets end less than 0 s before"),
-        (hours((0, 1), (2, 3)), 0, 0, "one fold or more"),
+        (hours((0, 1), (2, 3)), 0, 0, "expected 1 to scenario.folds = 0"),
         (hours((0, 1), (2, 3)), 1, -1, "embargo from 0 on"),
         (hours((1, 0), (2, 3)), 1, 0, "market 0 ends at 0, before it starts"),
     ],
 )
 def test_what_cannot_be_split_is_explained(spans, folds, embargo, message):
     with pytest.raises(ValueError, match=message):
-        walk_forward(spans, folds, embargo)
+        fold_of(spans, 1, folds, embargo)
 
 
-def save(path, market, start_h, end_h):
+def save(path, market, start_h, end_h, *others):
     header = Header(
         venue="polymarket",
-        markets=(Market(market, "a market", 0, 0),),
-        tick_tables=(((0, 10_000, 100),),),
-        fee_schedules=(FeeRates("free", "polymarket", 0),),
+        markets=tuple(Market(name, "a market", 0, 0) for name in (market, *others)),
+        tick_tables=(((0, 10_000, 100),),) * (1 + len(others)),
+        fee_schedules=(FeeRates("free", "polymarket", 0),) * (1 + len(others)),
         sources=(),
     )
     events = np.zeros(3, EVENT)
@@ -104,18 +109,37 @@ def test_tapes_of_a_market_go_together(folder):
     """Markets by start: A (0 to 5), B, C, D, E. Two folds: blocks AB, CD (5 x 1 / 3 rounds up), E."""
     files = sorted(folder.glob("*.parquet"))
     assert span_of(folder / "game1_x.parquet") == Span(0, HOUR_NS)
-    assert names(fold_files(files, 1, 2, 0.0)) == [["game1_x", "game1_z", "game2_y"], ["game3_x", "game3_y"]]
-    assert names(fold_files(files, 1, 2, 1.0)) == [["game2_y"], ["game3_x", "game3_y"]]  # A ends at 5, C starts at 6
+    assert names(fold_files(files, 1, 2, 0.0)) == [["game1_x", "game1_z", "game2_y"], ["game3_x", "game3_y"], []]
+    assert names(fold_files(files, 1, 2, 1.0)) == [  # A ends at 5, C starts at 6
+        ["game2_y"], ["game3_x", "game3_y"], ["game1_x", "game1_z"],
+    ]  # fmt: skip
     assert names(fold_files(files, 2, 2, 2.5))[0] == ["game1_x", "game1_z", "game2_y", "game3_x", "game3_y"]
 
 
 def test_an_event_is_what_a_pattern_finds(folder):
     """By game: 1 (0 to 5), 2, 3 (6 to 9), 4: of three folds the last is judged on game 4, and 3 is too near."""
     files = sorted(folder.glob("*.parquet"))
-    train, judged = names(fold_files(files, 3, 3, 3.5, "^(game[0-9])"))
+    train, judged, purged = names(fold_files(files, 3, 3, 3.5, "^(game[0-9])"))
     assert (train, judged) == (["game1_x", "game1_z", "game2_y"], ["game4_x"])
+    assert purged == ["game3_x", "game3_y"]
     with pytest.raises(ValueError, match="is not found in game1_x"):
         fold_files(files, 1, 2, 0.0, "game9")
+
+
+def test_tapes_that_share_a_market_with_others_go_together(tmp_path):
+    """P holds A and B, Q holds B and C, R holds A alone: one market of three tapes, though no two ids are alike."""
+    save(tmp_path / "p.parquet", "A", 0, 1, "B")
+    save(tmp_path / "q.parquet", "B", 8, 9, "C")
+    save(tmp_path / "r.parquet", "A", 2, 3)
+    save(tmp_path / "s.parquet", "D", 4, 5)
+    save(tmp_path / "t.parquet", "E", 6, 7)
+    files = sorted(tmp_path.glob("*.parquet"))
+    assert names(fold_files(files, 2, 2, 0.0)) == [["s"], ["t"], ["p", "r", "q"]]
+    with pytest.raises(ValueError, match="nothing to train on"):
+        fold_files(files, 1, 2, 0.0)  # the market of three tapes is not over before the fifth
+    assert names(split_of(ReplayConfig(tapes=str(tmp_path), folds=2, fold=2))) == [["s"], ["t"], ["p", "r", "q"]]
+    with pytest.raises(ValueError, match=r"scenario\.held_out = 0\.2 with scenario\.folds = 2: a fold says itself"):
+        split_of(ReplayConfig(tapes=str(tmp_path), folds=2, fold=2, held_out=0.2))
 
 
 def test_a_scenario_names_its_fold(folder):

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 from test_configs import config
 
-from configs.build import library_digests, settled, training_env, training_scenario, trial
+from configs.build import library_digests, settled, training_env, training_scenario, trial, trial_env
+from configs.evaluator import evaluator, source_digest
 from configs.montecarlo import facts_of, make_shard, shards_of
 from configs.schema import DirectionalConfig, EvaluationConfig, LibraryConfig, SyntheticConfig
 from configs.start import refuse_hopeless
+from configs.suites import library_card
 from curricula.entries import entry_names, load_entry
+from evaluation.compare import evaluate, policy_for
+from evaluation.episodes import clusters
+from evaluation.rollout import rollout
 from sim.types import LOTS_PER_CONTRACT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +44,43 @@ def test_every_entry_plays_fifty_steps(name):
     assert np.isfinite(obs).all() and np.isfinite(reward).all()
 
 
+class _Stop(Exception):
+    """Raised in the middle of a suite."""
+
+
+@pytest.mark.compiled
+def test_a_suite_that_is_stopped_goes_on_behind_the_entries_it_has_played(tmp_path, monkeypatch):
+    monkeypatch.setattr("configs.suites.entry_names", lambda: ("basis", "depth_thin", "reference"))
+    evaluation = EvaluationConfig(synthetic_episodes=4, fill_models=["queue"])
+    played = []
+
+    def suite(policies, stop_at=9, settings=evaluation):
+        def counted(able, make, episodes, **options):
+            if len(played) == stop_at:
+                raise _Stop
+            played.append(list(able))
+            return evaluate(able, make, episodes, **options)
+
+        monkeypatch.setattr("configs.suites.evaluate", counted)
+        env = DirectionalConfig(cash=700.0, window_s=5.0)
+        return library_card({name: f"baseline:{name}" for name in policies}, env, settings, None, {}, tmp_path)
+
+    with pytest.raises(_Stop):
+        suite(["noop", "signal"], stop_at=2)
+    card = suite(["noop", "signal"])
+    assert len(played) == 3 and [entry["name"] for entry in card["entries"]] == ["basis", "depth_thin", "reference"]
+    assert all(entry["results"] for entry in card["entries"])
+    with pytest.raises(ValueError, match=r"plan\.json: begun with policies\.signal"):
+        suite(["noop"])
+    with pytest.raises(ValueError, match=r"joiner\?sise=5 can play no entry of the library: .*sise"):
+        suite(["joiner?sise=5"])
+    settings = DirectionalConfig(start_contracts=3.0)
+    monkeypatch.setattr("configs.suites.entry_names", lambda: ("reference", "inventory_long"))
+    with pytest.raises(ValueError, match=r"env\.start_contracts = 3\.0, but scenario\.name = inventory_long"):
+        library_card({"noop": "baseline:noop"}, settings, evaluation, None, {}, tmp_path / "other")
+    assert not (tmp_path / "other").exists() and len(played) == 3
+
+
 def test_an_entry_is_what_training_and_judging_play():
     made = config("scenario=library", "scenario.name=depth_thin", "scenario.rows.depth=7", "scenario.row_count=32")
     rows = training_scenario(made).rows
@@ -50,6 +92,18 @@ def test_an_entry_is_what_training_and_judging_play():
     }
     phased = config("scenario=library", "scenario.name=depth_thin", "+curriculum=phase1")
     assert training_scenario(phased).rows["depth"].min() >= 200  # a phase goes before both
+
+
+@pytest.mark.compiled
+def test_every_judged_episode_has_a_row_of_its_own():
+    """Seventy episodes of rows that differ: as many rows, each once, so episodes are independent draws of the entry."""
+    evaluation = EvaluationConfig(synthetic_episodes=70)
+    made = config("scenario=library", "scenario.name=depth_thin", "scenario.rows.life_s=4", "scenario.row_count=8")
+    what = trial(made.scenario, evaluation, 0)
+    env = trial_env(DirectionalConfig(), what, evaluation)(fill_model="queue")
+    played = rollout(env, policy_for("baseline:noop", env, 0), what.episodes)
+    assert sorted(played.row) == list(range(70)) and len(set(what.scenario.rows["depth"])) == 70
+    assert len(set(clusters(played))) == 70
 
 
 def test_two_venues_and_changing_fees():
@@ -151,10 +205,33 @@ def test_a_run_that_is_killed_ends_with_the_same_bytes(tmp_path):
     killed.wait()
     done = len(list(shards.rglob("*.npz")))
     assert 2 < done < 20 and not (tmp_path / "killed" / "montecarlo.json").exists()
+    plan = tmp_path / "killed" / "plan.json"
+    ours = plan.read_text()
+    assert json.loads(ours)["evaluator"] == evaluator() and evaluator()["source"] == source_digest(ROOT)
+    plan.write_text(ours.replace(source_digest(ROOT), "another"))
+    other = call(*command, "out=killed", cwd=tmp_path)
+    assert other.returncode != 0 and "plan.json: begun with evaluator.source = another, not" in other.stderr
+    plan.write_text(ours)
     again = call(*command, "out=killed", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     first, second = (files_of(tmp_path / name) for name in ("whole", "killed"))
     assert first == second  # plan, shards, figures and plot
+
+
+def test_the_source_digest_follows_the_source(tmp_path):
+    for name in ("sim/a.py", "sim/tables/b.toml", "envs/c.py", "sim/notes.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    seen = set()
+    for changed in ("", "sim/a.py", "sim/tables/b.toml", "envs/c.py"):
+        if changed:
+            (tmp_path / changed).write_text("2")
+        source_digest.cache_clear()
+        seen.add(source_digest(tmp_path))
+    assert len(seen) == 4
+    (tmp_path / "sim/notes.md").write_text("2")
+    source_digest.cache_clear()
+    assert source_digest(tmp_path) in seen
 
 
 def test_a_shard_honours_the_config():

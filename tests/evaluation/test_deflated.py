@@ -56,9 +56,21 @@ def test_trials_that_have_no_ratio_are_not_counted_and_untold_ones_can_be():
     assert more.trials == 50 and more.probability < deflate([fine, fine[::-1] * 0.5 + 0.01]).probability
 
 
+def test_one_result_of_many_trials_is_not_deflated_by_nothing():
+    """The variance of a thousand ratios is not known of one: it is refused, or given."""
+    daily = np.array([1.0, 2.0, -1.0, 0.5])
+    with pytest.raises(ValueError, match="variance of 1000 trials' ratios cannot be known of one result"):
+        deflate([daily], trials=1000)
+    found = deflate([daily], trials=1000, variance=0.01)
+    assert found.expected_best == pytest.approx(math.sqrt(365) * expected_maximum(1000, 0.01))
+    assert found.probability < deflate([daily]).probability
+
+
 def test_wrong_use_is_explained():
     with pytest.raises(ValueError, match="none of 2 trials has two days"):
         deflate([np.zeros(5), np.ones(1)])
+    with pytest.raises(ValueError, match="none of the 1 trials that are allowed"):
+        deflate([np.zeros(5), np.arange(4.0)], allowed=[0])
     with pytest.raises(ValueError, match="1 trials cannot have 2 results"):
         deflate([np.arange(4.0), np.arange(5.0)], trials=1)
     with pytest.raises(ValueError, match="a trial or more"):

@@ -115,10 +115,11 @@ def test_seeds_are_put_together_and_failures_counted():
     # 1 and 3: mean 2, s = sqrt 2, standard error 1; t(1, 97.5 %) = 12.7062
     assert (first["result_usd"], first["result_usd_high"]) == pytest.approx((2.0, 14.7062), abs=1e-4)
     assert first["killed"] == 0.5 and "reason" not in first and "result_usd_low_low" not in first
-    assert (second["size"], second["runs"], second["failed"], second["result_usd"]) == ("9", 1, 1, 7.0)
+    assert (second["size"], second["runs"], second["failed"], second["result_usd"]) == ("9", 1, 0, 7.0)
+    assert (first["running"], second["running"]) == (0, 1)
     assert second["result_usd_low"] is None
     (alone,) = summarise([row("5", "0", FAILED)], ["size", "seed"])
-    assert alone == {"size": "5", "runs": 0, "failed": 1}
+    assert alone == {"size": "5", "runs": 0, "failed": 1, "running": 0}
 
 
 def test_the_csv_has_a_column_for_every_name():

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import weakref
 from functools import partial
 
 import numpy as np
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 
 from envs.through import OUTCOME
 from envs.vector import TradingVectorEnv
+from evaluation.bootstrap import tail_draws, tail_note
 from evaluation.compare import policy_for
 from evaluation.metrics import expected_shortfall, value_at_risk
 from evaluation.montecarlo import report
 from evaluation.montecarlo.histogram import Histogram, histogram, merged, whole_cents
 from evaluation.montecarlo.intervals import cvar, cvar_interval, mean_interval, order_ranks, quantile_interval
-from evaluation.montecarlo.run import PLAN, Task, run
+from evaluation.montecarlo.run import Task, run
 from evaluation.montecarlo.shards import counted, joined, play_shard, read_shard, save_shard, seed_of
+from evaluation.plan import PLAN
 from evaluation.rollout import rollout
 from sim.scenarios import Scenario
 from sim.scenarios.row import draw_rows
@@ -126,8 +129,15 @@ def test_drawing_the_far_bins_as_one_changes_nothing():
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=1.0)
 
 
-def test_no_interval_without_two_draws_in_the_tail():
-    assert math.isnan(cvar_interval(histogram(np.arange(30)), 0.95).low)
+def test_no_interval_without_a_hundred_draws_in_the_tail():
+    """CVaR 99 % of 9,999 losses is a mean of 99.99; of 10,000 it is one of 100."""
+    assert math.isnan(cvar_interval(histogram(np.arange(9_999)), 0.99).low)
+    found = cvar_interval(histogram(np.arange(10_000)), 0.99, resamples=50)
+    assert found.low < found.value < found.high and tail_draws(10_000, 0.99) == 100
+    assert tail_note(10_000, (0.95, 0.99)) == ""
+    note = tail_note(1_000, (0.95, 0.99))
+    assert "CVaR 95 % has no interval: 50 of 1,000 draws lie in the tail" in note and "2,000 draws do" in note
+    assert "CVaR 99 % has no interval: 10 of 1,000" in note and "10,000 draws do" in note
 
 
 def outcomes(results, drawdowns, kills):
@@ -153,8 +163,36 @@ def test_figures_by_hand():
     # Clopper and Pearson, one of a hundred: low solves 1 - (1 - p)^100 = 0.025, p = 0.000253
     assert found["kill"].low == pytest.approx(1.0 - 0.975 ** (1 / 100), rel=1e-6)
     card = report.make_card({"one": shard}, {"episodes": 100}, resamples=50)
+    assert card["results"]["one"]["metrics"]["cvar95_usd"] == {"value": pytest.approx(3.6), "low": None, "high": None}
+    assert card["tails"].startswith("CVaR 95 % has no interval: 5 of 100 draws")
     assert card["results"]["one"]["worst_usd"] == -10.0 and card["results"]["one"]["steps"] == 300
     assert json.loads(json.dumps(card, allow_nan=False)) == card
+
+
+def test_joining_holds_few_shards_at_a_time():
+    """Of 200 shards ten are alive at most: eight powers of two, one that comes and one that is being made."""
+    alive = weakref.WeakSet()
+
+    class Kept(np.ndarray):
+        __hash__ = object.__hash__
+
+        def __eq__(self, other):
+            return self is other
+
+    def shards():
+        for number in range(200):
+            made = counted(outcomes([10_000 * number, 0], [0, 10_000 * number], [0, 1]))
+            kept = made.results.values.view(Kept)
+            alive.add(kept)
+            yield made._replace(results=made.results._replace(values=kept))
+            del made, kept
+            assert len(alive) <= 10
+
+    whole = joined(shards())
+    assert (whole.episodes, whole.kills, whole.result_uusd) == (400, 200, 10_000 * 199 * 100)
+    assert np.asarray(whole.results.values).tolist() == list(range(200)) and whole.results.counts[0] == 201
+    with pytest.raises(ValueError, match="no shard to join"):
+        joined(iter(()))
 
 
 def test_a_shard_is_kept_exactly_and_a_torn_one_is_named(tmp_path):
@@ -275,7 +313,8 @@ def test_a_run_goes_on_with_what_is_missing(tmp_path, monkeypatch):
         ({"seed": 2}, "begun with seed = 1, not 2"),
         ({"episodes": 9}, "begun with episodes = 4, not 9"),
         ({"facts": {"fill_model": "queue"}}, "begun with fill_model = None, not queue"),
-        ({"policies": {"joiner": "baseline:joiner?size=5"}}, "begun with policies = "),
+        ({"facts": {"evaluator": {"source": "ab", "versions": {}}}}, "begun with evaluator.source = None, not ab"),
+        ({"policies": {"joiner": "baseline:joiner?size=5"}}, "begun with policies.joiner = "),
     ],
 )
 def test_another_plan_is_refused(tmp_path, change, message):

@@ -84,8 +84,28 @@ def test_a_search_goes_on_where_it_was_and_keeps_every_trial(tmp_path):
     assert [one.error for one in trials if one.error] == ["this one broke"]
     assert len({one.params["x"] for one in trials}) == 8  # no draw comes twice
     assert trials[:2] == run(SEARCH, measure, 8, tmp_path, progress=False)[:2] and len(calls) == 9
-    with pytest.raises(ValueError, match="trials of another search"):
-        run(SEARCH._replace(budgets={}), measure, 9, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"budgets": {}}, r"budgets.cost_kill = 1.0, not None"),
+        ({"sampler": "tpe"}, "sampler = nsga2, not tpe"),
+        ({"seed": 2}, "seed = 1, not 2"),
+        ({"ranges": {**SEARCH.ranges, "x": Range(0.0, 2.0)}}, r"ranges.x = \[0.0, 1.0, False, False\], not"),
+        ({"facts": {"policy": "quoter", "episodes": 16}}, "policy = joiner, not quoter"),
+        ({"facts": {"policy": "joiner", "episodes": 17}}, "episodes = 16, not 17"),
+    ],
+)
+def test_a_folder_refuses_another_search(tmp_path, change, message):
+    search = SEARCH._replace(facts={"policy": "joiner", "episodes": 16})
+    run(search, known, 1, tmp_path, progress=False)
+    with pytest.raises(ValueError, match=f"plan.json: begun with {message}"):
+        run(search._replace(**change), known, 2, tmp_path, progress=False)
+    assert len(run(search, known, 1, tmp_path, progress=False)) == 1
+    (tmp_path / "plan.json").unlink()
+    with pytest.raises(ValueError, match="trials of nobody knows what"):
+        run(search, known, 2, tmp_path, progress=False)
 
 
 def test_the_tables_say_what_there_is(tmp_path):
@@ -106,9 +126,19 @@ def test_the_tables_say_what_there_is(tmp_path):
 
 
 def test_a_search_without_daily_results_has_no_deflated_ratio():
-    assert deflated(TRIALS) is None
-    found = deflated([TRIALS[6], TRIALS[0]._replace(daily_usd=[1.0, 2.0])])
+    assert deflated(TRIALS, {}) is None
+    found = deflated([TRIALS[6], TRIALS[0]._replace(daily_usd=[1.0, 2.0])], {})
     assert found.best == 0 and found.trials == 1
+
+
+def test_the_deflated_ratio_is_that_of_the_best_within_budgets_and_all_that_was_tried_counts():
+    """Trial 3 has the best ratio and costs too much: of the others 1 is the best, and five were tried."""
+    days = {0: [1.0, 0.0, 1.0], 1: [2.0, 1.0, 2.0], 2: [0.0, 1.0, -1.0], 3: [9.0, 9.0, 8.9], 4: [1.0, 0.0, 0.5]}
+    trials = [TRIALS[number]._replace(daily_usd=daily) for number, daily in days.items()]
+    assert (deflated(trials, {}).best, deflated(trials, {}).trials) == (3, 5)
+    found = deflated(trials, {"cost_kill": 0.5})
+    assert (found.best, found.trials) == (1, 5) and found.expected_best == deflated(trials, {}).expected_best
+    assert deflated(trials, {"cost_kill": -1.0}) is None
 
 
 @pytest.mark.parametrize(
@@ -120,6 +150,8 @@ def test_a_search_without_daily_results_has_no_deflated_ratio():
         ({"ranges": {"x": Range(0.0, 1.0, log=True)}}, "above 0 for log"),
         ({"ranges": {"x": Range(1.0, 1.0)}}, "low < high"),
         ({"objectives": ("nope",)}, "cannot be an objective"),
+        ({"budgets": {"cvar_95": 1.0}}, "'cvar_95' cannot have a budget, which is the most it may be"),
+        ({"budgets": {"result_usd": 1.0}}, "'result_usd' cannot have a budget"),
     ],
 )
 def test_wrong_use_is_explained(tmp_path, change, message):

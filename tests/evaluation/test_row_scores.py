@@ -45,9 +45,16 @@ def test_scores_by_hand():
 
 def test_a_failure_is_one_with_confidence():
     assert fails(Interval(3.0, 2.1, 4.0), 2.0) and not fails(Interval(3.0, 1.9, 4.0), 2.0)
-    assert fails(Interval(3.0, np.nan, np.nan), 2.0) and not fails(Interval(2.0, np.nan, np.nan), 2.0)
+    assert not fails(Interval(3.0, np.nan, np.nan), 2.0)  # one episode proves nothing
     interval = score_interval(outcomes([[1.0, 2.0, 3.0, -2.0] * 16]), "loss")
     assert interval.value == 1.0 and 0.3 < interval.low < 1.0 < interval.high < 1.7  # standard error 1.87 / 8 = 0.23
+
+
+def test_the_share_killed_has_its_exact_interval():
+    """None of 64: high solves (1 - p)^64 = 0.025, p = 0.0560; a bootstrap would say 0. All of them: low is 0.9440."""
+    none = score_interval(outcomes([[0.0] * 64]), "kill")
+    assert (none.value, none.low) == (0.0, 0.0) and none.high == pytest.approx(1 - 0.025 ** (1 / 64))
+    assert score_interval(outcomes([[9.0] * 64]), "kill").low == pytest.approx(0.025 ** (1 / 64))
 
 
 def test_wrong_use_is_explained():
@@ -89,7 +96,7 @@ def a_case(**changes):
     entries = {
         "policy": "baseline:joiner", "found": "2026-01-31", "score": "loss", "threshold": 0.0, "value": 1.0,
         "episodes": 3, "seed": 7, "venue": "polymarket", "fill_model": "queue", "what": "x",
-        "values": {"life_s": 5.0},
+        "values": {"life_s": 5.0}, "env": {"cash": 10_000.0},
     }  # fmt: skip
     return make_case("joiner", **{**entries, **changes})
 
@@ -106,11 +113,15 @@ def test_known_failures_are_passed_at_their_threshold_and_failed_above_it():
         return play
 
     cases = [a_case(threshold=3.0), a_case(threshold=2.9), a_case(score="cost:inventory")]
-    played = replay_cases(cases, player)
+    played = replay_cases(cases, player, {"cash": 700.0})
     assert [entry["passed"] for entry in played] == [True, False, None]
     assert played[0]["value"] == 3.0 and played[0]["text"] == "mean loss 3 % of the cash"
     assert asked == [(5.0, 3, 7)] * 3
     assert failed(played) == [cases[1].name]
+    assert played[0]["differs"] == ["cash = 700.0, found with 10000.0"]
+    old = replay_cases([cases[0]._replace(row_digest="another")], player, cases[0].env)
+    assert old[0]["differs"] == ["its row: a default is another one than when it was found"]
+    assert "default is another one" in regression_table(old, "agent").rows[0].cells[0].value
     table = regression_table(played, "agent")
     assert [row.cells[2].value for row in table.rows] == ["passed", "failed", "not played"]
 

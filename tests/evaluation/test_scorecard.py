@@ -18,7 +18,7 @@ from sim.scenarios.row import default_rows, make_rows
 
 KEYS = [
     "schema", "agent", "policies", "fill_models", "fill_set", "fill_names", "headline", "episodes", "interval",
-    "legend", "results", "advantage", "false_alarms", "summary",
+    "legend", "results", "advantage", "tails", "false_alarms", "summary",
 ]  # fmt: skip
 
 
