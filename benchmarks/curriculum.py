@@ -34,7 +34,7 @@ LAST = "4-phase4"
 QUICK = ("evaluation.baselines=[noop]", "evaluation.fill_models=[queue]", "evaluation.failures=null")
 # the surroundings of +curriculum=full, for who begins with its last phase
 FULL = (
-    "agent=constrained_ppo", "scenario.rows.life_s=[60,180]", "scenario.row_count=512",
+    "agent=constrained_ppo", "scenario.rows.life_s=[60,180]", "scenario.row_count=1024",
     "env.features=[book,time,portfolio,orders,signal,flow,anchors,liquidity,links,fair]",
 )  # fmt: skip
 ARMS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,6 @@ from evaluation.rollout import rollout
 from sim.scenarios import Scenario
 
 FILE = "gate.json"
-ENVS = 256  # that play at once
 
 
 class Played(NamedTuple):
@@ -36,8 +36,8 @@ class Played(NamedTuple):
 def measure(config: Config, run: Path) -> dict[str, Any] | None:
     """Judge the policy of ``run`` by the gate of its phase; what ``run/gate.json`` gets. None where nothing is asked.
 
-    Validation rows are drawn with the evaluation's seed, with entries that training does not have; of recorded markets
-    the held-out ones are played. Raises ValueError for patterns that are not observed.
+    Validation rows, one an episode, are drawn with the evaluation's seed, with entries that training does not have; of
+    recorded markets the held-out ones are played. Raises ValueError for patterns that are not observed.
     """
     phase = phase_of(config)
     if phase is None or not asks(phase.gate):
@@ -47,7 +47,8 @@ def measure(config: Config, run: Path) -> dict[str, Any] | None:
     random = _play(config, what, f"{BASELINE}random", "gate, random")
     agreement = None
     if gate.generalisation is not None and isinstance(config.scenario, Generated):
-        seen = _play(config, what._replace(scenario=training_scenario(config)), str(run), "gate, training rows")
+        training = what._replace(scenario=replace(training_scenario(config), sequential=True))
+        seen = _play(config, training, str(run), "gate, training rows")
         rows, episodes = (seen.rows, agent.rows), (seen.episodes, agent.episodes)
         agreement = rank_correlation(rows, (results_usd(episodes[0]), results_usd(episodes[1])))
     asked = Thresholds(gate.success, gate.sharpe, gate.drawdown, gate.generalisation)
@@ -88,8 +89,8 @@ def gate_trial(config: Config) -> Trial:
     wanted, count = config.scenario, phase.gate.episodes
     if not isinstance(wanted, Generated):
         return trial(wanted, config.evaluation, config.seed)
-    scenario = generated(wanted, validation(phase), config.evaluation.seed)
-    return Trial(f"validation rows of {phase.name}", scenario, count, min(count, ENVS), wanted)
+    scenario = generated(replace(wanted, row_count=count), validation(phase), config.evaluation.seed)
+    return Trial(f"validation rows of {phase.name}", replace(scenario, sequential=True), count, count, wanted)
 
 
 def read_gate(run: Path) -> dict[str, Any] | None:

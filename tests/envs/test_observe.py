@@ -273,8 +273,8 @@ def test_a_wall_at_an_anchor_is_seen_and_remembered():
 
 
 def test_a_crossed_book_has_no_spread_for_its_anchor():
-    """Bid 40, ask 35: mean spread 10 cents before, now 0, so (10 - 0) / (10 + 0) = 1, times 5 / (5 + 12.5) for the way of
-    the mid, 37.5, from the nearest anchor. Reckoned with -5 it were 15 / 5."""
+    """Bid 40, ask 35: mean spread 10 cents before, now 0, so (10 - 0) / (10 + 0) = 1, times 5 / (5 + 12.5) for the way
+    of the mid, 37.5, from the nearest anchor. Reckoned with -5 it were 15 / 5."""
     state = empty_state()
     quote(state, 0, bids={40: 10}, asks={35: 10})
     state.market["activity"]["spread"] = 1000.0
