@@ -40,7 +40,8 @@ def hunt(
         evaluations: budget. Scoring stops with the last point that fits; what `confirm` plays is not counted.
 
     A generation's points are confirmed in the order they were asked for, so ``evaluations`` counts as if they had been
-    scored one by one. The searcher is told of every whole generation, the last one included. Raises ValueError for a budget below one.
+    scored one by one. The searcher is told of every whole generation, the last one included. Raises ValueError for a
+    budget below one.
     """
     if evaluations < 1:
         raise ValueError(f"hunt: expected a budget of at least one evaluation, got {evaluations}")
@@ -51,9 +52,7 @@ def hunt(
         scores = score(points, generation)
         best = max(best, float(scores.max()))
         if len(points) == len(asked):
-            searcher.tell(
-                points, scores
-            )  # before it may end here: whoever goes on with the searcher, goes on from this
+            searcher.tell(points, scores)  # before it may end here: whoever goes on with it, goes on from this
         for index in np.flatnonzero(scores > threshold):
             if confirm(points[index]):
                 return Hunt(points[index], used + int(index) + 1, rejected, best, generation + 1)
