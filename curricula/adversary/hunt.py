@@ -52,9 +52,7 @@ def hunt(
         scores = score(points, generation)
         best = max(best, float(scores.max()))
         if len(points) == len(asked):
-            searcher.tell(
-                points, scores
-            )  # before it may end here: whoever goes on with the searcher, goes on from this
+            searcher.tell(points, scores)  # before it may end here: whoever goes on with it, goes on from this
         for index in np.flatnonzero(scores > threshold):
             if confirm(points[index]):
                 return Hunt(points[index], used + int(index) + 1, rejected, best, generation + 1)
