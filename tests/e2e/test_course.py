@@ -114,7 +114,7 @@ def test_what_a_phase_changes_and_what_it_leaves():
     last = phase_config(whole, whole.curriculum.phases["phase4"], Path("before"))
     assert first.env.features == last.env.features == whole.env.features
     assert not first.agent.prices and last.agent.prices
-    assert last.env.hidden == [] and last.env.sizes is None and last.env.reward == whole.env.reward
+    assert last.env.hidden == [] and last.env.sizes is None and last.env.reward["pnl"] == 1.0
     assert first.total_steps == 6e6 * 0.2 and last.init_from == "before"
     assert phase_config(last, last.curriculum.phases["phase4"], Path("before")) == last  # nothing more to change
 
