@@ -69,11 +69,8 @@ def _round(entry: Mapping[str, Any], meanings: Mapping[str, str]) -> dict[str, A
         return {"run": entry["run"], "verdict": "no gate", "meaning": meaning, "table": None, "note": ""}
     rows = [
         Row(
-            found["name"],
-            [
-                Cell(_number(found["value"]), _around(found), "gain" if found["passed"] else "loss"),
-                Cell(found["wanted"]),
-            ],
+            f"{found['name']}: {found['wanted']}",
+            [Cell(_number(found["value"]), _around(found), "gain" if found["passed"] else "loss")],
         )
         for found in gate["verdicts"]
     ]
@@ -81,7 +78,7 @@ def _round(entry: Mapping[str, Any], meanings: Mapping[str, str]) -> dict[str, A
         "run": entry["run"],
         "verdict": "passed" if gate["passed"] else "not passed",
         "meaning": meaning,
-        "table": Grid(["Gate", "Measured", "Wanted"], rows),
+        "table": Grid(["Gate", "Measured"], rows),
         "note": f"{gate['episodes']:,} episodes on {gate['judged_on']}: ${gate['result_usd']:.2f} an episode, random "
         f"${gate['random_usd']:.2f}. " + "; ".join(found["note"] for found in gate["verdicts"] if found["note"]),
     }
@@ -122,6 +119,7 @@ def _plot(rounds: Sequence[Mapping[str, Any]], curves: Sequence[Sequence[Mapping
             bottom.plot(x, [point[name] for point in chosen], color=colour, label="" if shown in named else shown)
             named.add(shown)
         first = last
+    bottom.set_yscale("symlog", linthresh=1e-3)  # a budget's unit may be a dollar or an event
     if named:
         bottom.legend(loc="upper left", ncols=4)
     return figure
