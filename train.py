@@ -18,11 +18,12 @@ from pathlib import Path
 import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
 from agents.checkpoint import RunFolder
-from configs.course import create_course, phase_config, train_course
+from configs.course import check_phase, create_course, phase_config, train_course
 from configs.grid import job_folder
 from configs.judge import print_places
 from configs.refresh import refreshed
@@ -41,7 +42,7 @@ def main(composed: DictConfig) -> str:
     root = job_folder() or Path(config.checkpoints)
     name = config.run_name or f"{_task()}-seed{config.seed}-{started:%Y%m%d-%H%M%S}"
     repository = Path(__file__).parent
-    if config.curriculum is not None and len(config.curriculum.phases) > 1:
+    if config.curriculum is not None and (len(config.curriculum.phases) > 1 or config.curriculum.attempts > 1):
         folder = create_course(config, root, name) if going_on is None else going_on
         return _course(config, folder, repository)
     if going_on is not None:
@@ -50,18 +51,21 @@ def main(composed: DictConfig) -> str:
     phase = phase_of(config)
     if phase is not None:
         config = phase_config(config, phase, None if config.init_from is None else Path(config.init_from))
+        check_phase(config)
     run, _ = train_run(config, Start(root, name, started, repository))
     return str(run.path)
 
 
 def _course(config: Config, folder: Path, repository: Path) -> str:
-    """All phases; the exit status is 1 where a gate was not passed."""
+    """All phases; the folder of the last run. A gate not passed: exit status 1, in a grid a job that failed."""
     console = Console()
-    passed = train_course(config, folder, repository, console)
+    last = train_course(config, folder, repository, console)
     print_places("curriculum", {"folder": folder, "report": folder / "course.html"}, console)
-    if not passed:
+    if last is None and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise RuntimeError(f"{folder}: a gate was not passed, see its course.json")
+    if last is None:
         sys.exit(1)
-    return str(folder)
+    return str(last)
 
 
 def _config(composed: DictConfig) -> tuple[Config, Path | None]:

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from agents.checkpoint import read_manifest
 from benchmarks.machine import describe, print_result
 from configs.build import trial_env
 from configs.gates import gate_trial
 from configs.schema import phase_of, read_run_config
-from evaluation.bootstrap import difference
+from evaluation.bootstrap import bootstrap, difference
 from evaluation.canvas import AGENT, BASELINES, blank, label, style, write_png
 from evaluation.compare import policy_for
 from evaluation.episodes import Episodes
+from evaluation.metrics import expected_shortfall
 from evaluation.rollout import rollout
 from sim.types import UUSD
 
@@ -47,6 +47,8 @@ def train(arm: str, seed: int, steps: float, out: Path, more: list[str]) -> Path
     """The folder of the run that has learnt the last phase; trained where it is not there yet."""
     folder = out / f"{arm}-{seed}"
     last = folder / LAST if arm == "curriculum" else folder
+    if (folder / "config.yaml").exists() and read_run_config(folder).total_steps != steps:
+        raise ValueError(f"{folder}: it was begun with other --steps; name another --out")
     if (last / "evaluation" / "report.html").exists():
         return last
     command = [sys.executable, str(ROOT / "train.py")]
@@ -87,12 +89,13 @@ def run(seeds: int, steps: float, episodes: int, out: Path, more: list[str]) -> 
         print(json.dumps(found), file=sys.stderr)
         lines.append(found)
     gained = np.array([line["advantage"][0] for line in lines])
+    around = bootstrap(lambda weights: weights @ gained / weights.sum(-1), len(gained))
     return {
         "benchmark": "curriculum",
         "steps": int(steps),
         "episodes": episodes,
         "seeds": lines,
-        "advantage_mean": round(float(gained.mean()), 3),
+        "advantage_of_seeds": [None if np.isnan(value) else round(value, 3) for value in around],
         "curriculum_better": int((gained > 0).sum()),
     }
 
@@ -103,17 +106,21 @@ def _figures(played: Episodes, run: Path) -> dict[str, Any]:
     return {
         "result_usd": round(float(result.mean()), 3),
         "plus_minus": round(1.96 * float(result.std()) / float(np.sqrt(len(result))), 3),
-        "cvar95_usd": round(float(-np.sort(result)[: max(1, len(result) // 20)].mean()), 3),
+        "cvar95_usd": round(float(expected_shortfall(-result, np.ones(len(result)))), 3),
         "costs": {name: round(float(played.costs[:, k].mean()), 4) for k, name in enumerate(played.cost_names)},
         "failed": [verdict["name"] for verdict in gate["verdicts"] if not verdict["passed"]],
-        "seconds": _seconds(run),
+        "training_seconds": _seconds(run),
     }
 
 
 def _seconds(run: Path) -> float:
-    """Training time of the run, of a curriculum that of all its phases."""
-    runs = sorted(run.parent.glob("?-phase*")) if run.name == LAST else [run]
-    return round(sum(read_manifest(one)["seconds"] for one in runs), 1)
+    """Of all updates, of a curriculum in all its phases, also where a run was killed and went on."""
+    total = 0.0
+    for one in sorted(run.parent.glob("?-phase*")) if run.name == LAST else [run]:
+        updates = [json.loads(line) for line in (one / "speed.jsonl").read_text().splitlines()]
+        steps = np.diff([0, *(update["steps"] for update in updates)])
+        total += float(np.sum(steps / [update["steps_per_s"] for update in updates]))
+    return round(total, 1)
 
 
 def draw(path: Path, found: dict[str, Any]) -> None:

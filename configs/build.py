@@ -59,6 +59,11 @@ def training_scenario(config: Config) -> Scenario:
     return mix(train, rows, replay_share=share)
 
 
+def generated_side(config: Config) -> Scenario:
+    """The generated markets of training; those of a mix without its recordings."""
+    return replace(training_scenario(config), tapes=(), names=(), replay_share=0.0)
+
+
 def _drawn(wanted: ScenarioConfig, phase: Phase | None, seed: int, base: np.ndarray | None = None) -> np.ndarray:
     """Rows drawn from the scenario's ranges, with its fill model."""
     return draw(wanted.rows, phase, wanted.row_count, seed, base, fill_set=wanted.fill_set)

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.policy import BASELINE, load
-from configs.build import Generated, Trial, generated, training_scenario, trial, trial_env
-from configs.schema import Config, phase_of
+from configs.build import Trial, generated_side, trial, trial_env
+from configs.schema import Config, MixConfig, ReplayConfig, phase_of
 from curricula.lessons import validation
 from curricula.phase import Gate
 from evaluation.episodes import Episodes
 from evaluation.files import write_json
 from evaluation.gates import Thresholds, rank_correlation, results_usd, verdicts
-from evaluation.patterns import Success, Watcher, pattern_columns, success
+from evaluation.patterns import PATTERNS, Success, Watcher, pattern_columns, success
 from evaluation.rollout import rollout
 from sim.scenarios import Scenario
 
@@ -46,8 +46,8 @@ def measure(config: Config, run: Path) -> dict[str, Any] | None:
     agent = _play(config, what, str(run), "gate, validation rows")
     random = _play(config, what, f"{BASELINE}random", "gate, random")
     agreement = None
-    if gate.generalisation is not None and isinstance(config.scenario, Generated):
-        training = what._replace(scenario=replace(training_scenario(config), sequential=True))
+    if gate.generalisation is not None:
+        training = what._replace(scenario=replace(generated_side(config), sequential=True))
         seen = _play(config, training, str(run), "gate, training rows")
         rows, episodes = (seen.rows, agent.rows), (seen.episodes, agent.episodes)
         agreement = rank_correlation(rows, (results_usd(episodes[0]), results_usd(episodes[1])))
@@ -75,22 +75,39 @@ def asks(gate: Gate) -> bool:
     return any(value is not None for value in (gate.success, gate.sharpe, gate.drawdown, gate.generalisation))
 
 
-def check_patterns(config: Config, sheet: Mapping[str, Any]) -> None:
-    """Raise ValueError where the gate of a run's phase asks for a pattern that an environment of ``sheet`` lacks."""
+def check_gate(config: Config, sheet: Mapping[str, Any]) -> None:
+    """Raise ValueError where the gate of a run's phase cannot be measured in an environment of ``sheet``."""
     phase = phase_of(config)
     assert phase is not None
-    pattern_columns(phase.gate.patterns, sheet["observation"], sheet["markets"])
+    gate = phase.gate
+    where = f"curriculum.phases.{phase.name}.gate"
+    if gate.success is not None and not gate.patterns:
+        raise ValueError(f"{where}.success = {gate.success} without patterns: name some of {', '.join(PATTERNS)}")
+    if gate.generalisation is not None and not _generated(config):
+        raise ValueError(
+            f"{where}.generalisation = {gate.generalisation}: recordings have no rows to compare; set it to null, or "
+            f"use a scenario with generated markets"
+        )
+    pattern_columns(gate.patterns, sheet["observation"], sheet["markets"])
+    gate_trial(config)
 
 
 def gate_trial(config: Config) -> Trial:
-    """What the gate of a run's phase plays."""
+    """What the gate of a run's phase plays: generated markets, or where there are none recorded ones held out."""
     phase = phase_of(config)
     assert phase is not None
     wanted, count = config.scenario, phase.gate.episodes
-    if not isinstance(wanted, Generated):
+    if not _generated(config):
         return trial(wanted, config.evaluation, config.seed)
-    scenario = generated(replace(wanted, row_count=count), validation(phase), config.evaluation.seed)
-    return Trial(f"validation rows of {phase.name}", replace(scenario, sequential=True), count, count, wanted)
+    other = replace(config, seed=config.evaluation.seed, scenario=replace(wanted, row_count=count))
+    other = replace(other, curriculum=replace(config.curriculum, phases={phase.name: validation(phase)}))  # type: ignore[type-var]
+    scenario = replace(generated_side(other), sequential=True)
+    return Trial(f"validation rows of {phase.name}", scenario, count, count, wanted)
+
+
+def _generated(config: Config) -> bool:
+    """Whether the scenario has generated markets; those of a mix are judged without the recorded ones."""
+    return not isinstance(config.scenario, ReplayConfig) or isinstance(config.scenario, MixConfig)
 
 
 def read_gate(run: Path) -> dict[str, Any] | None:

@@ -37,8 +37,9 @@ def main(arguments: list[str]) -> int:
         write_json(options.out, report)
     if not report["refresh"]:
         return 0
-    kept = f"scenario.tapes={options.tapes}" if hasattr(config.scenario, "tapes") else "(tapes: scenario=replay)"
-    sys.stdout.write(f"refresh: python train.py +curriculum=refresh from={options.run} {kept}\n")
+    own = hasattr(config.scenario, "tapes")
+    tapes = f"{'' if own else 'scenario=replay '}scenario.tapes={options.tapes}"
+    sys.stdout.write(f"refresh: python train.py +curriculum=refresh from={options.run} {tapes}\n")
     return REFRESH
 
 

@@ -41,7 +41,16 @@ from sim.scenarios.row import default_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 GATES = ("features", "tails", "baseline", "budgets", "replay", "latency", "table")
-OURS = ("actions", "features", "limits", "cross_ticks", "dt_s", "events_per_step")  # a policy's ways, not the world's
+OURS = (
+    "actions",
+    "features",
+    "hidden",
+    "sizes",
+    "limits",
+    "cross_ticks",
+    "dt_s",
+    "events_per_step",
+)  # a policy's ways, not the world's
 
 
 class Promotion:
@@ -130,7 +139,7 @@ class Promotion:
             return no_tapes("--without-tapes" if options.without_tapes else "")
         files = tape_files(options.tapes)
         scenario = replay(files, default_rows(), sequential=True)
-        env = replace(self.config.env, window_s=float("inf"), start_contracts=0.0)
+        env = replace(self.config.env, window_s=float("inf"), start_contracts=0.0, hidden=[])  # all are reckoned
 
         def make(num_envs: int, first_env: int) -> TradingVectorEnv:
             return build.make_env(

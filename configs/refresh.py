@@ -26,7 +26,13 @@ def refreshed(config: Config, overrides: Sequence[str]) -> Config:
     stored = read_run_config(Path(config.init_from))
     said = [text.lstrip("+").split("=", 1)[0] for text in overrides]
     chosen = [entry.name for entry in fields(Config) if entry.name in said]  # groups, and keys of the top level
+    stored.agent.warm_start = None  # who goes on is not taught again
     taken: dict[str, Any] = {name: getattr(config, name) for name in (*_OWN, *chosen)}
+    unknown = [
+        text for text in overrides if "." not in text and text.lstrip("+").split("=", 1)[0] not in chosen + list(_OWN)
+    ]
+    if unknown:
+        raise ValueError(f"a refresh takes the run's own config: {', '.join(unknown)} cannot be laid over it")
     base = OmegaConf.structured(replace(stored, **taken))
     inside = [text.lstrip("+") for text in overrides if "." in text.split("=", 1)[0]]
     inside = [text for text in inside if text.split(".", 1)[0] not in (*_OWN, *chosen)]

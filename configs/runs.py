@@ -21,6 +21,7 @@ from agents.sb3_vec import SB3VecEnv
 from configs.build import Trial, data_digests, library_digests, training_env, trial
 from configs.gates import measure
 from configs.judge import judge, policies_of, print_places
+from configs.lineage import lineage, refuse_leak
 from configs.sampling import Sampling
 from configs.schema import Config, phase_of, whole_steps
 from configs.start import refuse_hopeless
@@ -99,15 +100,26 @@ def _begin(
         refuse_changed(where, env.spec_sheet, data)
         if where.resume_path.is_file() or where.has_trained:
             return where, None
+        if lineage(config.init_from) != where.manifest.get("ancestors", []):
+            raise ValueError(
+                f"{where.path}: {config.init_from} is not the policy that it began with; start another run"
+            )
         forget_teacher(where)  # killed while it was taught
         return where, find_teacher(config, env)
+    if config.init_from is not None and config.agent.warm_start is not None:
+        raise ValueError(
+            f"from={config.init_from}, agent.warm_start = {config.agent.warm_start}: begin with one of them"
+        )
+    ancestors = lineage(config.init_from)
+    refuse_leak(ancestors, data, config.evaluation.seed)
     refuse_hopeless(config, model.constraints)
     teacher = find_teacher(config, env)
     run = RunFolder.create(
         where.root,
         where.name,
         config_yaml=OmegaConf.to_yaml(OmegaConf.structured(config)),
-        manifest=make_manifest(
+        manifest={"ancestors": ancestors}
+        | make_manifest(
             date=where.date.isoformat(timespec="seconds"),
             sheet=env.spec_sheet,
             network=model.policy.spec,

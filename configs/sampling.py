@@ -9,6 +9,7 @@ from agents.ppo import ConstrainedPPO
 from agents.sb3_vec import SB3VecEnv
 from curricula.samplers import Sampler
 from envs.vector import TradingVectorEnv
+from sim.latency import NEVER_NS
 from sim.types import UUSD
 
 
@@ -22,6 +23,7 @@ class Sampling(BaseCallback):
         super().__init__()
         self.env, self.sampler = env, sampler
         self._rows = np.zeros(env.num_envs, np.int64)
+        self._cut = env.staggered and bool((env.engine.state.account["window_ns"] < NEVER_NS).all())
         model.kept |= {f"sampler_{name}": array for name, array in sampler.state().items()}
 
     def _on_rollout_start(self) -> None:
@@ -33,7 +35,7 @@ class Sampling(BaseCallback):
         over = np.flatnonzero(wrapped.last_dones)
         if len(over):
             account = self.env.engine.state.account
-            counted = over[account["episode"][over] > 1] if self.env.staggered else over
+            counted = over[account["episode"][over] > 1] if self._cut else over
             final = wrapped.last_info["final_info"]["equity_uusd"]
             self.sampler.note(self._rows[counted], (final[counted] - account["start_uusd"][counted]) / UUSD)
             self._remember()

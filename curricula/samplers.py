@@ -5,7 +5,7 @@
   or after a while (after the automatic domain randomisation of OpenAI et al. 2019, on a fixed table of rows).
 * ``replay``: prioritised level replay (Jiang, Grefenstette and Rocktaeschel 2021): rows are ranked by how much better
   their best episode was than their usual one, the regret estimate "MaxMC" of Jiang et al. 2021 with the mean result in
-  the value's place, mixed with how long they have not been played. Rows never played come first.
+  the value's place, mixed with how long they have not been played. A row never played has its even share.
 * ``adversarial``: rows where the policy does badly, exponentially weighted (Sagawa et al. 2020), mixed with all.
 """
 
@@ -84,14 +84,17 @@ class Replay(Sampler):
 
     def _weights(self) -> np.ndarray:
         fresh = self.played == 0
-        if fresh.any():
-            return fresh.astype(np.float64)
+        if fresh.all():
+            return np.ones(len(fresh))
         rank = np.empty(len(self.mean))
-        rank[np.argsort(-(self.best - self.mean), kind="stable")] = np.arange(1, len(rank) + 1)
-        learnable = (1.0 / rank) ** (1.0 / self.temperature)
-        age = (self.rollout[0] - self.last).astype(np.float64)
-        waited = age / age.sum() if age.any() else np.full(len(age), 1.0 / len(age))
-        return (1.0 - self.stale) * learnable / learnable.sum() + self.stale * waited
+        regret = np.where(fresh, -np.inf, self.best - self.mean)
+        rank[np.argsort(-regret, kind="stable")] = np.arange(1, len(rank) + 1)
+        learnable = np.where(fresh, 0.0, (1.0 / rank) ** (1.0 / self.temperature))
+        age = np.where(fresh, 0.0, self.rollout[0] - self.last)
+        waited = age / age.sum() if age.any() else ~fresh / (~fresh).sum()
+        known = (1.0 - self.stale) * learnable / learnable.sum() + self.stale * waited
+        # episodes on fresh rows may be under way: a flood of them on the last few would follow
+        return (1.0 - fresh.mean()) * known + fresh / len(fresh)
 
 
 class Adversarial(Sampler):

@@ -53,7 +53,7 @@ def _read_metrics(run: Path) -> list[dict[str, Any]]:
 
 def _lead(state: Mapping[str, Any]) -> str:
     rounds = state["rounds"]
-    passed = {entry["phase"] for entry in rounds if entry["passed"]}
+    passed = {entry["phase"] for entry in rounds if entry["gate"] is not None and entry["passed"]}
     words = {
         "running": "It is still running.",
         "finished": "It went through to its last phase.",

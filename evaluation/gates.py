@@ -18,6 +18,8 @@ from sim.types import UUSD
 
 DEPTH = 5  # halvings of the rows: 32 buckets
 LEAST_BUCKETS = 30
+LEAST_ENTRIES = 100  # on patterns: fewer say nothing of a share
+LEAST_TRADED = 0.5  # of the days: idle ones have no risk, and make any ratio look good
 WORST = 0.99  # of the episodes fall less: the very largest fall would only say how many were played
 _Z95 = 1.959964
 
@@ -74,7 +76,8 @@ def verdicts(
 
 
 def _success(least: float, agent: Success, random: Success) -> Verdict:
-    enough = agent.share.value > least and not agent.share.value <= random.share.value
+    enough = agent.entries >= LEAST_ENTRIES and agent.share.value > least
+    enough = enough and not agent.share.value <= random.share.value  # a random policy that met none is nothing to beat
     return Verdict(
         "success", f"more than {least:.0%} of entries on a pattern gain, and more than random's", agent.share, enough,
         f"{agent.entries:,} entries; random {random.share.value:.1%} of {random.entries:,}",
@@ -84,9 +87,10 @@ def _success(least: float, agent: Success, random: Success) -> Verdict:
 def _sharpe(least: float, validation: Episodes, seed: int) -> Verdict:
     daily = daily_usd(validation)
     figure = bootstrap(lambda weights: sharpe(daily, weights), len(daily), seed=seed)
-    return Verdict(
-        "sharpe", f"more than {least:g} a year, of daily sums", figure, figure.value > least, f"{len(daily)} days"
-    )
+    wanted = f"more than {least:g} a year, of daily sums"
+    traded = float(np.mean(daily != 0.0))
+    enough = figure.value > least and traded >= LEAST_TRADED
+    return Verdict("sharpe", wanted, figure, enough, f"{len(daily)} days, {traded:.0%} of them traded")
 
 
 def _drawdown(most: float, validation: Episodes, seed: int) -> Verdict:

@@ -11,10 +11,15 @@ import pytest
 from test_configs import config
 
 from agents.checkpoint import load_parameters, read_manifest
-from configs.course import create_course, phase_config
+from configs.course import check_phase, create_course, phase_config
+from configs.gates import gate_trial
 from configs.schema import read_run_config
+from sim.tape import SUFFIX, write
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
+from worlds import tiny_tape  # noqa: E402
+
 TWO = (
     "+curriculum=full", "~curriculum.phases.phase3", "~curriculum.phases.phase4",
     "scenario.rows.life_s=15", "scenario.row_count=64", "total_steps=4e3", "num_envs=32", "agent.n_steps=16",
@@ -117,6 +122,41 @@ def test_what_a_phase_changes_and_what_it_leaves():
     assert last.env.hidden == [] and last.env.sizes is None and last.env.reward["pnl"] == 1.0
     assert first.total_steps == 6e6 * 0.2 and last.init_from == "before"
     assert phase_config(last, last.curriculum.phases["phase4"], Path("before")) == last  # nothing more to change
+    taught = config("+curriculum=full", "agent.warm_start=quoter")
+    teachers = [phase_config(taught, phase, before).agent.warm_start for phase, before in (
+        (taught.curriculum.phases["phase1"], None), (taught.curriculum.phases["phase2"], Path("before"))
+    )]  # fmt: skip
+    assert teachers == ["quoter", None]  # who has been taught is not taught again
+
+
+def test_every_round_has_worlds_and_judges_of_its_own():
+    whole = config("+curriculum=full")
+    rounds = [phase_config(whole, whole.curriculum.phases["phase1"], None, attempt) for attempt in (1, 2, 3)]
+    assert [made.seed for made in rounds] == [0, 100_000, 200_000]
+    assert [made.evaluation.seed for made in rounds] == [1_000_000, 1_000_001, 1_000_002]
+
+
+@pytest.mark.parametrize("name", ["phase1", "phase2", "phase3", "phase4", "refresh"])
+def test_every_lesson_alone_can_be_gated_in_its_own_surroundings(name):
+    made = config(f"+curriculum={name}", "init_from=somewhere")
+    (phase,) = made.curriculum.phases.values()
+    check_phase(phase_config(made, phase, Path("somewhere")))
+
+
+def test_of_a_mix_the_generated_markets_are_judged():
+    made = config("+curriculum=phase1")
+    own = phase_config(made, made.curriculum.phases["phase1"], None)
+    what = gate_trial(own)
+    assert own.scenario.kind == "mix" and not what.scenario.tapes
+    assert what.episodes == what.num_envs == len(what.scenario.rows) == own.curriculum.phases["phase1"].gate.episodes
+    assert (what.scenario.rows["news_size"] >= 0.02).all()  # the phase's
+
+
+def test_recordings_alone_have_no_rows_to_compare(tmp_path):
+    write(tmp_path / f"one{SUFFIX}", tiny_tape(0, 30, "M"))
+    made = config("+curriculum=phase1", "scenario=replay", f"scenario.tapes={tmp_path}")
+    with pytest.raises(ValueError, match=r"phase1\.gate\.generalisation = 0\.7: recordings have no rows to compare"):
+        check_phase(phase_config(made, made.curriculum.phases["phase1"], None))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +164,8 @@ def test_what_a_phase_changes_and_what_it_leaves():
     [
         ("curriculum.attempts=0", "curriculum.attempts = 0: expected at least 1"),
         ("curriculum.phases.phase4.share=0", "phase4.share = 0"),
+        ("curriculum.phases.phase4.name=other", "phase4.name = other: expected phase4"),
+        ("curriculum.phases.phase4.gate.patterns=[]", "gate.success = 0.55 without patterns"),
         ("curriculum.phases.phase4.sampler=best", "sampler = best: expected one of"),
         ("curriculum.phases.phase4.sizes=[7]", "sizes: expected some of"),
         ("+curriculum.phases.phase4.entries.basis=0.2", "entry basis is more than ranges of rows"),

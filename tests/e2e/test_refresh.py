@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from test_configs import composed
 
-from agents.checkpoint import read_manifest
+from agents.checkpoint import RunFolder, read_manifest
 from configs import monitor
+from configs.lineage import lineage, refuse_leak
 from configs.refresh import refreshed
 from configs.schema import read_run_config, to_config
 from sim.tape import SUFFIX, write
@@ -87,3 +88,29 @@ def test_the_command_line_goes_before_the_run(folder):
 def test_a_refresh_of_nothing_is_refused():
     with pytest.raises(ValueError, match=r"goes on from a policy: add from=checkpoints/<run>"):
         made()
+
+
+def test_a_refresh_leaves_out_nothing_that_was_said(folder):
+    run = f"init_from={folder / 'checkpoints' / 'first'}"
+    with pytest.raises(ValueError, match=r"\+experiment=opponents cannot be laid over it"):
+        refreshed(
+            to_config(composed("+curriculum=refresh", run)), ["+curriculum=refresh", run, "+experiment=opponents"]
+        )
+
+
+def test_what_an_ancestor_trained_on_is_not_unseen(folder):
+    ancestors = lineage(str(folder / "checkpoints" / "first"))
+    assert [one["seed"] for one in ancestors] == [0] and len(ancestors[0]["policy_sha256"]) == 64
+    tapes = {"train": {"a": "1"}, "held_out": {"b": "2"}}
+    refuse_leak(ancestors, tapes, seed=5)
+    with pytest.raises(ValueError, match="trained with seed 0, which is"):
+        refuse_leak(ancestors, tapes, seed=0)
+    with pytest.raises(ValueError, match="trained on b, which this run holds out"):
+        refuse_leak([{**ancestors[0], "train": {"b": "2"}}], tapes, seed=5)
+    refuse_leak([{**ancestors[0], "train": {"b": "2"}}], {"train": {"b": "2"}, "held_out": {"b": "2"}}, seed=5)
+
+
+def test_a_run_under_way_is_nothing_to_begin_with(tmp_path):
+    run = RunFolder.create(tmp_path, "running", config_yaml="", manifest={"seed": 0, "data": {}})
+    with pytest.raises(ValueError, match="that run is running; expected one of finished"):
+        lineage(str(run.path))

@@ -1,6 +1,7 @@
 """Gates: thresholds against figures, and the rank correlation over buckets of rows."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,27 @@ def test_a_good_policy_passes_every_gate():
 def test_success_must_be_above_its_threshold_and_above_randoms(agent, random, passed):
     """A random policy that never met a pattern is nothing to be above of; an agent that never did has shown nothing."""
     assert judge(agent, random)["success"].passed == passed
+
+
+def test_a_few_lucky_entries_show_nothing():
+    asked = Thresholds(success=0.55)
+    episodes = made_up(20, 30)
+    for entries, passed in ((99, False), (100, True)):
+        (verdict,) = verdicts(
+            asked, episodes, agent=a_success(1.0, entries), random=a_success(0.5), generalisation=None
+        )
+        assert verdict.passed == passed
+
+
+def test_a_ratio_of_idle_days_shows_nothing():
+    """A policy that made a dollar in two episodes of 480, and nothing in the others: two of 20 days traded."""
+    episodes = made_up(480, 30, rate=0.0)
+    final = episodes.start_uusd.copy()
+    final[[3, 200]] += 1_000_000
+    (verdict,) = verdicts(
+        Thresholds(sharpe=1.5), replace(episodes, final_uusd=final), agent=None, random=None, generalisation=None
+    )
+    assert verdict.figure.value > 1.5 and not verdict.passed and "10% of them traded" in verdict.note
 
 
 def test_money_lost_at_random_fails_the_sharpe_gate():

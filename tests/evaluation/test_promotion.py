@@ -26,7 +26,7 @@ from evaluation.promotion.walk import Walk, walk
 from sim.scenarios import synthetic
 from sim.scenarios.row import make_rows
 
-COUNT = 1000
+COUNT = 2000
 QUICK = Terms(resamples=400)
 NOBODY = made_up(COUNT, 2, rate=0.0)
 
@@ -93,6 +93,14 @@ def test_who_risks_nothing_is_beaten_by_the_mean_alone():
     assert tail_gate("baseline", idle, idle, "noop", QUICK).passed is False
     losing = of_results(every(2, -3.0, 2.9))
     assert tail_gate("baseline", losing, idle, "noop", QUICK).figures["missed"] == [MEAN]
+
+
+def test_too_few_episodes_to_tell_are_refused():
+    """Of 1,000 episodes 50 lie beyond the 95 % quantile: an interval of theirs would be too narrow."""
+    thin, fat = (of_results(every(25, low, high, 1000), falls=60.0) for low, high in ((-20.0, 50.0), (-40.0, 51.4)))
+    gate = tail_gate("tails", thin, fat, "x", QUICK)
+    assert gate.passed is False and gate.figures["missed"] == [CVAR, DRAWDOWN]
+    assert tail_gate("tails", thin, fat, "x", dataclasses.replace(QUICK, slack_usd=1e-9)).figures["missed"] != [CVAR]
 
 
 def test_without_an_interval_nothing_is_better():
@@ -236,12 +244,12 @@ def test_a_larger_stake_in_a_real_market_earns_more_on_average_and_is_refused():
         1, life_s=60.0, news_rate=0.5, news_size=0.05, signal_rate=2.0, signal_err_high=0.01, maker_rate=0.1,
         informed_rate=0.0,
     )  # fmt: skip
-    market = {"scenario": synthetic(rows), "actions": "taker21", "num_envs": 128, "window_s": 30.0}
+    market = {"scenario": synthetic(rows), "actions": "taker21", "num_envs": 512, "window_s": 30.0}
     small, large = (f"baseline:signal?size={size}&limit={5 * size}&margin=0.01" for size in (25, 50))
-    refused = trial(large, small, episodes=512, **market).tails()
+    refused = trial(large, small, episodes=2048, **market).tails()
     assert refused.passed is False and CVAR in refused.figures["missed"] and MEAN not in refused.figures["missed"]
     assert refused.figures["gain"][MEAN]["low"] > 0.0 and refused.figures["gain"][CVAR]["high"] < 0.0
-    back = trial(small, large, episodes=512, **market)
+    back = trial(small, large, episodes=2048, **market)
     assert back.tails().figures["missed"] == [MEAN]
     assert dataclasses.replace(back, terms=dataclasses.replace(QUICK, mean_margin=0.9)).tails().passed
     assert back.baseline().passed  # noop's mean is beaten
