@@ -10,6 +10,7 @@ metrics.csv    the same as a table
 speed.jsonl    steps a second, an object an update: what no two runs agree on
 teacher.npz    after a warm start, what the teacher did; see `agents.trajectories`
 cloning.json   after a warm start, how well it was cloned
+gate.json      after a phase of a curriculum, what its gate measured
 ============== ===================================================================================================
 
 A folder is created once and belongs to one run. Each file is written under another name and then renamed, so that a

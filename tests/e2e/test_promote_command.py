@@ -45,7 +45,7 @@ def place(tmp_path_factory):
     keep_still(folder / "calm")
     case = make_case(
         "easy", policy="baseline:joiner", found="2026-01-31", score="loss", threshold=90.0, value=91.0, episodes=2,
-        seed=1, venue="polymarket", fill_model="queue", what="x", values={"life_s": 5.0},
+        seed=1, venue="polymarket", fill_model="queue", what="x", values={"life_s": 5.0}, env={},
     )  # fmt: skip
     append_case(case, folder / "cases.toml")
     return folder
@@ -93,8 +93,10 @@ def test_refused_then_promoted_replaced_and_rolled_back(place, capsys):
     assert "| kill | probability | 0.02 |" in card
 
     # who holds has a better mean and tail than who loses: against the incumbent no slack is needed
-    assert promote(words(place, "calm", "--episodes", "256", "--only", "tails", "--only", "budgets")) == 0
-    assert promote(words(place, "first", "--episodes", "256", "--only", "tails", "--against", str(place / "calm"))) == 1
+    assert promote(words(place, "calm", "--episodes", "2048", "--only", "tails", "--only", "budgets")) == 0
+    assert (
+        promote(words(place, "first", "--episodes", "2048", "--only", "tails", "--against", str(place / "calm"))) == 1
+    )
     assert promote(words(place, "calm", *LENIENT)) == 0
     calm = current(place / "promoted")
     assert calm.name == "0001-calm" and (calm / "promotion" / "difference.png").stat().st_size > 5_000

@@ -41,6 +41,7 @@ def test_a_run_leaves_all_it_promises_and_nothing_else(trained):
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file() and path.suffix != ".png"}
     assert names == {
         "policy.zip", "resume.pt", "config.yaml", "manifest.json", "metrics.jsonl", "metrics.csv", "speed.jsonl",
+        "gate.json",
         "evaluation/scorecard.json",
         "evaluation/report.html",
     }  # fmt: skip
