@@ -60,7 +60,7 @@ class RunFolder:
             raise ValueError(f"run_name = {name!r}: expected a plain folder name, without slashes or a leading dot")
         path, hidden = Path(root) / name, Path(root) / f".{name}.{os.getpid()}.tmp"
         if path.exists():
-            raise _taken(path)
+            raise taken(path)
         hidden.mkdir(parents=True)
         folder = cls(hidden, {"version": VERSION, "run": name, **manifest})
         try:
@@ -70,7 +70,7 @@ class RunFolder:
         except OSError:
             shutil.rmtree(hidden, ignore_errors=True)
             if path.exists():
-                raise _taken(path) from None
+                raise taken(path) from None
             raise
         folder.path = path
         return folder
@@ -110,7 +110,8 @@ class RunFolder:
         write_atomically(self.path / "manifest.json", (json.dumps(self.manifest, indent=2) + "\n").encode())
 
 
-def _taken(path: Path) -> FileExistsError:
+def taken(path: Path) -> FileExistsError:
+    """What is raised where a folder of runs exists already."""
     return FileExistsError(
         f"{path} exists, and a run never writes into another run's folder; choose another name with run_name=NAME, or "
         f"leave run_name out for one with the time in it"

@@ -8,7 +8,6 @@ was killed goes on with ``resume=``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from agents.checkpoint import RunFolder, read_manifest
+from agents.checkpoint import RunFolder, read_manifest, taken
 from configs.build import training_batch
 from configs.gates import FILE as GATE
 from configs.gates import asks, check_gate, read_gate
@@ -53,7 +52,7 @@ def create_course(config: Config, root: str | Path, name: str) -> Path:
     _check(config)
     folder = Path(root) / name
     if folder.exists():
-        raise FileExistsError(f"{folder} exists, and a run never writes into another run's folder; use run_name=NAME")
+        raise taken(folder)
     hidden = Path(root) / f".{name}.{os.getpid()}.tmp"
     hidden.mkdir(parents=True)
     write_whole(hidden / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
@@ -73,7 +72,8 @@ def train_course(config: Config, folder: Path, repository: Path, console: Consol
     phases = list(config.curriculum.phases.values())
     for number, phase in enumerate(phases, 1):
         passed = False
-        for turn in _rounds(phase, number, config.curriculum.attempts):
+        for attempt in range(1, config.curriculum.attempts + 1):
+            turn = Round(phase, number, attempt)
             gate = _train(turn, config, folder, before, repository, console)
             passed = gate is None or bool(gate["passed"])
             before = folder / turn.name
@@ -126,11 +126,6 @@ def phase_config(config: Config, phase: Phase, before: Path | None, attempt: int
         init_from=None if before is None else str(before),
         run_name=None,
     )
-
-
-def _rounds(phase: Phase, number: int, attempts: int) -> Iterator[Round]:
-    for attempt in range(1, attempts + 1):
-        yield Round(phase, number, attempt)
 
 
 def _train(

@@ -38,6 +38,11 @@ class Interval(NamedTuple):
     high: float
 
 
+def plain(one: Interval) -> dict[str, float | None]:
+    """An interval as JSON has it: null where it is not defined."""
+    return {name: None if math.isnan(value) else value for name, value in one._asdict().items()}
+
+
 def bootstrap(
     statistic: Statistic,
     count: int,

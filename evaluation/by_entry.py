@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap, false_alarms, of_tail, tail_note
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, bootstrap, false_alarms, of_tail, plain, tail_note
 from evaluation.canvas import FAINT, blank, colours, label, legend, style, write_png
 from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes, clusters
 from evaluation.estimates import Metric
 from evaluation.files import write_json
 from evaluation.metrics import TAIL, expected_shortfall
-from evaluation.montecarlo.report import plain
 from evaluation.parity import KILL, rate_interval
 from evaluation.text import NOT_DEFINED, interval
 from sim.types import UUSD

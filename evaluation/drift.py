@@ -15,7 +15,7 @@ import numpy as np
 from evaluation.bootstrap import Interval, bootstrap
 from evaluation.episodes import Episodes, clusters
 from evaluation.metrics import ratio
-from evaluation.patterns import gained_entries
+from evaluation.patterns import entries_by_cluster
 from sim.types import UUSD
 
 PERFORMANCE = 0.20  # share of the reference's mean result
@@ -91,14 +91,11 @@ def _results(seen: Seen) -> _Parts:
 def _accuracy(seen: Seen, pattern: int | None) -> _Parts:
     """Entries that gained and all entries, on one pattern or on any."""
     shown = np.any(seen.fills, axis=1) if pattern is None else seen.fills[:, pattern]
-    counted, gained = gained_entries(seen.episodes, shown)
-    cluster = clusters(seen.episodes)
-    of_fill, size = cluster[seen.episodes.fill_episode], int(cluster.max()) + 1
-    return _Parts(np.bincount(of_fill, gained, size), np.bincount(of_fill, counted, size))
+    return _Parts(*entries_by_cluster(seen.episodes, shown))
 
 
 def _change(name: str, then: _Parts, now: _Parts, seed: int) -> Change:
-    """Both sides are drawn on their own: they are different episodes."""
+    """Clusters of both sides are drawn from one pool: how many fall to a side varies, and a ratio does not mind."""
     sizes = len(then.above), len(now.above)
 
     def difference(weights: np.ndarray) -> np.ndarray:

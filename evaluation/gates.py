@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import spearmanr
 
-from evaluation.bootstrap import Interval, bootstrap
+from evaluation.bootstrap import Interval, bootstrap, plain
 from evaluation.episodes import Episodes
 from evaluation.estimates import daily_usd
 from evaluation.metrics import max_drawdown, sharpe, value_at_risk
@@ -44,8 +44,13 @@ class Verdict(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: null stands for what is not defined."""
-        numbers = {key: None if math.isnan(value) else value for key, value in self.figure._asdict().items()}
-        return {"name": self.name, "wanted": self.wanted, **numbers, "passed": self.passed, "note": self.note}
+        return {
+            "name": self.name,
+            "wanted": self.wanted,
+            **plain(self.figure),
+            "passed": self.passed,
+            "note": self.note,
+        }
 
 
 def verdicts(

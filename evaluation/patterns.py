@@ -17,6 +17,7 @@ from evaluation.episodes import Episodes, clusters, column_at, value2_at
 from evaluation.estimates import entry_lots
 from evaluation.metrics import ratio
 from evaluation.rollout import Policy
+from evaluation.wrapped import Wrapped
 from sim.types import SECOND_NS
 
 HORIZON_S = 30
@@ -49,7 +50,7 @@ class Success(NamedTuple):
     entries: int
 
 
-class Watcher:
+class Watcher(Wrapped):
     """A policy that notes where its observations show one of ``patterns``.
 
     ``observation`` names the columns, as a spec sheet has them: with M markets side by side ``market_0.NAME`` ...
@@ -57,11 +58,10 @@ class Watcher:
     """
 
     def __init__(self, policy: Policy, patterns: Sequence[str], observation: Sequence[str], markets: int) -> None:
-        self.policy, self.markets = policy, markets
+        super().__init__(policy)
+        self.markets = markets
         self._columns = pattern_columns(patterns, observation, markets)
         self._patterns = [PATTERNS[name] for name in patterns]
-        self.masked = getattr(policy, "masked", False)
-        self.chooses_rows = getattr(policy, "chooses_rows", False)
         self._calls: list[np.ndarray] = []
         self._starts: list[list[int]] = []  # of each environment: the call that each of its episodes began with
 
@@ -70,18 +70,17 @@ class Watcher:
         self._starts = self._starts or [[] for _ in mask]
         for env in np.flatnonzero(mask).tolist():
             self._starts[env].append(len(self._calls))
-        if hasattr(self.policy, "begin"):
-            self.policy.begin(mask)
+        super().begin(mask)
 
-    def act(self, obs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+    def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """What the policy does."""
-        seen = np.zeros((len(obs), self.markets, len(self._patterns)), np.bool_)
+        seen = np.zeros((len(observations), self.markets, len(self._patterns)), np.bool_)
         for index, (pattern, columns) in enumerate(zip(self._patterns, self._columns, strict=True)):
-            size = np.abs(obs[:, columns])  # (N, M, features of the pattern)
+            size = np.abs(observations[:, columns])  # (N, M, features of the pattern)
             near = size.min(axis=2) <= pattern.least
             seen[..., index] = near if pattern.near else size.max(axis=2) >= pattern.least
         self._calls.append(seen)
-        return self.policy.act(obs, masks) if self.masked else self.policy.act(obs)  # type: ignore[call-arg]
+        return super().act(observations, masks)
 
     def looks(self, episodes: Episodes) -> np.ndarray:
         """``(P,)``: of all looks at a market of ``episodes``, which it has just played, the share that showed each."""
@@ -115,14 +114,18 @@ def gained_entries(episodes: Episodes, shown: np.ndarray) -> tuple[np.ndarray, n
     return counted, counted & (_gain2_uusd(episodes) > 0)
 
 
-def success(episodes: Episodes, shown: np.ndarray, *, seed: int = 0) -> Success:
-    """Share of the entries in ``shown`` that gained, with its interval; a cluster is drawn as a whole."""
+def entries_by_cluster(episodes: Episodes, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(C,)`` each, by what a bootstrap draws: the entries in ``shown`` that gained, and all of them."""
     counted, gained = gained_entries(episodes, shown)
     cluster = clusters(episodes)
-    size = int(cluster.max()) + 1
-    of_fill = cluster[episodes.fill_episode]
-    above, below = (np.bincount(of_fill, part, size) for part in (gained, counted))
-    share = bootstrap(lambda weights: ratio(above, below, weights), size, seed=seed)
+    of_fill, size = cluster[episodes.fill_episode], int(cluster.max()) + 1
+    return np.bincount(of_fill, gained, size), np.bincount(of_fill, counted, size)
+
+
+def success(episodes: Episodes, shown: np.ndarray, *, seed: int = 0) -> Success:
+    """Share of the entries in ``shown`` that gained, with its interval; a cluster is drawn as a whole."""
+    gained, counted = entries_by_cluster(episodes, shown)
+    share = bootstrap(lambda weights: ratio(gained, counted, weights), len(counted), seed=seed)
     return Success(share, int(counted.sum()))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evaluation.attribution import PARTS, attribute, attribute_lanes
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, false_alarms, tail_note
+from evaluation.bootstrap import LEVEL, RESAMPLES, false_alarms, plain, tail_note
 from evaluation.compare import Evaluation, advantage
 from evaluation.episodes import Episodes, clusters, market_days
 from evaluation.estimates import ARBITRAGE, METRICS, SHIELD, Metric, daily_usd, estimate
@@ -42,7 +41,7 @@ def scorecard(
     }
     baselines = evaluation.policies[1:]
     comparisons = {
-        model: {name: _estimate(advantage(evaluation, name, model, **options)) for name in baselines}
+        model: {name: plain(advantage(evaluation, name, model, **options)) for name in baselines}
         for model in evaluation.fill_models
     }
     return {
@@ -108,7 +107,7 @@ def _result(episodes: Episodes, options: dict[str, Any]) -> dict[str, Any]:
     parts = attribute(episodes)
     summary = summarise(episodes)
     return {
-        "metrics": {name: _estimate(interval) for name, interval in estimate(episodes, **options).items()},
+        "metrics": {name: plain(interval) for name, interval in estimate(episodes, **options).items()},
         "total_uusd": summary.total_uusd,
         "realised_uusd": summary.realised_uusd,
         "unrealised_uusd": summary.unrealised_uusd,
@@ -144,7 +143,3 @@ def _markets(episodes: Episodes) -> list[dict[str, Any]]:
         }
         for market in range(episodes.num_markets)
     ]
-
-
-def _estimate(interval: Interval) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in interval._asdict().items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, tail_note
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, plain, tail_note
 from evaluation.canvas import FAINT, MAX_POINTS, blank, colours, label, legend, style, weight, write_png
 from evaluation.estimates import Metric
 from evaluation.files import write_json
@@ -145,11 +144,6 @@ def tails(shards: Mapping[str, Shard]) -> Figure:
     axes[2].set_xlim(left=0.0)
     legend(figure, axes[0])
     return figure
-
-
-def plain(one: Interval) -> dict[str, float | None]:
-    """An interval as JSON has it: null where it is not defined."""
-    return {name: None if math.isnan(value) else value for name, value in one._asdict().items()}
 
 
 def _dollars(cents: Interval) -> Interval:

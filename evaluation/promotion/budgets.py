@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluation.bootstrap import LEVEL, Interval, Statistic, bootstrap
+from evaluation.bootstrap import LEVEL, Interval, Statistic, bootstrap, plain
 from evaluation.episodes import Episodes, check_pairs, clusters
 from evaluation.metrics import expected_shortfall, ratio
-from evaluation.montecarlo.report import plain
 from evaluation.parity import rate_interval
 from evaluation.promotion.gates import Gate
 

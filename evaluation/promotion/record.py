@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from evaluation.promotion.gates import Gate
 from evaluation.promotion.tails import Terms
+from evaluation.source import ROOT, source_digest
 
 SCHEMA = 1
-_ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = ("sim", "envs", "agents", "curricula", "evaluation", "configs")
-
-
-def source_digest() -> str:
-    """SHA-256 over every source file of the packages: equal digests ran the same code, committed or not."""
-    digest = hashlib.sha256()
-    for package in _PACKAGES:
-        for path in sorted((_ROOT / package).rglob("*.py")):
-            digest.update(path.relative_to(_ROOT).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def make_record(
@@ -54,6 +41,6 @@ def make_record(
         "gates": [gate.plain() for gate in gates],
         "standings": dict(standings),
         "difference": dict(difference),
-        "source": source_digest(),
+        "source": source_digest(ROOT),
         "made": dict(made),
     }

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.policy import choose
 from evaluation.episodes import Episodes
 from evaluation.promotion.gates import Gate
+from evaluation.wrapped import Wrapped
 
 
 class Digests(NamedTuple):
@@ -21,22 +21,16 @@ class Digests(NamedTuple):
     results: str  # every array of the episodes
 
 
-class Witness:
-    """A policy, and a digest of all that goes in and out of it. What the policy says of itself is passed on."""
+class Witness(Wrapped):
+    """A policy, and a digest of all that goes in and out of it."""
 
     def __init__(self, policy: Any) -> None:
-        self.policy, self._hash = policy, hashlib.sha256()
-        self.masked = getattr(policy, "masked", False)
-        self.chooses_rows = getattr(policy, "chooses_rows", False)
-
-    def begin(self, mask: np.ndarray) -> None:
-        """Episodes begin in the rows of ``mask``."""
-        if hasattr(self.policy, "begin"):
-            self.policy.begin(mask)
+        super().__init__(policy)
+        self._hash = hashlib.sha256()
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """What the policy does."""
-        actions = self.policy.act(observations) if masks is None else choose(self.policy, observations, masks)
+        actions = super().act(observations, masks)
         for array in (observations, np.asarray(actions)):
             _add(self._hash, array)
         return actions

@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, Statistic, bootstrap, of_tail
+from evaluation.bootstrap import LEVEL, RESAMPLES, Interval, Statistic, bootstrap, of_tail, plain
 from evaluation.episodes import Episodes, check_pairs, clusters
 from evaluation.metrics import TAIL, expected_shortfall, max_drawdown, ratio, value_at_risk
-from evaluation.montecarlo.report import plain
 from evaluation.promotion.budgets import Budget, over
 from evaluation.promotion.gates import Gate
 from sim.types import UUSD

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evaluation.bootstrap import plain
 from evaluation.compare import PolicySource, policy_for
 from evaluation.episodes import Episodes
-from evaluation.montecarlo.report import plain
 from evaluation.promotion.budgets import Budget, budget_gate
 from evaluation.promotion.diff import difference_view
 from evaluation.promotion.gates import Gate

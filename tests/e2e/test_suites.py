@@ -12,7 +12,7 @@ import pytest
 from test_configs import config
 
 from configs.build import library_digests, settled, training_env, training_scenario, trial, trial_env
-from configs.evaluator import evaluator, source_digest
+from configs.evaluator import evaluator
 from configs.montecarlo import facts_of, make_shard, shards_of
 from configs.schema import DirectionalConfig, EvaluationConfig, LibraryConfig, SyntheticConfig
 from configs.start import refuse_hopeless
@@ -21,6 +21,7 @@ from curricula.entries import entry_names, load_entry
 from evaluation.compare import evaluate, policy_for
 from evaluation.episodes import clusters
 from evaluation.rollout import rollout
+from evaluation.source import source_digest
 from sim.types import LOTS_PER_CONTRACT
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,12 +17,13 @@ from evaluation.promotion.diff import difference_view, features_that_tell, write
 from evaluation.promotion.features import no_tapes
 from evaluation.promotion.gates import refusal
 from evaluation.promotion.latency import latency_gate
-from evaluation.promotion.record import make_record, source_digest
+from evaluation.promotion.record import make_record
 from evaluation.promotion.replay import Witness, digest_episodes
 from evaluation.promotion.table import table_gate
 from evaluation.promotion.tails import CVAR, DRAWDOWN, MEAN, Terms, best_baseline, gains, tail_gate, tails
 from evaluation.promotion.trial import Contender, Trial
 from evaluation.promotion.walk import Walk, walk
+from evaluation.source import ROOT, source_digest
 from sim.scenarios import synthetic
 from sim.scenarios.row import make_rows
 
@@ -338,7 +339,7 @@ def test_card_and_checklist_say_what_the_record_says():
     ]  # fmt: skip
     written = a_record(gates, {"refused": "they have another action schema"})
     assert json.loads(json.dumps(written, allow_nan=False)) == written
-    assert written["promoted"] is False and written["refused"] == ["tails"] and written["source"] == source_digest()
+    assert written["promoted"] is False and written["refused"] == ["tails"] and written["source"] == source_digest(ROOT)
     page = card(written)
     for text in (
         "Refused by: tails.", "| noop | 1.5 [1, 2] | 1.5 [1, 2] | 1.5 [1, 2] |",
