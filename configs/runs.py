@@ -51,14 +51,7 @@ def train_run(
     """
     env = training_env(config)
     unseen = trial(config.scenario, config.evaluation, config.seed)
-    model = ppo.build(
-        SB3VecEnv(env),
-        config.agent,
-        gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
-        seed=config.seed,
-        cost_names=env.spec_sheet["costs"],
-        markets=env.spec_sheet["markets"],
-    )
+    model = _model(config, env)
     run, teacher = _begin(config, where, env, model, unseen)
     if config.init_from is not None and not run.resume_path.is_file():
         adopt(model, config.init_from, env.spec_sheet)
@@ -66,21 +59,11 @@ def train_run(
     if teacher is not None:
         warm_start(config, model, teacher, run, unseen, console)
     folder = run.path / "evaluation"
-    if isinstance(where, RunFolder) and not (folder / "report.html").exists():
+    goes_on = isinstance(where, RunFolder)
+    if goes_on and not (folder / "report.html").exists():
         shutil.rmtree(folder, ignore_errors=True)  # killed while it was judged
     refuse_existing(folder)
-    try:
-        train(
-            model,
-            whole_steps(config),
-            run,
-            save_every=config.save_every,
-            tensorboard=config.tensorboard,
-            resume=isinstance(where, RunFolder),
-            callbacks=_sampling(config, model, env),
-        )
-    except KeyboardInterrupt:
-        sys.exit(f"interrupted; {run.path} holds the metrics and the policy so far: resume={run.path} goes on")
+    _learn(config, model, run, env, goes_on=goes_on)
     env.close()
     gate = measure(config, run.path)
     if gate is not None:
@@ -88,6 +71,33 @@ def train_run(
     if judged:
         _report(config, run, unseen, folder, console)
     return run, gate
+
+
+def _model(config: Config, env: TradingVectorEnv) -> ConstrainedPPO:
+    return ppo.build(
+        SB3VecEnv(env),
+        config.agent,
+        gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
+        seed=config.seed,
+        cost_names=env.spec_sheet["costs"],
+        markets=env.spec_sheet["markets"],
+    )
+
+
+def _learn(config: Config, model: ConstrainedPPO, run: RunFolder, env: TradingVectorEnv, *, goes_on: bool) -> None:
+    """All steps; who interrupts them is told how to go on."""
+    try:
+        train(
+            model,
+            whole_steps(config),
+            run,
+            save_every=config.save_every,
+            tensorboard=config.tensorboard,
+            resume=goes_on,
+            callbacks=_sampling(config, model, env),
+        )
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted; {run.path} holds the metrics and the policy so far: resume={run.path} goes on")
 
 
 def _begin(

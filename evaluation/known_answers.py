@@ -94,7 +94,7 @@ def _config(problem: Problem) -> PPOConfig:
     return replace(config, budgets={name: Budget(kind=wanted.kind, limit=wanted.limit, alpha=wanted.alpha)})
 
 
-def answer(problem: Problem, seeds: Sequence[Measured], steps: int, seconds: float) -> dict[str, Any]:
+def answer(problem: Problem, seeds: Sequence[Measured], steps: int, seconds: float, first: int = 0) -> dict[str, Any]:
     """One problem's line: means over the seeds, and every seed's own figures."""
     budget = problem.budget
     return {
@@ -105,7 +105,7 @@ def answer(problem: Problem, seeds: Sequence[Measured], steps: int, seconds: flo
         "cost": None if budget is None else float(np.mean([run.cost for run in seeds])),
         "budget": None if budget is None else budget.limit,
         "passed": problem.passed(seeds),
-        "failures": problem.failures(seeds),
+        "failures": problem.failures(seeds, first),
         "multiplier": _mean([run.multiplier for run in seeds]),
         "dual": None if budget is None else budget.dual,
         "steps": steps,
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps = problem.steps if options.steps is None else options.steps
         started = time.perf_counter()
         seeds = [train(problem, options.first_seed + turn, steps) for turn in range(options.seeds)]
-        line = answer(problem, seeds, steps, time.perf_counter() - started)
+        line = answer(problem, seeds, steps, time.perf_counter() - started, options.first_seed)
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
         status |= not line["passed"]

@@ -90,34 +90,34 @@ class Problem:
         """Whether every figure of every seed is as near as it must be, and the budget is kept."""
         return not self.failures(seeds)
 
-    def failures(self, seeds: Sequence[Measured]) -> list[str]:
-        """What is not as it must be, in words; empty where all is."""
+    def failures(self, seeds: Sequence[Measured], first: int = 0) -> list[str]:
+        """What is not as it must be, in words; empty where all is. ``first``: the number of the first of ``seeds``."""
         wrong = [
             f"seed {seed}: {self.quantity} {run.achieved:.6g}, expected {self.low} to {self.high} of {self.optimum:.6g}"
-            for seed, run in enumerate(seeds)
+            for seed, run in enumerate(seeds, first)
             if not self.low <= run.achieved / self.optimum <= self.high
         ]
         if self.budget is not None:
             costs = [run.cost for run in seeds if run.cost is not None]
-            wrong += _over_budget(costs, self.budget.limit)
-            wrong += self._wrong_multipliers([run.multiplier for run in seeds if run.multiplier is not None])
+            wrong += _over_budget(costs, self.budget.limit, first)
+            wrong += self._wrong_multipliers([run.multiplier for run in seeds if run.multiplier is not None], first)
         return wrong
 
-    def _wrong_multipliers(self, found: Sequence[float]) -> list[str]:
+    def _wrong_multipliers(self, found: Sequence[float], first: int) -> list[str]:
         dual = self.budget.dual if self.budget is not None else None
         if dual is None or self.multiplier_within is None:
             return []
         return [
             f"seed {seed}: multiplier {value:.4g}, the dual is {dual:.4g}"
-            for seed, value in enumerate(found)
+            for seed, value in enumerate(found, first)
             if abs(value / dual - 1) > self.multiplier_within
         ]
 
 
-def _over_budget(costs: Sequence[float], limit: float) -> list[str]:
+def _over_budget(costs: Sequence[float], limit: float, first: int) -> list[str]:
     wrong = [
         f"seed {seed}: cost {cost:.6g}, more than {WORST_EXCESS:.0%} above the budget {limit:.6g}"
-        for seed, cost in enumerate(costs)
+        for seed, cost in enumerate(costs, first)
         if cost > limit * (1 + WORST_EXCESS)
     ]
     if np.mean(costs) > limit * (1 + MEAN_EXCESS):

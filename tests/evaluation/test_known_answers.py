@@ -64,6 +64,7 @@ def test_one_seed_may_spend_a_little_more_than_all():
     assert problem.failures([at] * 4 + [at._replace(cost=2.081)]) == [
         "seed 4: cost 2.081, more than 4% above the budget 2"
     ]
+    assert problem.failures([at] * 4 + [at._replace(cost=2.081)], first=5)[0].startswith("seed 9: cost 2.081")
     assert problem.failures([at._replace(cost=2.021)] * 5) == ["mean cost 2.021, more than 1% above the budget 2"]
 
 
