@@ -87,7 +87,7 @@ def shaped(request: str, said: Any, reader: Callable[[Any], _T]) -> _T:
     """``reader(said)``. Raises VenueError "shape" where the answer lacks what is required, or it cannot be."""
     try:
         return reader(said)
-    except (KeyError, TypeError, AttributeError, ValueError, StopIteration) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, msgspec.MsgspecError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         advice = "the venue's answer has changed, or is not of this endpoint"
         raise VenueError(request, 200, "shape", _text(what), advice) from error

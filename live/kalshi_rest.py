@@ -7,26 +7,24 @@ not required may be missing. What a market, series or event says of its rules is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from live.books import Book, book_of, chunks
 from live.errors import VenueError, shaped
 from live.limits import Costs, Rate
 from live.rest import RestClient
 from live.stamps import ns_of
-from sim.types import ASK, BID, PX_ONE
+from sim.types import ASK, BID
 from sim.venues.responses import MarketRules, read_rules
-from sim.wire.ladder import yes_space
 from sim.wire.units import px_of, qty_of
 
 BASE_URL = "https://external-api.kalshi.com/trade-api/v2"
 DEMO_URL = "https://external-api.demo.kalshi.co/trade-api/v2"
 MOST_BOOKS = 100  # in one request
 PAGE = 1_000  # most trades or markets in one answer
-
-Book = dict[int, list[tuple[int, int]]]  # side -> (px, size in 1e-6 contract), best first
 
 _TICKER = re.compile(r"[A-Za-z0-9._-]+")
 _LEGS = {"yes": BID, "no": ASK}
@@ -136,7 +134,7 @@ class KalshiRest:
     async def orderbook(self, ticker: str) -> Book:
         """One whole book."""
         path = f"/markets/{_named(ticker)}/orderbook"
-        return shaped(path, await self._client.get(path), lambda said: book_of(said["orderbook_fp"]))
+        return shaped(path, await self._client.get(path), lambda said: rest_book(said["orderbook_fp"]))
 
     async def orderbooks(self, tickers: Sequence[str]) -> dict[str, Book]:
         """Whole books of up to 100 markets; who has none is missing. Raises ValueError for more."""
@@ -171,32 +169,15 @@ class KalshiRest:
         return shaped("/account/endpoint_costs", await self._client.get("/account/endpoint_costs"), _costs)
 
 
-def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """``items`` in parts of at most ``size``."""
-    return (items[first : first + size] for first in range(0, len(items), size))
-
-
-def book_of(said: dict[str, Any]) -> Book:
-    """A book of ``{"yes_dollars": [[price, size], ...], "no_dollars": [...]}``: both hold bids, of one leg each.
-
-    Raises ValueError for a price outside (0, 1) dollar or a size that is not above 0.
-    """
-    book: Book = {BID: [], ASK: []}
-    for is_yes, key in ((True, "yes_dollars"), (False, "no_dollars")):
-        for price, size in said.get(key) or ():
-            side, px = yes_space(is_yes, BID, px_of(price))
-            qty = qty_of(size)
-            if not 0 < px < PX_ONE or qty <= 0:
-                raise ValueError(f"{key}: a level of {size!r} at {price!r}; expected a size above 0 between 0 and 1")
-            book[side].append((px, qty))
-    book[BID].sort(reverse=True)
-    book[ASK].sort()
-    return book
+def rest_book(said: dict[str, Any]) -> Book:
+    """A book of ``{"yes_dollars": [[price, size], ...], "no_dollars": [...]}``: both hold bids, of one leg each."""
+    legs = ((True, said.get("yes_dollars")), (False, said.get("no_dollars")))
+    return book_of((is_yes, BID, price, size) for is_yes, levels in legs for price, size in levels or ())
 
 
 def books_of(said: dict[str, Any]) -> dict[str, Book]:
-    """Books by ticker of the answer of ``/markets/orderbooks``. Raises as :func:`book_of` does."""
-    return {str(item["ticker"]): book_of(item["orderbook_fp"]) for item in said["orderbooks"]}
+    """Books by ticker of the answer of ``/markets/orderbooks``."""
+    return {str(item["ticker"]): rest_book(item["orderbook_fp"]) for item in said["orderbooks"]}
 
 
 def trade_of(said: dict[str, Any]) -> KalshiTrade:

@@ -12,14 +12,13 @@ from typing import Any
 
 import msgspec
 
+from live.books import Book, book_of, chunks
 from live.errors import VenueError, shaped
-from live.kalshi_rest import Book, chunks
 from live.rest import RestClient
 from live.stamps import ns_of
 from sim.types import ASK, BID, PX_ONE
 from sim.venues.responses import MarketRules, read_rules
-from sim.wire.ladder import yes_space
-from sim.wire.units import px_of, qty_of
+from sim.wire.units import px_of
 
 GAMMA_URL = "https://gamma-api.polymarket.com"
 CLOB_URL = "https://clob.polymarket.com"
@@ -152,20 +151,9 @@ def gamma_market(said: dict[str, Any]) -> GammaMarket:
 
 
 def token_book(said: dict[str, Any], is_yes: bool) -> TokenBook:
-    """A book of the CLOB; it is sorted here: the venue's own order has changed.
-
-    Raises ValueError for a price outside (0, 1) dollar or a size that is not above 0.
-    """
-    levels: Book = {BID: [], ASK: []}
-    for told, key in ((BID, "bids"), (ASK, "asks")):
-        for level in said.get(key) or ():
-            side, px = yes_space(is_yes, told, px_of(level["price"]))
-            qty = qty_of(level["size"])
-            if not 0 < px < PX_ONE or qty <= 0:
-                raise ValueError(f"{key}: {level!r}; expected a size above 0 at a price between 0 and 1")
-            levels[side].append((px, qty))
-    levels[BID].sort(reverse=True)
-    levels[ASK].sort()
+    """A book of the CLOB; it is sorted here: the venue's own order has changed."""
+    sides = ((BID, said.get("bids")), (ASK, said.get("asks")))
+    levels = book_of((is_yes, side, level["price"], level["size"]) for side, told in sides for level in told or ())
     return TokenBook(
         condition_id=str(said["market"]),
         token=str(said["asset_id"]),
