@@ -1,7 +1,7 @@
 """Kalshi without a key: its socket needs one even for public data, its REST does not.
 
-One request at a time, as fast as the limits allow (1 a second unless the caller's limiter says otherwise): whole books of
-up to 100 markets, then the prints of one market, and so on in turn. The answers become rows as the socket's frames do:
+One request at a time, as fast as the limits allow (1 a second, unless the caller's limiter says otherwise): whole books
+of up to 100 markets, then the prints of one market, and so on in turn. The answers become rows as the socket's frames:
 
 * the first book of a market is CLEAR and LEVEL rows, later ones only the levels that differ, INFERRED: what happened
   between two looks is not known. No sequence numbers, and no stamp of the venue.
@@ -69,7 +69,7 @@ class KalshiPollReader:
             raise ValueError("no markets to poll; expected at least one")
         self.rules = [Rules(listing) for listing in listings]
         self.books = [Ladder() for _ in listings]
-        self.counts: Counter[str] = Counter()  # full_pages: prints may be missing; failed, absent
+        self.counts: Counter[str] = Counter()  # full_pages (prints may be missing), failed, absent
         self._tickers = [listing.market.id for listing in listings]
         self._number = {ticker: index for index, ticker in enumerate(self._tickers)}
         self._closed = [False] * len(listings)
@@ -79,10 +79,10 @@ class KalshiPollReader:
         self._asked = 0
 
     def next_ask(self) -> BooksAsk | TradesAsk:
-        """What to ask for now: prints and books in turn, so that a book comes soon after the prints that made it."""
-        turn, is_books = divmod(self._asked, 2)
+        """What to ask for now: books and prints in turn."""
+        turn, is_trades = divmod(self._asked, 2)
         self._asked += 1
-        if is_books:
+        if not is_trades:
             parts = list(chunks(self._tickers, MOST_BOOKS))
             return BooksAsk(tuple(parts[turn % len(parts)]))
         index = turn % len(self._tickers)
@@ -91,7 +91,8 @@ class KalshiPollReader:
     def take_books(self, asked: Sequence[str], answer: Mapping[str, Book], local_ns: int) -> Taken:
         """Rows of the books that came at ``local_ns``; a market that was asked for and did not come is lost."""
         absent = [ticker for ticker in asked if ticker not in answer]
-        taken = self.lose(absent, "absent", local_ns)
+        self.counts["absent"] += len(absent)
+        taken = self.lose(absent, local_ns)
         rows = list(taken.rows)
         for ticker in asked:
             if ticker in answer:
@@ -105,20 +106,17 @@ class KalshiPollReader:
             self.counts["full_pages"] += 1
             _LOG.warning("%s: a full page of %d prints; older ones may be missing", ticker, PAGE)
         seen = self._seen[index]
-        fresh = [trade for trade in answer if trade.venue_ns >= self._start_ns and trade.trade_id not in seen]
         rows: list[Row] = []
-        for trade in fresh:
-            if trade.trade_id in seen:
+        for trade in answer:
+            if trade.venue_ns < self._start_ns or trade.trade_id in seen:
                 continue
             seen[trade.trade_id] = trade.venue_ns
             rows.append((local_ns, trade.venue_ns, trade.qty, trade.px, -1, 0, index, TRADE, trade.side))
         self._forget(index)
         return Taken(self._ended(index, rows))
 
-    def lose(self, tickers: Sequence[str], why: str, local_ns: int) -> Taken:
+    def lose(self, tickers: Sequence[str], local_ns: int) -> Taken:
         """No book of these markets came: GAP rows of those that were known."""
-        if tickers:
-            self.counts[why] += len(tickers)
         indices = [self._number[ticker] for ticker in tickers]
         lost = tuple(index for index in indices if self.books[index].known)
         for index in lost:
@@ -187,8 +185,8 @@ class KalshiPoller:
             return self._reader.take_trades(ask.ticker, trades, self._clock.now_ns())
         except VenueError as error:
             _LOG.warning("poll: %s", error)
-            tickers = ask.tickers if isinstance(ask, BooksAsk) else ()
-            return self._reader.lose(tickers, "failed", self._clock.now_ns())
+            self._reader.counts["failed"] += 1
+            return self._reader.lose(ask.tickers if isinstance(ask, BooksAsk) else (), self._clock.now_ns())
 
 
 def _changes(book: Ladder, told: Book) -> list[tuple[int, int, int]]:
