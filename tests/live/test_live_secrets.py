@@ -28,6 +28,9 @@ POLYMARKET = {
 }
 
 
+ENCRYPTED = serialization.BestAvailableEncryption(b"x")
+
+
 def pem_of(key, encryption=None) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM,

@@ -34,8 +34,8 @@ def test_kalshi_rsa_signs_pss_with_a_salt_as_long_as_the_digest():
     key.public_key().verify(signature, message, exact, hashes.SHA256())
     with pytest.raises(InvalidSignature):
         key.public_key().verify(signature, message + b"?", exact, hashes.SHA256())
+    other = padding.PSS(padding.MGF1(hashes.SHA256()), 20)
     with pytest.raises(InvalidSignature):
-        other = padding.PSS(padding.MGF1(hashes.SHA256()), 20)
         key.public_key().verify(signature, message, other, hashes.SHA256())
 
 
