@@ -103,12 +103,12 @@ class KalshiRest:
     async def exchange_status(self) -> ExchangeStatus:
         """Whether the exchange is open."""
         path = "/exchange/status"
-        return shaped(path, await self._client.get(path), lambda said: msgspec.convert(said, ExchangeStatus))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: msgspec.convert(said, ExchangeStatus))
 
     async def market(self, ticker: str) -> KalshiMarket:
         """One market."""
         path = f"/markets/{_named(ticker)}"
-        return shaped(path, await self._client.get(path), lambda said: _market(said["market"]))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: _market(said["market"]))
 
     async def markets(self, tickers: Sequence[str]) -> dict[str, KalshiMarket]:
         """Several markets by ticker; who is not known to the venue is missing."""
@@ -116,25 +116,25 @@ class KalshiRest:
         for chunk in chunks([_named(ticker) for ticker in tickers], MOST_BOOKS):
             params = [("tickers", ",".join(chunk)), ("limit", str(PAGE))]
             said = await self._client.get("/markets", params)
-            listed = shaped("/markets", said, lambda said: [_market(item) for item in said["markets"]])
+            listed = shaped("GET /markets", said, lambda said: [_market(item) for item in said["markets"]])
             found |= {market.ticker: market for market in listed}
         return found
 
     async def series(self, ticker: str) -> KalshiSeries:
         """One series."""
         path = f"/series/{_named(ticker)}"
-        return shaped(path, await self._client.get(path), lambda said: _series(said["series"]))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: _series(said["series"]))
 
     async def event(self, ticker: str) -> KalshiEvent:
         """One event with its markets."""
         path = f"/events/{_named(ticker)}"
         said = await self._client.get(path, [("with_nested_markets", "true")])
-        return shaped(path, said, lambda said: _event(said["event"], said.get("markets")))
+        return shaped(f"GET {path}", said, lambda said: _event(said["event"], said.get("markets")))
 
     async def orderbook(self, ticker: str) -> Book:
         """One whole book."""
         path = f"/markets/{_named(ticker)}/orderbook"
-        return shaped(path, await self._client.get(path), lambda said: rest_book(said["orderbook_fp"]))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: rest_book(said["orderbook_fp"]))
 
     async def orderbooks(self, tickers: Sequence[str]) -> dict[str, Book]:
         """Whole books of up to 100 markets; who has none is missing. Raises ValueError for more."""
@@ -142,13 +142,13 @@ class KalshiRest:
             raise ValueError(f"{len(tickers)} books in one request; expected 1 to {MOST_BOOKS}")
         params = [("tickers", _named(ticker)) for ticker in tickers]  # repeated: joined by commas only one would come
         said = await self._client.get("/markets/orderbooks", params)
-        return shaped("/markets/orderbooks", said, books_of)
+        return shaped("GET /markets/orderbooks", said, books_of)
 
     async def trades(self, ticker: str, since_ns: int = 0) -> list[KalshiTrade]:
         """The newest prints since a moment (whole seconds), at most ``PAGE``, oldest first."""
         params = [("ticker", _named(ticker)), ("limit", str(PAGE)), ("min_ts", str(since_ns // 10**9))]
         said = await self._client.get("/markets/trades", params)
-        return shaped("/markets/trades", said, lambda said: [trade_of(item) for item in reversed(said["trades"])])
+        return shaped("GET /markets/trades", said, lambda said: [trade_of(item) for item in reversed(said["trades"])])
 
     async def series_fee_changes(self, series_ticker: str = "") -> list[MarketRules]:
         """Changes to come, of one series or of all; ``effective`` says when."""
@@ -162,11 +162,11 @@ class KalshiRest:
 
     async def account_limits(self) -> AccountLimits:
         """The account's own buckets. Needs a key."""
-        return shaped("/account/limits", await self._client.get("/account/limits"), _limits)
+        return shaped("GET /account/limits", await self._client.get("/account/limits"), _limits)
 
     async def endpoint_costs(self) -> Costs:
         """What requests cost. Needs a key."""
-        return shaped("/account/endpoint_costs", await self._client.get("/account/endpoint_costs"), _costs)
+        return shaped("GET /account/endpoint_costs", await self._client.get("/account/endpoint_costs"), _costs)
 
 
 def rest_book(said: dict[str, Any]) -> Book:
@@ -242,7 +242,9 @@ def _changes(path: str, said: Any) -> list[MarketRules]:
     lists = [value for value in said.values() if isinstance(value, list)] if isinstance(said, dict) else None
     if not lists:
         raise VenueError(f"GET {path}", 200, "shape", "no list in the answer", "the venue's answer has changed")
-    return shaped(path, lists, lambda lists: [rules for items in lists if items for rules in read_rules(items, path)])
+    return shaped(
+        f"GET {path}", lists, lambda lists: [rules for items in lists if items for rules in read_rules(items, path)]
+    )
 
 
 def _limits(said: dict[str, Any]) -> AccountLimits:
