@@ -6,9 +6,9 @@ It is told what happens and when, and says what to do. Times are monotonic nanos
         ^            |             |           |        |
         +-- backoff <-- closed, refused, late, or silent for too long        stopped: asked to, or no use in going on
 
-*handshake*: the socket is open, subscriptions are sent, and one is yet to be confirmed. *subscribed*: confirmed, without
-data yet. *stale*: silent for longer than the venue should ever be; a probe is sent, and books are still as good as they
-were (a socket loses nothing while it lives). One that stays silent is half open: it is closed, and a new one opened.
+*handshake*: the socket is open, subscriptions are sent, and one is yet to be confirmed. *subscribed*: confirmed, no
+data yet. *stale*: silent for longer than the venue should ever be; a probe is sent, and books are as good as they were (a
+socket loses nothing while it lives). One that stays silent is half open: it is closed, and a new one opened.
 """
 
 from __future__ import annotations

@@ -174,16 +174,13 @@ def test_kalshi_status_limits_costs_and_fee_changes():
             "write": {"bucket_capacity": 100, "refill_rate": 100}}  # fmt: skip
     account, _ = told("kalshi", lambda rest: rest.account_limits(), said)
     assert account.rates == {"read": Rate(400, 200), "write": Rate(100, 100)}
-    costs, _ = told("kalshi", lambda rest: rest.endpoint_costs(),
-                    {"default_cost": 10, "endpoint_costs": [{"cost": 2, "method": "GET", "path": "/a/:id"}]})  # fmt: skip
-    assert costs == Costs(10, (("GET", "/a/:id", 2),)) and costs.of("GET", "/a/7") == 2 and costs.of("GET", "/b") == 10
-    change = {
-        "id": "1",
-        "series_ticker": "KXA",
-        "fee_type": "quadratic",
-        "fee_multiplier": 1,
-        "scheduled_ts": "2026-12-01",
-    }
+    table = [{"cost": 2, "method": "GET", "path": "/a/:id"}]
+    said = {"default_cost": 10, "endpoint_costs": table}
+    costs, _ = told("kalshi", lambda rest: rest.endpoint_costs(), said)
+    assert costs == Costs(10, (("GET", "/a/:id", 2),))
+    assert (costs.of("GET", "/a/7"), costs.of("GET", "/b")) == (2, 10)
+    change = {"id": "1", "series_ticker": "KXA", "fee_type": "quadratic", "fee_multiplier": 1}
+    change["scheduled_ts"] = "2026-12-01"
     changes, seen = told("kalshi", lambda rest: rest.series_fee_changes("KXA"), {"series_fee_change_arr": [change]})
     assert seen[0][1] == "/api/series/fee_changes?series_ticker=KXA"
     assert [(rules.market, rules.effective) for rules in changes] == [("KXA", "2026-12-01")]
