@@ -35,17 +35,18 @@ from sim.types import INTENT
 
 _CHUNK = 10  # steps timed together
 ENVS, MARKETS, ROUNDS = 256, 4, 8  # accounts of a crowd, their markets, orders asked of each crowd
+_NO_SETS = np.full(MARKETS, -1)  # no market's collateral is returned
 
 
 @kernel
-def _certify_all(limits, crowd, fees, event_of, ledger, totals, wanted, reasons, cuts, counts):
+def _certify_all(limits, crowd, fees, event_of, set_of, ledger, totals, wanted, reasons, cuts, counts):
     """Certify in place; ``counts`` int64 (regimes, reasons) by regime and reason."""
     width = wanted.shape[1]
     for env in range(len(wanted)):
         watch = crowd.watch[env]
         certify_one(
             limits[0], watch, crowd.account[env], crowd.pool[env], crowd.market[env * width : (env + 1) * width], fees,
-            event_of, event_of * 0 - 1, ledger, totals[0], wanted[env], reasons, cuts,
+            event_of, set_of, ledger, totals[0], wanted[env], reasons, cuts,
         )  # fmt: skip
         for index in range(width):
             for side in range(2):
@@ -81,14 +82,14 @@ class Proof:
         words = self.rng.integers(0, 2**32, (ENVS * MARKETS * 2, 24), np.uint32)
         fill_orders(self.crowd, words, random_floats(self.rng, shape), wanted)
         safe, record = wanted.copy(), limits.record()
-        _certify_all(record, self.crowd, SCHEDULES, event_of, *self._room, safe, *self._out, self.counts)
+        _certify_all(record, self.crowd, SCHEDULES, event_of, _NO_SETS, *self._room, safe, *self._out, self.counts)
         crowd = self.crowd
         self.passed += check(
             record, crowd.watch, crowd.account, crowd.pool, crowd.market, SCHEDULES, event_of, np.zeros(MARKETS, BOOK),
             wanted, safe, self.found,
         )  # fmt: skip
         again = safe.copy()
-        _certify_all(record, crowd, SCHEDULES, event_of, *self._room, again, *self._out, self.counts * 0)
+        _certify_all(record, crowd, SCHEDULES, event_of, _NO_SETS, *self._room, again, *self._out, self.counts * 0)
         self.restless += int((again != safe).sum())
         self.intents += wanted.size
 

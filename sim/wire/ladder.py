@@ -1,0 +1,48 @@
+"""A market's book while its frames are read: sizes by price, best prices at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sim.types import ASK, BID, PX_ONE
+
+Levels = Mapping[int, int]  # px -> size in 1e-6 contract
+
+EMPTY = (0, PX_ONE)  # best bid and ask of an empty side
+
+
+class Ladder:
+    """Sizes of both sides in YES space. ``known`` is False until a whole book was told, and after messages were lost."""
+
+    def __init__(self) -> None:
+        self.sizes: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.best = list(EMPTY)  # px of the best bid and ask
+        self.known = False
+
+    def set(self, side: int, px: int, qty: int) -> None:
+        """A level's new size; 0 removes it."""
+        sizes = self.sizes[side]
+        if qty:
+            sizes[px] = qty
+            if px > self.best[BID] if side == BID else px < self.best[ASK]:
+                self.best[side] = px
+            return
+        sizes.pop(px, None)
+        if px == self.best[side]:
+            self.best[side] = EMPTY[side] if not sizes else max(sizes) if side == BID else min(sizes)
+
+    def clear(self) -> None:
+        """Both sides become empty."""
+        for side in (BID, ASK):
+            self.sizes[side].clear()
+            self.best[side] = EMPTY[side]
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the best bid is at or above the best ask."""
+        return self.best[BID] >= self.best[ASK]
+
+
+def yes_space(is_yes: bool, side: int, px: int) -> tuple[int, int]:
+    """Side and price in YES space of an order for one of a market's two legs."""
+    return (side, px) if is_yes else (1 - side, PX_ONE - px)

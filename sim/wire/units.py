@@ -1,0 +1,87 @@
+"""Decimals as the venues write them, to the integers of a tape and back: never through a float."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from sim.types import PX_ONE
+
+Row = tuple[int, int, int, int, int, int, int, int, int]  # a row of a tape, in the order of EVENT's fields
+
+_DECIMAL = re.compile(r"([+-]?)(\d*)\.?(\d*)")
+_PX_DIGITS = 4
+_QTY_DIGITS = 6
+_MOST = 10**17  # of any integer here: sums of many still fit 64 bits
+
+
+class Taken(NamedTuple):
+    """What a frame said. Markets are numbered as they were given to the reader."""
+
+    rows: list[Row]  # in the order in which they hold
+    lost: tuple[int, ...] = ()  # markets whose book is not to be trusted until their next snapshot
+    note: object = None  # a message about the connection or the account, for those who keep it
+
+
+NOTHING = Taken([])
+
+
+def _exact(text: str, digits: int) -> int:
+    """``text`` x 10**digits. Raises ValueError for what is no decimal, is too long, or is finer than that."""
+    match = _DECIMAL.fullmatch(text) if len(text) <= 32 else None
+    if match is None:
+        raise ValueError(f"{text[:40]!r} is not a decimal number")
+    sign, whole, fraction = match.groups()
+    if not whole and not fraction:
+        raise ValueError(f"{text!r} is not a decimal number")
+    kept, rest = fraction[:digits], fraction[digits:]
+    if rest.strip("0"):
+        raise ValueError(f"{text!r} is finer than {digits} decimals")
+    value = int(whole + kept.ljust(digits, "0") or "0")
+    if value > _MOST:
+        raise ValueError(f"{text!r} is out of range")
+    return -value if sign == "-" else value
+
+
+_PRICES: dict[str, int] = {}  # a venue writes few prices, again and again
+
+
+def px_of(text: str) -> int:
+    """A price in dollars as 1e-4 dollar, 0 to 10000. Raises ValueError for anything else."""
+    px = _PRICES.get(text)
+    if px is None:
+        px = _exact(text, _PX_DIGITS)
+        if not 0 <= px <= PX_ONE:
+            raise ValueError(f"{text!r} is no price between 0 and 1 dollar")
+        if len(_PRICES) < 1 << 16:
+            _PRICES[text] = px
+    return px
+
+
+def qty_of(text: str) -> int:
+    """A size in contracts as 1e-6 contract; signed where it is a change. Raises ValueError for anything else."""
+    return _exact(text, _QTY_DIGITS)
+
+
+def uusd_of(text: str) -> int:
+    """An amount of dollars as micro-dollars. Raises ValueError for anything else."""
+    return _exact(text, _QTY_DIGITS)
+
+
+def dollars(px: int) -> str:
+    """1e-4 dollar as Kalshi writes prices: four decimals."""
+    return f"{px // PX_ONE}.{px % PX_ONE:04d}"
+
+
+def contracts(qty: int) -> str:
+    """1e-6 contract with two decimals, or as many as it takes."""
+    whole, part = divmod(abs(qty), 10**_QTY_DIGITS)
+    text = f"{part:06d}"
+    text = text[:2] + text[2:].rstrip("0")
+    return f"{'-' if qty < 0 else ''}{whole}.{text}"
+
+
+def shortest(value: int, digits: int) -> str:
+    """``value`` x 10**-digits without idle zeros, as Polymarket writes prices and sizes."""
+    whole, part = divmod(value, 10**digits)
+    return f"{whole}.{part:0{digits}d}".rstrip("0").rstrip(".")
