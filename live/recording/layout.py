@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import pyarrow as pa
 
-from sim.tape import FeeRates, Market
+from sim.wire.listing import Listing
 
 VERSION = 1  # of the content of a batch
 SCHEMA_VERSION = 1  # of the JSON header
@@ -39,15 +39,6 @@ class LogError(ValueError):
     """A log that cannot be written or read: says where, what was expected, what came and what would do."""
 
 
-class RecordedMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A market as it was when the recording began: what its tape's header will say."""
-
-    market: Market
-    tick_tables: tuple[tuple[tuple[int, int, int], ...], ...]  # as in sim.tape.Header; the first is in force first
-    fee_schedules: tuple[FeeRates, ...]
-    tokens: tuple[str, ...] = ()  # Polymarket: ids of the YES and of the NO token
-
-
 class TornTail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a crash left behind whole batches: never acknowledged, still in the file, read by nobody."""
 
@@ -59,7 +50,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a segment says of itself."""
 
     venue: Literal["kalshi", "polymarket"]
-    markets: tuple[RecordedMarket, ...]
+    markets: tuple[Listing, ...]  # as they were when the recording began
     subscribed: tuple[str, ...]  # channels of the venue
     program: str  # name and version
     time_source: str  # where local_ns comes from
@@ -83,7 +74,7 @@ class Batch(NamedTuple):
     version: int
     sequence: int  # 0 is the segment's JSON header, without records
     first: int  # number of its first record, counted through the session
-    count: int  # records
+    records: int
     raw_bytes: int
     compressed_bytes: int
     checksum: int  # CRC32 of the zstd frame
@@ -110,7 +101,7 @@ def parse_fixed(data: bytes, at: int) -> Batch | None:
 
 
 def content(batch: Batch, compressed: bytes) -> bytes:
-    """What a batch's zstd frame holds. Raises LogError where its checksum or its content is not what the header says."""
+    """What a batch's zstd frame holds. Raises LogError where it is not what the header says."""
     if zlib.crc32(compressed) != batch.checksum:
         raise LogError("CRC32 of the zstd frame is not the header's: bytes were changed after they were written")
     try:
@@ -137,16 +128,16 @@ def decode_header(text: bytes) -> Header:
 
 
 def records_of(batch: Batch, raw: bytes) -> list[Record]:
-    """Records of a batch, by its version. Raises LogError for a version without a reader or records that do not add up."""
+    """Records of a batch, by its version. Raises LogError for an unknown version or records that do not add up."""
     reader = _READERS.get(batch.version)
     if reader is None:
         raise LogError(
-            f"batch of format version {batch.version}; this program reads {', '.join(map(str, sorted(_READERS)))}: use the "
-            "release that wrote it"
+            f"batch of format version {batch.version}; this program reads {', '.join(map(str, sorted(_READERS)))}: "
+            "use the release that wrote it"
         )
     records = list(reader(raw))
-    if len(records) != batch.count:
-        raise LogError(f"expected {batch.count} records, found {len(records)}")
+    if len(records) != batch.records:
+        raise LogError(f"expected {batch.records} records, found {len(records)}")
     return records
 
 

@@ -42,8 +42,8 @@ class LogWriter:
     """Writes one segment. Not for several threads at once.
 
     A batch is written and synced once its records take ``batch_bytes``, or once its oldest record is ``batch_ms`` old
-    (:meth:`append` and :meth:`flush_due` look); so a crash loses at most that much. After a failed write the writer takes
-    nothing more: what the disk holds then is unknown, and a new segment has to be begun.
+    (:meth:`append` and :meth:`flush_due` look); so a crash loses at most that much. After a failed write the writer
+    takes nothing more: what the disk holds then is unknown, and a new segment has to be begun.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LogWriter:
         self.path = Path(path)
         self.durable = first  # number of records, counted through the session, that survive a crash
         self.batches = 0
-        self.bytes = 0  # of the file
+        self.file_bytes = 0
         self.lag_ns = 0  # from the oldest record of the last batch until it was durable
         self._clock = clock
         self._batch_bytes = batch_bytes
@@ -147,7 +147,7 @@ class LogWriter:
             self._failed = f"{self.path}: batch {self.batches} was not written whole ({error}); begin a new segment"
             raise LogError(self._failed) from error
         self.batches += 1
-        self.bytes += len(data)
+        self.file_bytes += len(data)
 
 
 class Damage(NamedTuple):
@@ -200,10 +200,10 @@ class Log:
     def __iter__(self) -> Iterator[Record]:
         """Records of every batch that is whole, in order. Raises LogError for a format version without a reader."""
         for run in self.runs():
-            yield from run
+            yield from run or ()
 
-    def runs(self) -> Iterator[list[Record]]:
-        """The same, a batch at a time; an empty list stands where records were lost."""
+    def runs(self) -> Iterator[list[Record] | None]:
+        """The same, a batch at a time; None stands where records were lost."""
         self.result = result = Result()
         at, expected = 0, _START
         while at < len(self._data):
@@ -213,9 +213,8 @@ class Log:
                 found = self._next_mark(at + 1, expected.sequence + (batch is not None))
                 if found is None:
                     break
-                yield self._lost(
-                    at, found[0] - at, found[1], expected, "no whole batch with a header that its CRC32 confirms"
-                )
+                self._lost(at, found[0] - at, found[1], expected, "no batch with a header that its CRC32 confirms")
+                yield None
                 at, expected = found
                 continue
             if batch.sequence < expected.sequence:
@@ -223,20 +222,22 @@ class Log:
                 at = end
                 continue
             if batch.sequence != expected.sequence or (expected.sequence and batch.first != expected.first):
-                what = f"batch {batch.sequence} from record {batch.first}, expected {expected.sequence} from {expected.first}"
-                yield self._lost(at, 0, batch, expected, what)
+                wanted = f"expected {expected.sequence} from {expected.first}"
+                what = f"batch {batch.sequence} from record {batch.first}, {wanted}"
+                self._lost(at, 0, batch, expected, what)
+                yield None
             yield self._read(at, end, batch)
-            at, expected = end, batch._replace(sequence=batch.sequence + 1, first=batch.first + batch.count)
+            at, expected = end, batch._replace(sequence=batch.sequence + 1, first=batch.first + batch.records)
             result.next_record = expected.first
         result.torn_bytes = len(self._data) - at
 
-    def _read(self, at: int, end: int, batch: Batch) -> list[Record]:
-        """Records of the batch in these bytes, or none where they are damaged."""
+    def _read(self, at: int, end: int, batch: Batch) -> list[Record] | None:
+        """Records of the batch in these bytes; None where they are damaged."""
         try:
             raw = content(batch, self._data[at + FIXED_BYTES : end])
         except LogError as error:
-            self.result.damage.append(Damage(at, end - at, batch.count, f"batch {batch.sequence}: {error}"))
-            return []
+            self.result.damage.append(Damage(at, end - at, batch.records, f"batch {batch.sequence}: {error}"))
+            return None
         try:
             records = records_of(batch, raw) if batch.sequence else []
         except LogError as error:
@@ -245,10 +246,9 @@ class Log:
         self.result.records += len(records)
         return records
 
-    def _lost(self, at: int, size: int, batch: Batch, expected: Batch, what: str) -> list[Record]:
+    def _lost(self, at: int, size: int, batch: Batch, expected: Batch, what: str) -> None:
         known = batch.first - expected.first if expected.sequence else -(batch.sequence > 1)
         self.result.damage.append(Damage(at, size, known, what))
-        return []
 
     def _next_mark(self, at: int, sequence: int) -> tuple[int, Batch] | None:
         """Byte and fixed header of the next batch not before ``sequence``."""
