@@ -1,6 +1,6 @@
 """A session that has ended becomes tapes: decoded from the raw segments, written, read back, then marked as sealed.
 
-The raw log is the truth, and a tape is made of nothing else: what decodes frames may crash, be repaired, and decode them
+The raw log is the truth, and a tape is made of nothing else: a reader may crash, be repaired, and read the same frames
 again. Whoever stops a seal half-way runs it again: whole tapes are compared, not written anew.
 """
 

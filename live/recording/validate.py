@@ -81,7 +81,7 @@ def recorded_paths(path: str | Path) -> list[Path]:
     path = Path(path).resolve()
     paths = segment_paths(path) if path.is_dir() else [path]
     if not paths:
-        raise LogError(f"{path}: no segments ({path.name}-NNNNNN.zst) in this folder; expected the folder of a session")
+        raise LogError(f"{path}: no segments ({path.name}-NNNNNN.zst) here; expected the folder of a session")
     return paths
 
 
