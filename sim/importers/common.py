@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 from sim.tape import FeeRates, Source, TapeError
 from sim.types import CLEAR, DELTA, END_OF_BATCH, EVENT, LEVEL, PX_ONE
 
-CENT_TICKS = ((0, PX_ONE, 100),)
-MILL_TICKS = ((0, PX_ONE, 10),)
 TAPERED_TICKS = ((0, 1000, 10), (1000, 9000, 100), (9000, PX_ONE, 10))  # Kalshi's tapered_deci_cent
 UNSTATED = "none stated by the source"
 # Crypto rate since 2026-03-06 (docs.polymarket.com, "Fees", read 2026-08-22).

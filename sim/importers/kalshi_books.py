@@ -17,6 +17,7 @@ import pandas as pd
 from sim.importers import common
 from sim.tape import FeeRates, Header, Market, Tape, TapeError, seal
 from sim.types import ASK, BID, CLEAR, END_OF_BATCH, LEVEL, PX_ONE
+from sim.wire.listing import CENT_TICKS
 
 _COLUMNS = ("captured_at", "ticker", "series", "close_time", "yes_levels", "no_levels")
 _MICRO = 1_000_000
@@ -46,7 +47,7 @@ def _convert(source: Path, groups: list[tuple[str, pd.DataFrame]]) -> Iterator[t
         header = Header(
             venue="kalshi",
             markets=(Market(ticker, f"{frame['series'].iloc[0]} {ticker}", 0, close_ns),),
-            tick_tables=(common.CENT_TICKS,),
+            tick_tables=(CENT_TICKS,),
             fee_schedules=(FeeRates("kalshi_quadratic", "kalshi", 70_000),),
             sources=(origin,),
             notes=_NOTES,

@@ -26,6 +26,7 @@ import pandas as pd
 from sim.importers import common
 from sim.tape import FeeRates, Header, Market, Source, Tape, TapeError, seal
 from sim.types import ASK, BID, CLEAR, DELTA, INFERRED, LEVEL, PX_ONE, QUOTE, SECOND_NS, TRADE
+from sim.wire.listing import CENT_TICKS
 
 _COLUMNS = ("file", "row", "timestamp", "event_type", "price", "side", "size", "best_bid", "best_ask")
 _EVENT_TYPES = {"book", "price_change", "last_trade_price"}
@@ -83,7 +84,7 @@ def _tape(path: Path, instrument: str, frame: pd.DataFrame, source: Source) -> T
     header = Header(
         venue="kalshi",
         markets=(Market(instrument, instrument.removeprefix(_PREFIX).replace("_", " ")),),
-        tick_tables=(common.CENT_TICKS,),
+        tick_tables=(CENT_TICKS,),
         fee_schedules=(_FEES,),
         sources=(source,),
         quotes="order",

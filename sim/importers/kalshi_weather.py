@@ -18,6 +18,7 @@ import pandas as pd
 from sim.importers import common
 from sim.tape import FeeRates, Header, Market, Tape, TapeError, seal
 from sim.types import ASK, BID, CLEAR, END_OF_BATCH, INFERRED, LEVEL, PX_ONE
+from sim.wire.listing import CENT_TICKS
 
 _COLUMNS = ("timestamp", "market_ticker", "best_yes_bid", "best_no_bid")
 _CENT = 100
@@ -54,7 +55,7 @@ def _convert(source: Path, groups: list[tuple[str, pd.DataFrame]]) -> Iterator[t
         header = Header(
             venue="kalshi",
             markets=(Market(ticker, ticker),),
-            tick_tables=(common.CENT_TICKS,),
+            tick_tables=(CENT_TICKS,),
             fee_schedules=(FeeRates("kalshi_quadratic", "kalshi", 70_000),),
             sources=(origin,),
             notes=_NOTES,

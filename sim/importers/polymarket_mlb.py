@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 
 from sim.importers import common
-from sim.importers.polymarket import BookWriter, yes_space
 from sim.tape import FeeRates, Header, Market, Tape, TapeError, seal
 from sim.types import ASK, BID, PX_ONE
+from sim.wire.ladder import yes_space
+from sim.wire.polymarket_book import BookWriter
 
 _COLUMNS = ("market_slug", "market_id", "asset_id", "event_type", "price", "side", "size", "hash", "ts", "row", "file")
 _SIDES = {"B": BID, "BUY": BID, "A": ASK, "SELL": ASK}

@@ -16,9 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from sim.importers import common
-from sim.importers.polymarket import BookWriter, yes_space
 from sim.tape import Header, Market, Source, Tape, TapeError, seal
 from sim.types import ASK, BID, PX_ONE
+from sim.wire.ladder import yes_space
+from sim.wire.listing import CENT_TICKS
+from sim.wire.polymarket_book import BookWriter
 
 _BOOKS = ("market", "ts_ms", "bids", "asks")
 _TRADES = ("market", "ts_ms", "price", "size", "side")
@@ -82,7 +84,7 @@ def _tape(source: Path, window: str, books: pd.DataFrame, trades: pd.DataFrame, 
     header = Header(
         venue="polymarket",
         markets=(Market(window, window),),
-        tick_tables=writer.tick_tables or (common.CENT_TICKS,),
+        tick_tables=writer.tick_tables or (CENT_TICKS,),
         fee_schedules=(common.POLYMARKET_CRYPTO_FEES,),
         sources=origins,
         notes=(

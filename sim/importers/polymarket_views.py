@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from sim.importers import common
-from sim.importers.polymarket import BookWriter
 from sim.tape import Header, Market, Tape, TapeError, seal
 from sim.types import PX_ONE, REFERENCE
+from sim.wire.listing import CENT_TICKS
+from sim.wire.polymarket_book import BookWriter
 
 _DEPTH = 5
 _LEVELS = tuple(
@@ -76,7 +77,7 @@ def _tape(path: Path, frame: pd.DataFrame) -> Tape:
                 int(first["window_start_ms"]) * common.NS_PER_MS, int(first["window_end_ms"]) * common.NS_PER_MS,
             ),
         ),
-        tick_tables=writer.tick_tables or (common.CENT_TICKS,),
+        tick_tables=writer.tick_tables or (CENT_TICKS,),
         fee_schedules=(common.POLYMARKET_CRYPTO_FEES,),
         sources=(common.source_of(path, common.UNSTATED, "Polymarket market data, third-party recording"),),
         notes=(

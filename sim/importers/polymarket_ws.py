@@ -12,19 +12,37 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
 
 from sim.importers import common
-from sim.importers.polymarket import BookWriter, yes_space
-from sim.tape import Header, Market, Tape, TapeError, seal
-from sim.types import ASK, BID, PX_ONE, SECOND_NS
+from sim.tape import Market, Source, Tape, TapeError, seal
+from sim.types import EVENT, PX_ONE, SECOND_NS
+from sim.wire import polymarket_frames
+from sim.wire.listing import CENT_TICKS, Listing
+from sim.wire.polymarket import PolymarketReader
+from sim.wire.units import px_of
 
 _SUFFIXES = (".jsonl", ".jsonl.gz")
-_SIDES = {"BUY": BID, "SELL": ASK}
-_MICRO = 1_000_000
+
+
+class _Line(msgspec.Struct):
+    """A captured frame and the second in which it came."""
+
+    capturedAt: float
+    payload: msgspec.Raw
+
+
+class _Frame(NamedTuple):
+    """Of one market: the second of the capture and the message as it came."""
+
+    second: int
+    raw: bytes
+    message: dict[str, Any]
 
 
 def detect(source: Path) -> bool:
@@ -46,26 +64,26 @@ def _captures(source: Path) -> list[Path]:
     return [path for path in paths if path.is_file() and path.name.endswith(_SUFFIXES)]
 
 
-def _read(path: Path) -> dict[str, list[tuple[int, dict[str, Any]]]]:
-    """Messages of each market, by condition id: (capture second, message) in arrival order."""
-    markets: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+def _read(path: Path) -> dict[str, list[_Frame]]:
+    """Messages of each market, by condition id, in arrival order."""
+    markets: dict[str, list[_Frame]] = {}
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             for line, text in enumerate(file, 1):
-                for second, message in _frame(path, line, text):
-                    markets.setdefault(message["market"], []).append((second, message))
+                for frame in _frames(path, line, text):
+                    markets.setdefault(frame.message["market"], []).append(frame)
     except (EOFError, OSError) as error:
         raise TapeError(f"{path}: torn: the file ends inside a compressed block ({error}); copy it again") from error
     return markets
 
 
-def _frame(path: Path, line: int, text: str) -> list[tuple[int, dict[str, Any]]]:
-    """Capture second and message of every message of one line."""
+def _frames(path: Path, line: int, text: str) -> list[_Frame]:
+    """Every message of one line."""
     try:
-        frame = json.loads(text)
-        payload = frame["payload"]
-        messages = payload if isinstance(payload, list) else [payload]
-        return [(int(frame["capturedAt"]), message) for message in messages if message["market"]]
+        captured = msgspec.json.decode(text, type=_Line)
+        parts = [bytes(raw) for raw in polymarket_frames.parts(bytes(captured.payload))]
+        frames = [_Frame(int(captured.capturedAt), raw, json.loads(raw)) for raw in parts]
+        return [frame for frame in frames if frame.message["market"]]
     except (ValueError, KeyError, TypeError) as error:
         raise TapeError(
             f"{path}: line {line} is torn, or not a captured frame ({error!r}); expected "
@@ -73,15 +91,15 @@ def _frame(path: Path, line: int, text: str) -> list[tuple[int, dict[str, Any]]]
         ) from error
 
 
-def _convert(by_file: list[tuple[Path, dict]]) -> Iterator[tuple[str, Tape]]:
+def _convert(by_file: list[tuple[Path, dict[str, list[_Frame]]]]) -> Iterator[tuple[str, Tape]]:
     names = common.Names()
     for path, markets in by_file:
         source = common.source_of(path, common.UNSTATED, "Polymarket market channel, third-party recording")
         known = _market_list(path.parent / "markets.json")
-        for condition, messages in markets.items():
+        for condition, frames in markets.items():
             market = known.get(condition, {})
             try:
-                yield names.next(market.get("slug", condition)), _tape(condition, market, messages, source)
+                yield names.next(market.get("slug", condition)), _tape(condition, market, frames, source)
             except (KeyError, ValueError, TypeError) as error:
                 raise TapeError(f"{path}: a message of market {condition} does not read: {error!r}") from error
 
@@ -95,128 +113,42 @@ def _market_list(path: Path) -> dict[str, dict[str, Any]]:
         raise TapeError(f"{path}: expected an object of markets, each with a conditionId; got {error!r}") from error
 
 
-def _tape(condition: str, market: dict[str, Any], messages: list[tuple[int, dict]], source: object) -> Tape:
-    yes_token = market.get("upTokenId") or min(_tokens(messages), key=int)
-    tick = market.get("tickSize") or next((m["tick_size"] for _, m in messages if "tick_size" in m), None)
-    writer = _Reader(yes_token, None if tick is None else float(tick) < 0.01)
-    for second, message in messages:
-        writer.take(second, message)
-    header = Header(
-        venue="polymarket",
-        markets=(
-            Market(
-                condition,
-                market.get("slug", condition),
-                market.get("startTs", 0) * SECOND_NS,
-                market.get("endTs", 0) * SECOND_NS,
-            ),
-        ),
-        tick_tables=writer.book.tick_tables,
-        fee_schedules=(common.POLYMARKET_CRYPTO_FEES,),
-        sources=(source,),  # type: ignore[arg-type]
-        quotes="order",
-        notes=(
-            f"YES is the token {yes_token}",
-            f"{writer.mirrors} mirrored changes of the other token are not repeated; its quotes are kept, in YES space",
+def _listing(condition: str, market: dict[str, Any], frames: list[_Frame]) -> Listing:
+    """What is known of the market beside its messages; a tick that nothing names is a cent."""
+    tokens = {frame.message["asset_id"] for frame in frames if "asset_id" in frame.message}
+    tokens |= {change["asset_id"] for frame in frames for change in frame.message.get("price_changes", ())}
+    yes = market.get("upTokenId") or min(tokens, key=int)
+    told = next((frame.message["tick_size"] for frame in frames if "tick_size" in frame.message), None)
+    tick = market.get("tickSize", told)
+    begin, end = (market.get(name, 0) * SECOND_NS for name in ("startTs", "endTs"))
+    return Listing(
+        "polymarket", Market(condition, market.get("slug", condition), begin, end),
+        CENT_TICKS if tick is None else ((0, PX_ONE, px_of(str(tick))),), common.POLYMARKET_CRYPTO_FEES,
+        tokens=(yes, next((token for token in sorted(tokens) if token != yes), "")),
+    )  # fmt: skip
+
+
+def _tape(condition: str, market: dict[str, Any], frames: list[_Frame], source: Source) -> Tape:
+    listing = _listing(condition, market, frames)
+    reader = PolymarketReader([listing], distrust_after=0)
+    rows = []
+    latest_ns = 0
+    for second, raw, message in frames:
+        latest_ns = max(latest_ns, int(message["timestamp"]) * common.NS_PER_MS)
+        start_ns = second * SECOND_NS
+        rows += reader.take(raw, min(max(latest_ns, start_ns), start_ns + SECOND_NS - 1)).rows
+    if reader.counts["malformed"] or reader.counts["unreadable"]:
+        raise ValueError(f"{reader.counts['malformed']} messages malformed, {reader.counts['unreadable']} unreadable")
+    unknown = {name: count for name, count in sorted(reader.counts.items()) if name.startswith("unknown:")}
+    header = reader.rules[0].header(
+        [source],
+        (
+            f"YES is the token {listing.tokens[0]}",
+            f"{reader.mirrors} mirrored changes of the other token are not repeated; its quotes are kept, in YES space",
             "local stamps: whole seconds of the recorder, refined by the running maximum of the venue's stamps",
             "a re-sent book is kept as the levels that differ (INFERRED)",
             "left out: hashes, fee_rate_bps, transaction hashes, last_trade_price of book messages",
-            *(f"{count} messages of type {name} not read" for name, count in sorted(writer.unread.items())),
+            *(f"{count} messages of type {name.removeprefix('unknown:')} not read" for name, count in unknown.items()),
         ),
     )
-    return seal(writer.book.events(writer.payout_px), header)
-
-
-def _tokens(messages: list[tuple[int, dict]]) -> set[str]:
-    tokens = {message["asset_id"] for _, message in messages if "asset_id" in message}
-    for _, message in messages:
-        tokens |= {change["asset_id"] for change in message.get("price_changes", ())}
-    return tokens
-
-
-class _Reader:
-    """Wire messages of one market to calls of the book writer."""
-
-    def __init__(self, yes_token: str, fine: bool | None) -> None:
-        self.book = BookWriter(local_is_venue=False, fine=fine)
-        self.mirrors = 0
-        self.unread: Counter[str] = Counter()
-        self.payout_px: int | None = None
-        self._yes_token = yes_token
-        self._latest_ns = 0
-
-    def take(self, second: int, message: dict[str, Any]) -> None:
-        """Apply one message."""
-        venue_ns = int(message["timestamp"]) * common.NS_PER_MS
-        self._latest_ns = max(self._latest_ns, venue_ns)
-        start_ns = second * SECOND_NS
-        self.book.at(venue_ns, min(max(self._latest_ns, start_ns), start_ns + SECOND_NS - 1))
-        name = message["event_type"]
-        reader = getattr(self, f"_{name}", None) if name in _MESSAGES else None
-        if reader is None:
-            self.unread[name] += 1
-        else:
-            reader(message)
-
-    def _price_change(self, message: dict[str, Any]) -> None:
-        told: set[tuple[int, int, int]] = set()
-        quotes = []
-        for change in message["price_changes"]:
-            side, px = self._level(change, _SIDES[change["side"]])
-            row = (side, px, _qty(change["size"]))
-            self.mirrors += row in told
-            told.add(row)
-            quotes.append(self._best(change))
-        self.book.change(sorted(told), fold=False)
-        for bid_px, ask_px in quotes:
-            self.book.quote(bid_px, ask_px)
-
-    def _book(self, message: dict[str, Any]) -> None:
-        levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for name, token_side in (("bids", BID), ("asks", ASK)):
-            for level in message[name]:
-                side, px = yes_space(self._is_yes(message), token_side, _px(level["price"]))
-                levels[side][px] = _qty(level["size"])
-        self.book.book(*levels)
-
-    def _last_trade_price(self, message: dict[str, Any]) -> None:
-        side, px = self._level(message, _SIDES[message["side"]])
-        self.book.trade(side, px, _qty(message["size"]))
-
-    def _best_bid_ask(self, message: dict[str, Any]) -> None:
-        self.book.quote(*self._best(message))
-
-    def _tick_size_change(self, message: dict[str, Any]) -> None:
-        self.book.tick(float(message["new_tick_size"]) < 0.01)
-
-    def _market_resolved(self, message: dict[str, Any]) -> None:
-        self.payout_px = PX_ONE if message["winning_asset_id"] == self._yes_token else 0
-
-    def _is_yes(self, message: dict[str, Any]) -> bool:
-        return message["asset_id"] == self._yes_token
-
-    def _level(self, message: dict[str, Any], side: int) -> tuple[int, int]:
-        return yes_space(self._is_yes(message), side, _px(message["price"]))
-
-    def _best(self, message: dict[str, Any]) -> tuple[int, int]:
-        bid_px, ask_px = _px(message["best_bid"]), _px(message["best_ask"])
-        return (bid_px, ask_px) if self._is_yes(message) else (PX_ONE - ask_px, PX_ONE - bid_px)
-
-
-_MESSAGES = ("price_change", "book", "last_trade_price", "best_bid_ask", "tick_size_change", "market_resolved")
-
-
-def _px(text: str) -> int:
-    return _exact(text, PX_ONE)
-
-
-def _qty(text: str) -> int:
-    return _exact(text, _MICRO)
-
-
-def _exact(text: str, scale: int) -> int:
-    value = float(text) * scale
-    whole = round(value)
-    if abs(value - whole) > 1e-3:
-        raise ValueError(f"{text!r} is not a multiple of 1/{scale}")
-    return whole
+    return seal(np.array(rows, EVENT), header)

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 
 from sim.importers import common
-from sim.importers.polymarket import BookWriter
 from sim.tape import FeeRates, Header, Market, Source, Tape, TapeError, seal
 from sim.types import PX_ONE
+from sim.wire.listing import CENT_TICKS
+from sim.wire.polymarket_book import BookWriter
 
 WORD = "resolvedkit"
 _DEPTH = 20
@@ -96,7 +97,7 @@ def _tape(source: Path, market: dict, frame: pd.DataFrame, sources: tuple[Source
     header = Header(
         venue="polymarket",
         markets=(Market(market["market_id"], market["question"], int(market["start_ts"]) * common.NS_PER_MS, end_ns),),
-        tick_tables=writer.tick_tables or (common.CENT_TICKS,),
+        tick_tables=writer.tick_tables or (CENT_TICKS,),
         fee_schedules=(FeeRates(f"polymarket_{category}", "polymarket", _RATES_PPM.get(category, _OTHER_RATE_PPM)),),
         sources=sources,
         notes=(

@@ -246,8 +246,8 @@ class KalshiReader:
         if kind == "settled":
             payout = _payout(told)
             payout = self._payout_px[index] if payout is None else payout
-            known = payout is not None
-            return self._rare(index, SETTLE, px=payout) if known else Taken([], note=Unclear(index, "settlement"))
+            unknown = Taken([], note=Unclear(index, "settlement"))
+            return unknown if payout is None else self._rare(index, SETTLE, px=payout)
         return Taken([], note=Unclear(index, "close") if kind == "close_date_updated" else message)
 
     def _event_fee(self, _: int, message: frames.EventFeeFrame) -> Taken:
@@ -345,5 +345,5 @@ _READERS: dict = {
     frames.LifecycleFrame: KalshiReader._lifecycle,
     frames.EventFeeFrame: KalshiReader._event_fee,
 }
-_NAMES = {kind: kind.__struct_config__.tag for kind in frames.AnyFrame.__args__}  # type: ignore[attr-defined]
+_NAMES = {kind: kind.__struct_config__.tag for kind in frames.AnyFrame.__args__}
 _TYPES = frozenset(_NAMES.values())

@@ -1,5 +1,6 @@
-"""Kalshi's socket messages as typed records (AsyncAPI 2.0.0 of 2026-10-26). Unknown keys are ignored; what the venue may
-leave out has a default. Decimals stay text here.
+"""Kalshi's socket messages as typed records (AsyncAPI 2.0.0 of 2026-10-26).
+
+Unknown keys are ignored; what the venue may leave out has a default. Decimals stay text here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A market's events as Kalshi's socket tells them: the inverse of :mod:`sim.wire.kalshi`.
 
-A LEVEL becomes the change that leads to it, a CLEAR and its levels become one snapshot, two QUOTE rows a ticker. What the
-socket has no words for (SIGNAL, REFERENCE, an exchange that is halted) is counted in ``unsaid`` and not told.
+A LEVEL becomes the change that leads to it, a CLEAR and its levels become one snapshot, two QUOTE rows a ticker. What
+the socket has no words for (SIGNAL, REFERENCE, an exchange that is halted) is counted in ``unsaid`` and not told.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class KalshiWriter:
 
     def _level(self, _: Listing, row: Row) -> Said:
         """A change of one level, on the leg that bids."""
-        _, venue_ns, qty, px, _, _, index, kind, side = row
+        venue_ns, qty, px, index, kind, side = row[1], row[2], row[3], row[6], row[7], row[8]
         book = self.books[index]
         before = book.sizes[side].get(px, 0)
         after = before + qty if kind == DELTA else qty

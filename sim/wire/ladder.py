@@ -12,7 +12,7 @@ EMPTY = (0, PX_ONE)  # best bid and ask of an empty side
 
 
 class Ladder:
-    """Sizes of both sides in YES space. ``known`` is False until a whole book was told, and after messages were lost."""
+    """Sizes of both sides in YES space. ``known``: a whole book was told, and no message lost since."""
 
     def __init__(self) -> None:
         self.sizes: tuple[dict[int, int], dict[int, int]] = ({}, {})

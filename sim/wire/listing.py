@@ -8,8 +8,11 @@ from typing import Literal
 import msgspec
 
 from sim.tape import FeeRates, Header, Market, Source
+from sim.types import PX_ONE
 
 Ticks = tuple[tuple[int, int, int], ...]  # ranges (start_px, end_px, step_px)
+CENT_TICKS: Ticks = ((0, PX_ONE, 100),)
+MILL_TICKS: Ticks = ((0, PX_ONE, 10),)
 
 
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

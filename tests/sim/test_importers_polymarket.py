@@ -10,7 +10,6 @@ import pytest
 from importing import BOTH, END, MICRO, MS, all_tapes, seen
 
 from sim.importers import convert
-from sim.importers.common import CENT_TICKS, MILL_TICKS
 from sim.tape import TapeError
 from sim.types import (
     ASK,
@@ -18,6 +17,7 @@ from sim.types import (
     INFERRED,
 )
 from sim.validate import validate
+from sim.wire.listing import CENT_TICKS, MILL_TICKS
 
 # Polymarket MLB -----------------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ def test_ws_rows(tmp_path):
         ("QUOTE", BID, 4000, -1, 0, 2600, 2600),
         ("QUOTE", ASK, 4500, -1, END, 2600, 2600),
         ("TICKS", -1, 0, 1, END, 2700, 2700),
-        ("SETTLE", -1, 0, 0, END, 3100, 0),
+        ("SETTLE", -1, 0, 0, END, 3100, 3100),
     ]
     assert "1 messages of type new_thing not read" in tape.header.notes
     assert tape.header.tick_tables == (CENT_TICKS, MILL_TICKS)

@@ -10,16 +10,17 @@ are still to come: the batch stays open until one of them. So a crossing cannot 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
-from sim.importers import common
 from sim.types import (
     ASK,
     BID,
     CLEAR,
     END_OF_BATCH,
+    EVENT,
+    GAP,
     INFERRED,
     LEVEL,
     PX_ONE,
@@ -28,36 +29,37 @@ from sim.types import (
     TICKS,
     TRADE,
 )
+from sim.venues.rules import whole
+from sim.wire.ladder import Ladder, Levels
+from sim.wire.listing import CENT_TICKS, MILL_TICKS, Ticks
+from sim.wire.units import Row
 
-Levels = Mapping[int, int]  # px -> size in 1e-6 contract
 _CENT = 100
-
-
-def yes_space(is_yes: bool, side: int, px: int) -> tuple[int, int]:
-    """Side and price in YES space of a level of one of the two tokens."""
-    return (side, px) if is_yes else (1 - side, PX_ONE - px)
 
 
 class BookWriter:
     """Takes messages in arrival order; collects rows. Prices 1e-4 dollar, sizes 1e-6 contract, YES space throughout."""
 
-    def __init__(self, local_is_venue: bool, fine: bool | None = None) -> None:
+    def __init__(self, local_is_venue: bool, ticks: Ticks | None = None, market: int = 0) -> None:
         """``local_is_venue``: the source has no local stamps, the running maximum of the venue's stands in for them.
 
-        ``fine``: whether the market's tick is 0.001 (else 0.01) at the start; None = by the first snapshot's prices.
+        ``ticks``: in force at the start; None = 0.01 or 0.001, by the prices that are seen. ``market``: of the rows.
         """
-        self.levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.ladder = Ladder()
         self.mirrored = 0  # rows that told a change a second time
-        self.tick_tables: tuple = ()
-        self._rows: list[tuple] = []
+        self.tick_tables: tuple[Ticks, ...] = () if ticks is None else (ticks,)
+        self._rows: list[Row] = []
+        self._market = market
         self._local_is_venue = local_is_venue
         self._local_ns = 0
         self._venue_ns = 0
-        self._known = False  # a whole book was seen
-        self._fine = fine
-        self._infer_ticks = fine is None
-        if fine is not None:
-            self.tick_tables = (common.MILL_TICKS if fine else common.CENT_TICKS,)
+        self._ticks = ticks
+        self._infer_ticks = ticks is None
+
+    @property
+    def levels(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Sizes by price, of bids and asks."""
+        return self.ladder.sizes
 
     def at(self, venue_ns: int, local_ns: int = 0) -> None:
         """Stamps of the messages that follow."""
@@ -73,21 +75,21 @@ class BookWriter:
                 self.mirrored += 1
             else:
                 self._set(side, px, qty, 0)
-        self._end_message(self.crossed())
+        self._end_message(self.ladder.crossed)
 
     def book(self, bids: Levels, asks: Levels, infer_trades: bool = False) -> None:
         """A whole book. The first one is CLEAR and LEVEL rows; a later one only the levels that differ, INFERRED."""
         self._watch_tick([*bids, *asks])
-        if not self._known:
-            self._known = True
+        if not self.ladder.known:
+            self.ladder.known = True
+            self.ladder.clear()
             self._add(CLEAR, -1, 0, 0)
             for side, levels in ((BID, bids), (ASK, asks)):
-                self.levels[side].clear()
                 for px, qty in levels.items():
                     self._set(side, px, qty, 0)
             self._end_message(False)
             return
-        if infer_trades and not self.crossed():
+        if infer_trades and not self.ladder.crossed:
             self._infer_trades(bids, asks)
         self._set_all(bids, asks, INFERRED)
         self._end_message(False)
@@ -98,7 +100,7 @@ class BookWriter:
         Levels that differ from the last view follow as LEVEL rows. One that only left the view, pushed out by better
         levels, becomes 0 with INFERRED.
         """
-        if not self._known:
+        if not self.ladder.known:
             self.book(bids, asks)
             return
         self._watch_tick([*bids, *asks])
@@ -109,37 +111,52 @@ class BookWriter:
         for px in [px for px in self.levels[ASK] if px > hidden_ask]:
             self._set(ASK, px, 0, INFERRED)
         self._set_all(bids, asks, 0)
-        self._end_message(self.crossed())
+        self._end_message(self.ladder.crossed)
 
     def trade(self, side: int, px: int, qty: int) -> None:
         """A print; ``side`` is the taker's."""
         self._add(TRADE, side, px, qty)
-        self._end_message(self.crossed())
+        self._end_message(self.ladder.crossed)
 
     def quote(self, bid_px: int, ask_px: int) -> None:
         """The venue's own best prices."""
         self._add(QUOTE, BID, bid_px, -1)
         self._add(QUOTE, ASK, ask_px, -1)
-        self._end_message(self.crossed())
+        self._end_message(self.ladder.crossed)
 
-    def tick(self, fine: bool) -> None:
-        """The venue changed the tick: 0.001 if ``fine``, else 0.01."""
-        if self._fine != fine:
-            self._fine = fine
-            self._add(TICKS, -1, 0, self._table(fine))
-            self._end_message(self.crossed())
+    def tick(self, step_px: int) -> None:
+        """The venue changed the tick. Raises ValueError for one that does not divide a dollar."""
+        if step_px <= 0 or PX_ONE % step_px:
+            raise ValueError(f"a tick of {step_px} x 1e-4 does not divide a dollar")
+        table = tuple(tuple(item) for item in whole(step_px))
+        if self._ticks != table:
+            self._ticks = table  # type: ignore[assignment]
+            self._add(TICKS, -1, 0, self._table(table))  # type: ignore[arg-type]
+            self._end_message(self.ladder.crossed)
 
-    def crossed(self) -> bool:
-        """Whether the best bid is at or above the best ask."""
-        bids, asks = self.levels
-        return bool(bids) and bool(asks) and max(bids) >= min(asks)
+    def settle(self, payout_px: int) -> None:
+        """The market pays."""
+        self._add(SETTLE, -1, payout_px, 0)
+        self._end_message(False)
+
+    def lose(self) -> None:
+        """Messages were lost: the book is not known until the next whole one."""
+        if self.ladder.known:
+            self.ladder.known = False
+            self._add(GAP, -1, 0, 0, INFERRED)
+
+    def drain(self) -> list[Row]:
+        """The rows since the last call."""
+        rows, self._rows = self._rows, []
+        return rows
 
     def events(self, payout_px: int | None = None, settle_ns: int = 0) -> np.ndarray:
         """All rows, then SETTLE at the later of ``settle_ns`` and the last row where ``payout_px`` is given."""
         rows = list(self._rows)
         if payout_px is not None:
-            rows.append((max(settle_ns, self._local_ns), 0, 0, payout_px, -1, END_OF_BATCH, 0, SETTLE, -1))
-        return common.from_tuples(rows)
+            end_ns = max(settle_ns, self._local_ns)
+            rows.append((end_ns, 0, 0, payout_px, -1, END_OF_BATCH, self._market, SETTLE, -1))
+        return np.array(rows, EVENT)
 
     def _set_all(self, bids: Levels, asks: Levels, flags: int) -> None:
         """Go to the given levels; what leaves goes first, best first, so that no crossing appears that neither has."""
@@ -164,34 +181,30 @@ class BookWriter:
 
     def _watch_tick(self, prices: Iterable[int]) -> None:
         """Where the source does not tell the tick: 0.01 until the first price off that grid, then 0.001."""
-        if not self._infer_ticks or self._fine:
+        if not self._infer_ticks or self._ticks == MILL_TICKS:
             return
         fine = any(px % _CENT for px in prices)
-        if self._fine is None:
-            self._fine = fine
-            self.tick_tables = (common.MILL_TICKS if fine else common.CENT_TICKS,)
+        if self._ticks is None:
+            self._ticks = MILL_TICKS if fine else CENT_TICKS
+            self.tick_tables = (self._ticks,)
         elif fine:
-            self._fine = True
-            self._add(TICKS, -1, 0, self._table(True), INFERRED)
+            self._ticks = MILL_TICKS
+            self._add(TICKS, -1, 0, self._table(MILL_TICKS), INFERRED)
 
-    def _table(self, fine: bool) -> int:
-        table = common.MILL_TICKS if fine else common.CENT_TICKS
+    def _table(self, table: Ticks) -> int:
         if table not in self.tick_tables:
             self.tick_tables = (*self.tick_tables, table)
         return self.tick_tables.index(table)
 
     def _set(self, side: int, px: int, qty: int, flags: int) -> None:
-        if qty:
-            self.levels[side][px] = qty
-        else:
-            self.levels[side].pop(px, None)
+        self.ladder.set(side, px, qty)
         self._add(LEVEL, side, px, qty, flags)
 
     def _add(self, kind: int, side: int, px: int, qty: int, flags: int = 0) -> None:
-        self._rows.append((self._local_ns, self._venue_ns, qty, px, -1, flags, 0, kind, side))
+        self._rows.append((self._local_ns, self._venue_ns, qty, px, -1, flags, self._market, kind, side))
 
     def _end_message(self, keep_open: bool) -> None:
         """Close the batch on the last row, unless the book is crossed or no whole book was seen yet."""
-        if self._rows and self._known and not keep_open:
+        if self._rows and self.ladder.known and not keep_open:
             row = self._rows[-1]
             self._rows[-1] = (*row[:5], row[5] | END_OF_BATCH, *row[6:])

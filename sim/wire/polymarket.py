@@ -1,0 +1,233 @@
+"""Polymarket's market channel, read: frames in the order of their arrival to rows of a tape.
+
+There are no sequence numbers, and stamps run backwards now and then: order of arrival is the truth. What tells that a
+book is wrong are the best prices inside the messages. Where they differ from the book ``distrust_after`` times in a
+row, or a message of a market cannot be read, its book is lost: a GAP row, and nothing of it is told until it comes
+whole again (a new subscription sends it, and so does ``GET /book``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from sim.types import ASK, BID, GAP, PX_ONE
+from sim.wire import polymarket_frames as frames
+from sim.wire.ladder import yes_space
+from sim.wire.listing import Listing, Rules
+from sim.wire.polymarket_book import BookWriter
+from sim.wire.units import NOTHING, Row, Taken, px_of, qty_of
+
+SIDES = {"BUY": BID, "SELL": ASK}
+_NS_PER_MS = 1_000_000
+_PONG = frozenset((b"PONG", "PONG", b"PING", "PING"))
+
+
+class PolymarketReader:
+    """Reads the frames of one connection after the other.
+
+    Args:
+        listings: the markets, with their tokens; a row's ``market`` counts them in this order.
+        distrust_after: so many best prices in a row that the book does not have make it lost; 0 = they never do.
+    """
+
+    def __init__(self, listings: Sequence[Listing], *, distrust_after: int = 8) -> None:
+        self.rules = [Rules(listing) for listing in listings]
+        self.writers = [
+            BookWriter(local_is_venue=False, ticks=listing.ticks, market=index)
+            for index, listing in enumerate(listings)
+        ]
+        self.counts: Counter[str] = Counter()
+        self.mirrors = 0  # changes told a second time, for the other token
+        self._of = {
+            token: (index, place == 0) for index, one in enumerate(listings) for place, token in enumerate(one.tokens)
+        }
+        self._number = {listing.market.id: index for index, listing in enumerate(listings)}
+        self._lost = [False] * len(listings)
+        self._differ = [0] * len(listings)
+        self._distrust_after = distrust_after
+        self._local_ns = 0
+
+    @property
+    def books(self) -> list:
+        """Ladder of each market."""
+        return [writer.ladder for writer in self.writers]
+
+    def take(self, frame: bytes | str, local_ns: int) -> Taken:
+        """Rows of a frame that arrived at ``local_ns``. Never raises: what cannot be read is counted."""
+        self._local_ns = local_ns
+        if frame in _PONG:
+            self.counts["pong"] += 1
+            return NOTHING
+        try:
+            told = frames.decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._in_parts(frame)
+        parts = [self._message(message) for message in (told if isinstance(told, list) else (told,))]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def reconnected(self, local_ns: int) -> Taken:
+        """A new connection: no book is known. GAP rows of the books that were."""
+        self._local_ns = local_ns
+        return _joined([self._lose(index) for index in range(len(self.writers))])
+
+    def _in_parts(self, frame: bytes | str) -> Taken:
+        """A frame of which a part is unknown, or is none: what can be read of it is."""
+        try:
+            parts = frames.parts(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.counts["malformed"] += 1
+            return NOTHING
+        return _joined([self._part(bytes(raw)) for raw in parts])
+
+    def _part(self, raw: bytes) -> Taken:
+        try:
+            return self._message(frames.decode_one(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        try:
+            value = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            value = None
+        name = value.get("event_type") if isinstance(value, dict) else None
+        if isinstance(name, str) and name not in _NAMES.values():
+            self.counts[f"unknown:{name[:40]}"] += 1
+            return NOTHING
+        self.counts["malformed"] += 1
+        market = value.get("market") if isinstance(value, dict) else None
+        return self._lose(self._number.get(market, -1) if isinstance(market, str) else -1)
+
+    def _message(self, message: frames.Message) -> Taken:
+        self.counts[_NAMES[type(message)]] += 1
+        reader = _READERS.get(type(message))
+        if reader is None:
+            return Taken([], note=message)
+        index = self._number.get(message.market, -1)
+        if index < 0:
+            self.counts["other_market"] += 1
+            return NOTHING
+        writer = self.writers[index]
+        try:
+            writer.at(int(message.timestamp) * _NS_PER_MS, self._local_ns)
+            if self._lost[index] and not isinstance(message, frames.Book):
+                self.counts["untrusted"] += 1
+                return NOTHING
+            reader(self, index, writer, message)
+        except (ValueError, OverflowError):
+            self.counts["unreadable"] += 1
+            return self._lose(index)
+        if self._distrust_after and self._differ[index] >= self._distrust_after:
+            self.counts["distrusted"] += 1
+            return self._lose(index)
+        return Taken(writer.drain())
+
+    def _lose(self, index: int) -> Taken:
+        """The rows told so far, and a GAP where the book was known."""
+        if index < 0:
+            return NOTHING
+        writer = self.writers[index]
+        self._lost[index], self._differ[index] = True, 0
+        writer.at(0, self._local_ns)
+        writer.lose()
+        rows = writer.drain()
+        return Taken(rows, (index,) if any(row[7] == GAP for row in rows) else ())
+
+    def _book(self, index: int, writer: BookWriter, message: frames.Book) -> None:
+        levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        _, is_yes = self._token(index, message.asset_id)
+        for token_side, told in ((BID, message.bids), (ASK, message.asks)):
+            for level in told:
+                side, px = yes_space(is_yes, token_side, px_of(level.price))
+                qty = qty_of(level.size)
+                _check(px, qty)
+                if qty:
+                    levels[side][px] = qty
+        writer.book(*levels)
+        self._lost[index], self._differ[index] = False, 0
+
+    def _price_change(self, index: int, writer: BookWriter, message: frames.PriceChange) -> None:
+        told: set[tuple[int, int, int]] = set()
+        quotes = []
+        for change in message.price_changes:
+            _, is_yes = self._token(index, change.asset_id)
+            side, px = yes_space(is_yes, _side(change.side), px_of(change.price))
+            row = (side, px, qty_of(change.size))
+            _check(px, row[2])
+            self.mirrors += row in told
+            told.add(row)
+            if change.best_bid and change.best_ask:
+                quotes.append(_best(is_yes, change.best_bid, change.best_ask))
+        writer.change(sorted(told), fold=False)
+        for bid_px, ask_px in quotes:
+            writer.quote(bid_px, ask_px)
+            self._compare(index, bid_px, ask_px)
+
+    def _last_trade(self, index: int, writer: BookWriter, message: frames.LastTrade) -> None:
+        _, is_yes = self._token(index, message.asset_id)
+        qty = qty_of(message.size)
+        if qty <= 0:
+            raise ValueError("a print of nothing")
+        side, px = yes_space(is_yes, _side(message.side), px_of(message.price))
+        writer.trade(side, px, qty)
+
+    def _best_bid_ask(self, index: int, writer: BookWriter, message: frames.BestBidAsk) -> None:
+        _, is_yes = self._token(index, message.asset_id)
+        bid_px, ask_px = _best(is_yes, message.best_bid, message.best_ask)
+        writer.quote(bid_px, ask_px)
+        self._compare(index, bid_px, ask_px)
+
+    def _tick_size_change(self, index: int, writer: BookWriter, message: frames.TickSizeChange) -> None:
+        writer.tick(px_of(message.new_tick_size))
+        self.rules[index].tick_tables = writer.tick_tables
+
+    def _market_resolved(self, index: int, writer: BookWriter, message: frames.MarketResolved) -> None:
+        _, is_yes = self._token(index, message.winning_asset_id)
+        writer.settle(PX_ONE if is_yes else 0)
+
+    def _compare(self, index: int, bid_px: int, ask_px: int) -> None:
+        """Whether the venue's best prices are the book's."""
+        agrees = self.writers[index].ladder.best == [bid_px, ask_px]
+        self.counts["quotes_agree" if agrees else "quotes_differ"] += 1
+        self._differ[index] = 0 if agrees else self._differ[index] + 1
+
+    def _token(self, index: int, token: str) -> tuple[int, bool]:
+        found = self._of.get(token)
+        if found is None or found[0] != index:
+            raise ValueError(f"token {token[:20]} is none of the market's two")
+        return found
+
+
+def _joined(parts: Sequence[Taken]) -> Taken:
+    rows: list[Row] = [row for part in parts for row in part.rows]
+    notes = [part.note for part in parts if part.note is not None]
+    return Taken(rows, tuple(index for part in parts for index in part.lost), notes or None)
+
+
+def _check(px: int, qty: int) -> None:
+    if not 0 < px < PX_ONE or qty < 0:
+        raise ValueError("a level that cannot be")
+
+
+def _side(side: str) -> int:
+    if side not in SIDES:
+        raise ValueError(f"side {side!r} is neither BUY nor SELL")
+    return SIDES[side]
+
+
+def _best(is_yes: bool, bid: str, ask: str) -> tuple[int, int]:
+    """Best prices in YES space."""
+    bid_px, ask_px = px_of(bid), px_of(ask)
+    return (bid_px, ask_px) if is_yes else (PX_ONE - ask_px, PX_ONE - bid_px)
+
+
+_READERS: dict = {
+    frames.Book: PolymarketReader._book,
+    frames.PriceChange: PolymarketReader._price_change,
+    frames.LastTrade: PolymarketReader._last_trade,
+    frames.BestBidAsk: PolymarketReader._best_bid_ask,
+    frames.TickSizeChange: PolymarketReader._tick_size_change,
+    frames.MarketResolved: PolymarketReader._market_resolved,
+}
+_NAMES = {kind: kind.__struct_config__.tag for kind in frames.AnyMessage.__args__}
