@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,13 @@ from live.recording.folder import number_of
 from live.recording.layout import CONNECTED, DISCONNECTED, LOST, NOTE, RECEIVED, Header, LogError, Record
 from live.recording.log import Damage, Result, read_log
 from sim.types import EVENT
-from sim.wire.listing import Rules
+from sim.wire.kalshi import KalshiReader
+from sim.wire.listing import Listing, Rules
+from sim.wire.polymarket import PolymarketReader
 from sim.wire.units import NOTHING, Row, Taken
 
-# What a reader counts where a frame says nothing that it can use.
-FAILURES = ("malformed", "unreadable", "unknown")
+_FAILURES = ("malformed", "unreadable", "unknown")  # what a reader counts where it cannot use what it was told
+SCRATCH = ".rows."  # how the folder of rows that wait for their tape begins
 _BLOCK = 1 << 14  # rows of a market turned into an array at once
 _BREAKS = frozenset(word.encode() for word in (CONNECTED, DISCONNECTED, LOST))
 
@@ -40,15 +42,15 @@ class Reader(Protocol):
         ...
 
 
+_READERS: dict[str, Callable[[Sequence[Listing]], Reader]] = {
+    "kalshi": KalshiReader,
+    "polymarket": PolymarketReader,
+}
+
+
 def reader_for(header: Header) -> Reader:
     """A new reader for the frames of a recording with this header."""
-    if header.venue == "kalshi":
-        from sim.wire.kalshi import KalshiReader
-
-        return KalshiReader(header.markets)
-    from sim.wire.polymarket import PolymarketReader
-
-    return PolymarketReader(header.markets)
+    return _READERS[header.venue](header.markets)
 
 
 def take(reader: Reader, record: Record) -> Taken:
@@ -58,6 +60,11 @@ def take(reader: Reader, record: Record) -> Taken:
     if record.kind == NOTE and record.data.partition(b" ")[0] in _BREAKS:
         return reader.reconnected(record.local_ns)
     return NOTHING
+
+
+def failures(counts: Counter[str]) -> dict[str, int]:
+    """Those of a reader's counts that are of messages which it did not understand."""
+    return {name: count for name, count in sorted(counts.items()) if name.partition(":")[0] in _FAILURES}
 
 
 @dataclass
@@ -76,10 +83,12 @@ class Pass:
     paths: Sequence[Path]
     reader: Reader
     segments: list[Segment] = field(default_factory=list)
-    frames: int = 0
+    frames: int = 0  # of the venue
     frame_bytes: int = 0
+    failed: int = 0  # frames with a message that the reader did not understand
     kinds: Counter[int] = field(default_factory=Counter)
     _local_ns: int = 0
+    _failures: int = 0  # messages so far
 
     def rows(self) -> Iterator[list[Row]]:
         """Rows of each record that says something; GAP rows where records were lost."""
@@ -88,13 +97,20 @@ class Pass:
                 yield self.reader.reconnected(self._local_ns).rows
                 continue
             for record in records:
-                self.kinds[record.kind] += 1
-                if record.kind == RECEIVED:
-                    self.frames += 1
-                    self.frame_bytes += len(record.data)
-                yield take(self.reader, record).rows
+                yield self._take(record)
             if records:
                 self._local_ns = records[-1].local_ns
+
+    def _take(self, record: Record) -> list[Row]:
+        self.kinds[record.kind] += 1
+        taken = take(self.reader, record)
+        if record.kind == RECEIVED:
+            self.frames += 1
+            self.frame_bytes += len(record.data)
+            messages = sum(failures(self.reader.counts).values())
+            self.failed += messages > self._failures
+            self._failures = messages
+        return taken.rows
 
     def _runs(self) -> Iterator[list[Record] | None]:
         """Batches of all segments; None where records are missing, between segments too."""
@@ -129,7 +145,7 @@ class Spill:
     def __init__(self, markets: int, scratch: Path | None = None) -> None:
         """Make the files, in ``scratch`` or the system's place for temporary ones; :meth:`close` removes them."""
         with ExitStack() as held:
-            self._folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix=".rows.", dir=scratch)))
+            self._folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH, dir=scratch)))
             paths = [self._folder / str(market) for market in range(markets)]
             self._files: list[IO[bytes]] = [held.enter_context(path.open("wb")) for path in paths]
             self._held = held.pop_all()

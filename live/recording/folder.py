@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from live.recording.layout import LogError
+from live.recording.layout import SCHEMA_VERSION, LogError
 from live.recording.log import SUFFIX
 
 MANIFEST = "sealed.json"
@@ -55,7 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segments: tuple[SealedSegment, ...]
     tapes: tuple[SealedTape, ...]
     counts: dict[str, int]  # of the reader, by type of message and by what went wrong
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
 
 
 def check_name(name: str, what: str) -> str:
@@ -93,9 +93,12 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.MsgspecError as error:
         raise LogError(f"{path}: does not read ({error}); move it away and seal the session again") from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise LogError(f"{path}: schema version {manifest.schema_version}; this program reads {SCHEMA_VERSION}")
+    return manifest
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pyarrow as pa
 from sim.wire.listing import Listing
 
 VERSION = 1  # of the content of a batch
-SCHEMA_VERSION = 1  # of the JSON header
+SCHEMA_VERSION = 1  # of the JSON header of a segment, and of a session's manifest
 RECEIVED, SENT, NOTE = 1, 2, 3  # kinds of a record: a frame of the venue, a frame of ours, a word of the recorder's
 KINDS = (RECEIVED, SENT, NOTE)
 CONNECTED, DISCONNECTED, LOST = "connected", "disconnected", "gap"  # first word of a NOTE; free text may follow

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from live.recording.decode import FAILURES, Reader, take
+from live.recording.decode import Reader, failures, take
 from live.recording.layout import CONNECTED, DISCONNECTED, LOST, NOTE, RECEIVED, SENT, Record
 from live.recording.rotation import SessionWriter
 from sim.wire.units import Taken
@@ -21,7 +21,7 @@ class Statistics(NamedTuple):
     frames: int  # of the venue
     frame_bytes: int
     rows: int
-    failures: int  # frames that the reader did not understand; they are in the raw log all the same
+    failures: int  # messages that the reader did not understand; they are in the raw log all the same
     durable: int  # records of the session that survive a crash
     pending: int  # records that do not yet
     batches: int
@@ -78,9 +78,9 @@ class Recorder:
 
     def statistics(self) -> Statistics:
         """Counts so far."""
-        writer, counts = self._writer, self.reader.counts
+        writer, failed = self._writer, sum(failures(self.reader.counts).values())
         return Statistics(
-            self._frames, self._frame_bytes, self._rows, sum(counts[name] for name in FAILURES), writer.durable,
+            self._frames, self._frame_bytes, self._rows, failed, writer.durable,
             writer.pending, writer.batches, writer.file_bytes, writer.lag_ns, max(self._worst_lag_ns, writer.lag_ns),
         )  # fmt: skip
 

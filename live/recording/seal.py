@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from live.recording.decode import Pass, Reader, Spill, first_header, reader_for
+from live.recording.decode import SCRATCH, Pass, Reader, Spill, first_header, reader_for
 from live.recording.folder import (
     MANIFEST,
     TAPES,
@@ -45,6 +46,7 @@ def seal(
     if not folder.is_dir():
         raise LogError(f"{folder}: no such folder; expected the folder of a session")
     with locked(folder):
+        _tidy(folder)
         manifest = read_manifest(folder)
         if manifest is None:
             manifest = _make(folder, make_reader)
@@ -125,6 +127,12 @@ def _confirm(folder: Path, manifest: Manifest) -> None:
     for path in segment_paths(folder):
         if path.name not in known or _sha256(path) != known[path.name].sha256:
             raise LogError(f"{path}: is not what was sealed; move it, or {MANIFEST} and the tapes, away")
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a seal that was killed has left: rows half-way to a tape."""
+    for left in folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(left)
 
 
 def _mark(folder: Path, manifest: Manifest) -> None:

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from live.recording.decode import FAILURES, Pass, Reader, Segment, Spill, first_header, reader_for
+from live.recording.decode import Pass, Reader, Segment, Spill, failures, first_header, reader_for
 from live.recording.folder import segment_paths
 from live.recording.layout import NOTE, SENT, Header, LogError
 from sim.tape import seal
@@ -24,6 +24,7 @@ class Validation:
     segments: list[Segment] = field(default_factory=list)
     frames: int = 0  # of the venue
     frame_bytes: int = 0
+    failed: int = 0  # frames with a message that is no JSON, of no known type, or has fields that cannot be
     sent: int = 0
     notes: int = 0
     counts: dict[str, int] = field(default_factory=dict)  # of the reader
@@ -32,14 +33,9 @@ class Validation:
     errors: list[str] = field(default_factory=list)
 
     @property
-    def failures(self) -> int:
-        """Frames that were not understood: no JSON, of no known type, or with fields that cannot be."""
-        return sum(self.counts.get(name, 0) for name in FAILURES)
-
-    @property
     def parsed_share(self) -> float:
         """Frames that were understood, of all; 1 where there are none."""
-        return 1 - self.failures / self.frames if self.frames else 1.0
+        return 1 - self.failed / self.frames if self.frames else 1.0
 
     @property
     def status(self) -> int:
@@ -65,7 +61,8 @@ def validate_recording(
         found.segments, found.frames, found.frame_bytes = reading.segments, reading.frames, reading.frame_bytes
         found.sent, found.notes = reading.kinds[SENT], reading.kinds[NOTE]
         found.counts = dict(sorted(reader.counts.items()))
-        found.errors += _broken_segments(found.segments) + _failed_frames(found)
+        found.failed = reading.failed
+        found.errors += _broken_segments(found.segments) + _failed_frames(found, failures(reader.counts))
         for index, rules in enumerate(reader.rules if replay else ()):
             events = spill.events(index)
             if len(events):
@@ -96,11 +93,11 @@ def _broken_segments(segments: Sequence[Segment]) -> list[str]:
     return lines
 
 
-def _failed_frames(found: Validation) -> list[str]:
-    if not found.failures:
+def _failed_frames(found: Validation, failed: dict[str, int]) -> list[str]:
+    if not found.failed:
         return []
-    told = ", ".join(f"{name} {found.counts[name]:,}" for name in FAILURES if found.counts.get(name))
-    return [f"{found.failures:,} of {found.frames:,} frames were not understood: {told}"]
+    told = ", ".join(f"{name} {count:,}" for name, count in failed.items())
+    return [f"{found.failed:,} of {found.frames:,} frames were not understood: {told}"]
 
 
 def tables(found: Validation) -> RenderableType:
@@ -116,10 +113,9 @@ def tables(found: Validation) -> RenderableType:
     parts: list[RenderableType] = [segments, frames]
     if found.tapes:
         parts.append(_tape_table(found.tapes))
-    torn = sum(segment.result.torn_bytes for segment in found.segments)
     parts.append(
         f"{found.frames:,} frames, {found.frame_bytes:,} bytes, {found.parsed_share:.4%} understood, "
-        f"{found.rows:,} rows; {found.sent:,} sent, {found.notes:,} notes; {torn:,} torn bytes; {len(found.errors)} errors"
+        f"{found.rows:,} rows; {found.sent:,} sent, {found.notes:,} notes; {len(found.errors)} errors"
     )
     return Group(*parts, *(f"error: {error}" for error in found.errors))
 
