@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import stat
 import struct
 import subprocess
 import zlib
@@ -129,6 +130,32 @@ def test_a_batch_that_comes_twice_is_read_once():
     ]
 
 
+def test_after_damage_reading_goes_on_with_a_batch_that_was_not_read():
+    whole, ends = _sample()
+    records, result, _ = _read(whole[: ends[3][0]] + b"damage" + whole[ends[1][0] :])
+    assert records == RECORDS
+    (damage,) = result.damage
+    assert (damage.bytes, damage.records) == (6 + ends[3][0] - ends[1][0], 0)
+
+
+def test_records_that_are_missing_between_numbered_batches_are_reported():
+    record = struct.pack("<qHBI", 1, 1, 1, 0)
+    header = _batch(1, 0, 4, 0, layout.encode_header(HEADER))
+    _, result, _ = _read(header + _batch(1, 1, 4, 1, record) + _batch(1, 2, 9, 1, record))
+    assert [damage.records for damage in result.damage] == [4]  # numbers 5 to 8
+    assert result.next_record == 10
+
+
+def test_runs_say_where_records_are_missing():
+    whole, ends = _sample()
+    changed = bytearray(whole)
+    changed[ends[2][0] - 1] ^= 1  # in the zstd frame of batch 2
+    runs = list(Log("a.zst", bytes(changed)).runs())
+    assert [run is None for run in runs] == [index == 2 for index in range(10)]
+    runs = list(Log("a.zst", whole[: ends[2][0]] + whole[ends[3][0] :]).runs())
+    assert [run is None for run in runs] == [index == 3 for index in range(10)]
+
+
 def test_the_file_is_a_legal_zst(tmp_path):
     path = tmp_path / "a.zst"
     _write(path)
@@ -166,14 +193,14 @@ def test_nothing_is_acknowledged_before_it_was_synced(tmp_path, monkeypatch):
     synced, sync = [], os.fsync
 
     def watch(handle):
-        synced.append(os.fstat(handle).st_size)
+        info = os.fstat(handle)
+        synced.append(info.st_size if stat.S_ISREG(info.st_mode) else "folder")
         sync(handle)
 
     monkeypatch.setattr("os.fsync", watch)
     ends = _write(tmp_path / "a.zst")
-    folder = os.stat(tmp_path).st_size
-    assert [size for size in synced if size != folder] == [end for end, _ in ends]
-    assert len(synced) == len(ends) + 1  # the folder, once
+    sizes = [end for end, _ in ends]
+    assert synced == [sizes[0], "folder", *sizes[1:]]
 
 
 def test_a_log_is_never_overwritten(tmp_path):

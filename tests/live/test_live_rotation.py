@@ -82,11 +82,13 @@ def test_a_segment_torn_in_its_header_is_passed_over(tmp_path):
     writer = SessionWriter(tmp_path, "s", HEADER, Clock(0))
     _append(writer, range(3))
     writer.rotate()
+    _append(writer, range(3, 5))
+    writer.rotate()
     writer.close()
     paths = segment_paths(writer.folder)
-    paths[1].write_bytes(b"")
+    paths[2].write_bytes(b"")
     again = SessionWriter(tmp_path, "s", HEADER, Clock(0))
-    assert (again.durable, again.path.name) == (3, "s-000003.zst")
+    assert (again.durable, again.path.name) == (5, "s-000004.zst")
     again.close()
 
 

@@ -16,7 +16,7 @@ from live.recording.recorder import Recorder
 from live.recording.rotation import Rotation, SessionWriter
 from live.recording.seal import seal, tape_path
 from live.recording.validate import recorded_paths, validate_recording
-from sim.tape import FeeRates, Market, TapeError, read
+from sim.tape import FeeRates, Market, TapeError, read, write
 from sim.types import ASK, BID, CLEAR, DELTA, GAP, LEVEL
 from sim.validate import validate
 from sim.wire.listing import Listing
@@ -48,6 +48,19 @@ def test_tapes_are_the_rows_that_the_frames_say(tmp_path):
         assert [source.name for source in tape.header.sources] == [path.name for path in segment_paths(folder)]
     assert sum(segment.records for segment in manifest.segments) == len(frames) + 2  # connected, disconnected
     assert manifest.counts == {"orderbook_delta": 200, "orderbook_snapshot": 3}
+
+
+def test_a_tape_that_does_not_read_back_is_not_marked_as_sealed(tmp_path, monkeypatch):
+    folder, _ = record(tmp_path)
+
+    def torn(path, tape):
+        write(path, tape)
+        path.write_bytes(path.read_bytes()[:-10])
+
+    monkeypatch.setattr("live.recording.seal.write", torn)
+    with pytest.raises(TapeError, match="torn"):
+        seal(folder)
+    assert not (folder / MANIFEST).exists()
 
 
 def test_sealing_again_changes_nothing(tmp_path):
