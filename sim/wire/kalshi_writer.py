@@ -80,7 +80,9 @@ class KalshiWriter:
         """The message of the next row; None where it takes more rows, or the socket has no word for it."""
         kind, index = row[7], row[6]
         if self._bid is not None and (kind, row[8]) != (QUOTE, ASK):
-            raise ValueError(f"row {KIND_NAMES[kind]} after a bid QUOTE; expected its ask: Kalshi tells both at once")
+            raise ValueError(
+                f"row {KIND_NAMES[kind]} after a bid QUOTE; expected its ask: the venue tells both at once"
+            )
         if kind == CLEAR or self._in_snapshot[index]:
             return self._collect(row)
         if kind == QUOTE:
