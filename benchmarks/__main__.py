@@ -27,6 +27,7 @@ COMMANDS = {
     "curriculum": "a curriculum beside its last phase at once: the same steps, five seeds; 12 minutes a run",
     "transfer": "trained on fitted crypto rows, judged on sports rows and recordings; three seeds",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
+    "decide": "microseconds from a received frame to a certified decision, one market, a policy of 2 x 64",
     "resolvedkit": "its published late_favorite result beside ours",
 }
 
