@@ -121,7 +121,8 @@ def test_a_change_that_cannot_be_makes_its_book_lost(bad):
 @pytest.mark.parametrize(
     "sides",
     [
-        {"yes_dollars_fp": [["0.4200", "-1.00"]]}, {"yes_dollars_fp": [["0", "1.00"]]}, {"no_dollars_fp": [["1.0000", "1.00"]]},
+        {"yes_dollars_fp": [["0.4200", "-1.00"]]}, {"yes_dollars_fp": [["0", "1.00"]]},
+        {"no_dollars_fp": [["1.0000", "1.00"]]},
         {"yes_dollars_fp": [["0.4200", ""]]}, {"ts_ms": -1},
         {"yes_dollars_fp": [["0.4500", "1.00"]], "no_dollars_fp": [["0.5500", "1.00"]]},  # bid 45, ask 45
     ],
@@ -190,7 +191,8 @@ def test_states():
 @pytest.mark.parametrize(
     "determined, settled, payout",
     [
-        ({}, {"settlement_value": "1.0000"}, 10_000), ({}, {"settlement_value": "0.3700"}, 3700), ({}, {"result": "yes"}, 10_000),
+        ({}, {"settlement_value": "1.0000"}, 10_000), ({}, {"settlement_value": "0.3700"}, 3700), ({},
+        {"result": "yes"}, 10_000),
         ({}, {"result": "no"}, 0), ({"result": "no"}, {}, 0), ({"settlement_value": "0.5000"}, {}, 5000),
         ({"result": "yes"}, {"settlement_value": "0.2500", "result": "yes"}, 2500),
     ],

@@ -109,9 +109,11 @@ def test_a_snapshot_that_reveals_a_gap_is_not_lost():
 @pytest.mark.parametrize(
     "broken",
     [
-        b"", b"{", b"null", b"[]", b"7", b'"x"', b"\xff\xfe", b'{"type":7}', b'{"msg":{}}', b'{"type":"orderbook_delta"}',
+        b"", b"{", b"null", b"[]", b"7", b'"x"', b"\xff\xfe", b'{"type":7}', b'{"msg":{}}',
+        b'{"type":"orderbook_delta"}',
         b'{"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker":"A"}}', delta(2)[:-1], delta(2) + b"}",
-        b'{"type":"orderbook_delta","sid":1,"seq":"2","msg":null}', b"[" * 100_000, b'{"type":"ok","x":' + b"[" * 100_000,
+        b'{"type":"orderbook_delta","sid":1,"seq":"2","msg":null}',
+        b"[" * 100_000, b'{"type":"ok","x":' + b"[" * 100_000,
         '{"type":"\ud800"}', b'{"type":"o\xffk"}', delta(2).replace(b'"-1.00"', b"-1.00"),
     ],
 )  # fmt: skip
