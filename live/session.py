@@ -54,9 +54,10 @@ class Session:
     def begin(self) -> Look:
         """Flat accounts, at the moment when every market had a whole book."""
         obs, info = self.env.reset()
+        sheet, rows = self.env.spec_sheet, info["action_mask"].shape[-1]
         self._now = make_buffers(
-            self.env.num_envs, self.env.engine.num_markets, len(self.env.schema.features), info["action_mask"].shape[-1],
-            len(self.env.spec_sheet["rewards"]), len(self.env.spec_sheet["costs"]), guarded=True,
+            self.env.num_envs, self.env.engine.num_markets, len(self.env.schema.features), rows, len(sheet["rewards"]),
+            len(sheet["costs"]), guarded=True,
         )  # fmt: skip
         self._shapes = obs.shape, info["action_mask"].shape
         return Look(self.now_ns, obs.copy(), info["action_mask"].copy())

@@ -70,6 +70,7 @@ class Stream:
         )
         self._capacity = capacity
         self._events = np.zeros(capacity * len(tapes), EVENT)
+        self._stamps = self._events["local_ns"]
         self._end = [0] * len(tapes)  # of each market, where its next event goes
         self._legal = self.scenario.grid.level_of >= 0
         self._tables = [_offsets(self.scenario, index) for index in range(len(tapes))]
@@ -99,7 +100,7 @@ class Stream:
         self._engine = engine
         self._cursors = engine.state.market["cursor"].reshape(engine.num_envs, -1)
         self._ends = engine.state.market["cursor_end"].reshape(engine.num_envs, -1)
-        self._dues = engine.state.market["due_ns"].reshape(engine.num_envs, -1)
+        self._clock = engine.state.clock
 
     def lost(self, index: int) -> bool:
         """Whether a market's book is not known: messages were lost, and no snapshot came since."""
@@ -125,7 +126,7 @@ class Stream:
         local_ns, venue_ns, qty, px, seq, flags, _, kind, side = row
         if kind in _SIZED:
             qty = self._lots(index, row)
-        elif kind == TICKS or kind == FEES:
+        elif kind in (TICKS, FEES):
             qty = self._number(index, kind, qty)
         end = self._end[index]
         if end + 1 >= (index + 1) * self._capacity:
@@ -136,9 +137,9 @@ class Stream:
         self._close(index)
         if self._engine is not None:
             self._ends[:, index] = end + 2
-            clock = self._engine.state.clock[:, index]
-            waiting = self._cursors[:, index] == end
-            clock[waiting] = np.minimum(local_ns, self._dues[waiting, index])
+            if self._cursors[0, index] == end:  # all accounts have played what came before: they play alike
+                clock = self._clock[:, index]
+                np.minimum(clock, local_ns, out=clock)
 
     def _lots(self, index: int, row: Row) -> int:
         """A size in lots: prints and levels are floored, a change must be whole."""
@@ -164,7 +165,7 @@ class Stream:
 
     def _close(self, index: int) -> None:
         """The row that never comes."""
-        self._events[self._end[index]]["local_ns"] = NEVER_NS
+        self._stamps[self._end[index]] = NEVER_NS
 
     def _compact(self, index: int) -> int:
         """Throw away what every account has played; where the next event goes."""
