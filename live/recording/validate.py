@@ -121,9 +121,9 @@ def tables(found: Validation) -> RenderableType:
 
 
 def _tape_table(tapes: dict[str, Report]) -> Table:
-    table = _table("tape", "quotes agree", "events", "crossed after", "negative", "lost seq", "gaps")
+    table = _table("tape", "quotes agree", "events", "crossed after", "negative", "gaps")
     for market, report in tapes.items():
-        counts = (report.events, report.lasting_crossings, report.negative, report.sequence_gaps, report.gaps)
+        counts = (report.events, report.lasting_crossings, report.negative, report.gaps)
         agree = f"{report.agree:,} of {report.quotes:,}" if report.quotes else "-"
         table.add_row(market, agree, *(f"{count:,}" for count in counts))
     return table
