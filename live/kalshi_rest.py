@@ -140,7 +140,7 @@ class KalshiRest:
         return shaped(f"GET {path}", await self._client.get(path), lambda said: rest_book(said["orderbook_fp"]))
 
     async def orderbooks(self, tickers: Sequence[str]) -> dict[str, Book]:
-        """Whole books of up to 100 markets; one that does not come, or cannot be read, is missing. ValueError for more."""
+        """Whole books of up to 100 markets; one that does not come or cannot be read is missing. More: ValueError."""
         if not 0 < len(tickers) <= MOST_BOOKS:
             raise ValueError(f"{len(tickers)} books in one request; expected 1 to {MOST_BOOKS}")
         params = [("tickers", _named(ticker)) for ticker in tickers]  # repeated: joined by commas only one would come
