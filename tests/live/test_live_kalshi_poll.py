@@ -89,6 +89,16 @@ def test_a_book_that_does_not_come_is_lost_and_then_told_whole():
     assert [(row[6], row[7], row[5]) for row in again.rows] == [(1, CLEAR, 0), (1, LEVEL, END_OF_BATCH)]
 
 
+def test_what_was_known_before_a_loss_is_forgotten():
+    reader = reader_of("A")
+    reader.take_books(["A"], {"A": book({4000: 5}, {})}, START)
+    reader.lose(["A"], START + 1)
+    whole = reader.take_books(["A"], {"A": book({3000: 5}, {})}, START + 2).rows
+    assert [(row[7], row[3]) for row in whole] == [(CLEAR, 0), (LEVEL, 3000)]
+    same = reader.take_books(["A"], {"A": book({3000: 5}, {})}, START + 3).rows
+    assert same == [] and reader.books[0].best[BID] == 3000
+
+
 def test_an_empty_book_after_the_close_is_the_end_of_trading_once():
     reader = reader_of("A")
     assert STATUS not in [row[7] for row in reader.take_books(["A"], {"A": book({}, {})}, CLOSE - 1).rows]

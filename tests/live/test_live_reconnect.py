@@ -116,6 +116,15 @@ def test_text_pings_go_out_every_ten_seconds_and_pongs_keep_it_live():
     assert kinds(link.tick(115 * NS + 1)) == [Close, Distrust]
 
 
+@pytest.mark.parametrize("event", ["closed", "refused", "connected", "confirmed", "data", "heard"])
+def test_what_is_told_of_a_socket_that_was_given_up_changes_nothing(event):
+    link = live_link()
+    link.closed(NS, 1006)
+    wake_ns = link.wake_ns
+    assert getattr(link, event)(NS + 1, *([1006] if event in ("closed", "refused") else [])) == []
+    assert (link.state, link.wake_ns) == (reconnect.BACKOFF, wake_ns)
+
+
 def test_waits_grow_while_it_is_cut_off_and_start_anew_after_a_healthy_spell():
     link, now, waits = live_link(), 0, []
     for _ in range(4):
