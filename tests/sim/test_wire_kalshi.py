@@ -98,8 +98,9 @@ def test_a_batch_stays_open_while_the_book_is_crossed():
 
 BAD_DELTAS = [
     {"change": "-20.01"}, {"price": "0.4300", "change": "-0.01"}, {"price": "0.42001"}, {"price": "0.0000"},
-    {"price": "1.0000"}, {"price": "-0.4200"}, {"price": "1e-1"}, {"price": "٠.٤٢"}, {"change": "NaN"}, {"change": "1e2"},
-    {"change": ""}, {"change": "0.0000001"}, {"side": "YES"}, {"side": ""}, {"change": "9" * 40}, {"ts_ms": -1},
+    {"price": "1.0000"}, {"price": "-0.4200"}, {"price": "1e-1"}, {"price": "٠.٤٢"}, {"change": "NaN"},
+    {"change": "1e2"}, {"change": ""}, {"change": "0.0000001"}, {"side": "YES"}, {"side": ""},
+    {"change": "9" * 40}, {"ts_ms": -1},
     {"ts_ms": 10**16}, {"change": "100000000000"},
 ]  # fmt: skip
 

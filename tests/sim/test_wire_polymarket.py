@@ -186,6 +186,13 @@ def test_resolution(token, payout):
     assert kept.counts == {"book": 1, "market_resolved": 1, "after_settlement": 3, "malformed": 1}
 
 
+def test_a_crossed_book_is_not_whole_at_its_settlement():
+    taken, _ = told(
+        whole(), changes(change("11", "0.46", "1", "BUY")), message("market_resolved", winning_asset_id="11")
+    )
+    assert seen(taken) == [("SETTLE", -1, PX_ONE, 0, 0)]
+
+
 @pytest.mark.parametrize("word", ["PONG", b"PONG", "PING", b"PING"])
 def test_pong(word):
     taken, kept = told(word)
@@ -194,7 +201,8 @@ def test_pong(word):
 
 def test_messages_of_the_account_are_handed_on():
     trade = {
-        "id": "i", "taker_order_id": "o", "asset_id": "11", "side": "BUY", "size": "10", "price": "0.57", "status": "MATCHED",
+        "id": "i", "taker_order_id": "o", "asset_id": "11", "side": "BUY", "size": "10", "price": "0.57",
+        "status": "MATCHED",
     }  # fmt: skip
     order = {
         "id": "i", "asset_id": "11", "side": "SELL", "original_size": "10", "size_matched": "0", "price": "0.57",
