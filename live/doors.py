@@ -63,7 +63,11 @@ class Door(NamedTuple):
 
 @asynccontextmanager
 async def open_door(
-    name: str, markets: Sequence[str], clock: Clock, rng: random.Random, at: Addresses = Addresses()
+    name: str,
+    markets: Sequence[str],
+    clock: Clock,
+    rng: random.Random,
+    at: Addresses = Addresses(),  # noqa: B008
 ) -> AsyncIterator[Door]:
     """The venue's listings of ``markets``, asked for now, and what a socket for them takes.
 
