@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from live.clock import nanoseconds
+from live.reading import Intake
 from live.reconnect import Action, Link, LinkRules, Send, Subscribe
-from live.recording.decode import Reader
 from sim.types import CLEAR
 from sim.wire.units import Taken
 
@@ -42,50 +42,6 @@ class Venue(Protocol):
     def ask(self, markets: tuple[int, ...]) -> list[str]:
         """Frames that ask for the whole books of these markets."""
         ...
-
-
-class Intake(Protocol):
-    """Who reads the frames: a :class:`Reading`, or `live.recording.recorder.Recorder`, which keeps them too."""
-
-    reader: Reader
-
-    def received(self, channel: int, data: bytes, local_ns: int) -> Taken:
-        """A frame of the venue; what it said."""
-        ...
-
-    def sent(self, channel: int, data: bytes, local_ns: int) -> None:
-        """A frame of ours."""
-        ...
-
-    def connected(self, channel: int, local_ns: int, detail: str = "") -> Taken:
-        """A connection begins."""
-        ...
-
-    def disconnected(self, channel: int, local_ns: int, detail: str = "") -> Taken:
-        """A connection ended; GAP rows of the books that were known."""
-        ...
-
-
-class Reading:
-    """An intake that keeps nothing."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-
-    def received(self, channel: int, data: bytes, local_ns: int) -> Taken:
-        """What a frame said."""
-        return self.reader.take(data, local_ns)
-
-    def sent(self, channel: int, data: bytes, local_ns: int) -> None:
-        """Nothing is kept."""
-
-    def connected(self, channel: int, local_ns: int, detail: str = "") -> Taken:
-        """No book is known until it is told."""
-        return self.reader.reconnected(local_ns)
-
-    def disconnected(self, channel: int, local_ns: int, detail: str = "") -> Taken:
-        """GAP rows of the books that were known."""
-        return self.reader.reconnected(local_ns)
 
 
 class Feed:

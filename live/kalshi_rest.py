@@ -141,17 +141,23 @@ class KalshiRest:
 
     async def orderbooks(self, tickers: Sequence[str]) -> dict[str, Book]:
         """Whole books of up to 100 markets; one that does not come or cannot be read is missing. More: ValueError."""
+        return shaped("GET /markets/orderbooks", await self.orderbooks_said(tickers), books_of)
+
+    async def orderbooks_said(self, tickers: Sequence[str]) -> Any:
+        """The answer of `orderbooks` as it came."""
         if not 0 < len(tickers) <= MOST_BOOKS:
             raise ValueError(f"{len(tickers)} books in one request; expected 1 to {MOST_BOOKS}")
         params = [("tickers", _named(ticker)) for ticker in tickers]  # repeated: joined by commas only one would come
-        said = await self._client.get("/markets/orderbooks", params)
-        return shaped("GET /markets/orderbooks", said, books_of)
+        return await self._client.get("/markets/orderbooks", params)
 
     async def trades(self, ticker: str, since_ns: int = 0) -> list[KalshiTrade]:
         """The newest prints since a moment (whole seconds), at most ``PAGE``, oldest first."""
+        return shaped("GET /markets/trades", await self.trades_said(ticker, since_ns), trades_of)
+
+    async def trades_said(self, ticker: str, since_ns: int = 0) -> Any:
+        """The answer of `trades` as it came."""
         params = [("ticker", _named(ticker)), ("limit", str(PAGE)), ("min_ts", str(since_ns // 10**9))]
-        said = await self._client.get("/markets/trades", params)
-        return shaped("GET /markets/trades", said, trades_of)
+        return await self._client.get("/markets/trades", params)
 
     async def series_fee_changes(self, series_ticker: str = "") -> list[MarketRules]:
         """Changes to come, of one series or of all; ``effective`` says when."""

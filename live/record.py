@@ -19,7 +19,7 @@ import msgspec
 from tqdm import tqdm
 
 from live.clock import Clock, SystemClock
-from live.doors import Addresses, Door, open_door
+from live.doors import Addresses, Door, Source, open_door
 from live.errors import VenueError
 from live.logs import keep_quiet_about
 from live.options import OptionError, describe_options, read_options
@@ -28,7 +28,6 @@ from live.recording.recorder import Recorder
 from live.recording.rotation import MIB, Rotation, SessionWriter
 from live.recording.seal import seal
 from live.secrets import SecretError
-from live.socket import Socket
 from sim.types import SECOND_NS
 
 _LOOK_S = 0.25  # how often a batch is looked at, and the progress is shown
@@ -46,6 +45,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     segment_mib: int = 64
     cap_gib: float = 50.0
     delete_sealed: bool = False
+    keyless: bool = False
     rest: str = ""
     socket: str = ""
     clob: str = ""
@@ -57,6 +57,7 @@ MEANINGS = {
     "minutes": "after which it ends; 0 = Ctrl-C ends it", "seal": "make tapes at the end",
     "segment_mib": "size of a segment of the raw log", "cap_gib": "most that all recordings in the folder may take",
     "delete_sealed": "at the cap, delete the oldest segments that have become tapes, instead of stopping",
+    "keyless": "Kalshi: poll REST about once a second instead of the socket, which asks for a key",
     "rest": "another address of REST (Polymarket: Gamma)", "socket": "another address of the socket",
     "clob": "another address of Polymarket's CLOB",
 }  # fmt: skip
@@ -68,27 +69,27 @@ async def record(options: Options, clock: Clock, rng: random.Random) -> Path:
     Raises LogError where nothing can be written, VenueError or ValueError where the venue refuses.
     """
     at = Addresses(options.rest, options.socket, options.clob)
-    async with open_door(options.venue, options.markets, clock, rng, at) as door:
+    async with open_door(options.venue, options.markets, clock, rng, at=at, keyless=options.keyless) as door:
         keep_quiet_about(door.secrets)
         writer = SessionWriter(
             options.out, _name(options, clock), _header(options, door), clock.now_ns, _rotation(options)
         )
         recorder = Recorder(writer, door.reader)
-        socket = door.socket(recorder, clock, rng, lambda taken: None)
+        source = door.source(recorder, lambda taken: None)
         try:
-            await _run(socket, recorder, clock, options)
+            await _run(source, recorder, clock, options)
         finally:
             recorder.close()
-    if socket.why and socket.why != _ASKED:
-        sys.stderr.write(f"the recording ended: {socket.why}\n")
+    if source.why != _ASKED:
+        sys.stderr.write(f"the recording ended: {source.why}\n")
     return writer.folder
 
 
 _ASKED = "asked to"
 
 
-async def _run(socket: Socket, recorder: Recorder, clock: Clock, options: Options) -> None:
-    """Until the socket is given up, or somebody asks for the end."""
+async def _run(source: Source, recorder: Recorder, clock: Clock, options: Options) -> None:
+    """Until the source gives up, or somebody asks for the end."""
     loop = asyncio.get_running_loop()
     ends = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -97,7 +98,7 @@ async def _run(socket: Socket, recorder: Recorder, clock: Clock, options: Option
         ):  # not on every system, nor every thread
             loop.add_signal_handler(name, ends.set)
     end_ns = clock.monotonic_ns() + round(options.minutes * 60 * SECOND_NS) if options.minutes > 0 else None
-    running = asyncio.create_task(socket.run())
+    running = asyncio.create_task(source.run())
     with tqdm(unit="frame", unit_scale=True, desc=f"recording {options.venue}") as bar:
         while not running.done() and not ends.is_set():
             if end_ns is not None and clock.monotonic_ns() >= end_ns:
@@ -105,11 +106,10 @@ async def _run(socket: Socket, recorder: Recorder, clock: Clock, options: Option
             recorder.idle(clock.now_ns())
             found = recorder.statistics()
             bar.update(found.frames - bar.n)
-            bar.set_postfix_str(
-                f"{socket.feed.link.state}, {found.file_bytes / MIB:.1f} MiB, {found.failures} not read"
-            )
+            bar.set_postfix_str(f"{source.state}, {found.file_bytes / MIB:.1f} MiB, {found.failures} not read")
             await asyncio.wait({running}, timeout=_LOOK_S)
-    await socket.stop(_ASKED)
+    if not running.done():
+        await source.stop(_ASKED)
     await running
 
 
@@ -123,7 +123,7 @@ def _header(options: Options, door: Door) -> Header:
     return Header(
         venue=options.venue,
         markets=tuple(door.listings),
-        subscribed=tuple(door.venue.subscribe()),
+        subscribed=door.subscribed,
         program="shadowbook",
         time_source="the wall clock when the frame was handed over by the socket",
         created_ns=0,

@@ -50,6 +50,11 @@ class Socket:
         self._opening: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
 
+    @property
+    def state(self) -> str:
+        """Of the link, in a word."""
+        return self.feed.link.state
+
     async def run(self) -> None:
         """Stay connected until :meth:`stop`, or until the link gives up; ``why`` then says so."""
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=ssl.create_default_context())) as session:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from live.recording.decode import SCRATCH, Pass, Reader, Spill, first_header, reader_for
+from live.reading import Reader
+from live.recording.decode import SCRATCH, Pass, Spill, first_header, reader_for
 from live.recording.folder import (
     MANIFEST,
     TAPES,

@@ -10,7 +10,8 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from live.recording.decode import Pass, Reader, Segment, Spill, failures, first_header, reader_for
+from live.reading import Reader
+from live.recording.decode import Pass, Segment, Spill, failures, first_header, reader_for
 from live.recording.folder import segment_paths
 from live.recording.layout import NOTE, SENT, Header, LogError
 from sim.tape import seal

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from live.backoff import Backoff
-from live.feed import ASK_AGAIN_S, Feed, Reading
+from live.feed import ASK_AGAIN_S, Feed
 from live.kalshi import Kalshi
 from live.polymarket import Polymarket
+from live.reading import Reading
 from live.reconnect import BACKOFF, HANDSHAKE, LIVE, STALE, SUBSCRIBED, Close, Connect, Distrust, Link, Send
 from sim.tape import FeeRates, Market
 from sim.types import GAP, SECOND_NS

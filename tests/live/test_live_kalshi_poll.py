@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -13,6 +14,7 @@ from loopback import Instant, client_of, served
 from live.kalshi_poll import BooksAsk, KalshiPoller, KalshiPollReader, TradesAsk
 from live.kalshi_rest import PAGE, KalshiRest, KalshiTrade
 from live.limits import KALSHI_KEYLESS
+from live.reading import Reading
 from sim.tape import FeeRates, Market
 from sim.types import ASK, BID, CLEAR, CLOSED, END_OF_BATCH, GAP, INFERRED, LEVEL, STATUS, TRADE
 from sim.wire.listing import Listing
@@ -176,8 +178,8 @@ def test_a_poller_asks_once_a_second_reads_and_outlives_failures():
     async def main():
         async with served(venue) as url, client_of(url, clock=clock, rules=KALSHI_KEYLESS) as client:
             reader = KalshiPollReader([listing("A")], 10**18)
-            said = KalshiPoller(KalshiRest(client), reader, clock).answers()
-            return [await anext(said) for _ in answers], reader.counts
+            poller = KalshiPoller(KalshiRest(client), reader, Reading(reader), clock, lambda taken: None)
+            return [await poller.once() for _ in answers], reader.counts
 
     taken, counts = asyncio.run(main())
     kinds = [[(row[7], row[8], row[3], row[2]) for row in each.rows] for each in taken]
@@ -192,3 +194,43 @@ def test_a_poller_asks_once_a_second_reads_and_outlives_failures():
     assert clock.monotonic_ns() == 4 * NS  # five requests, a second apart
     assert paths[0] == "/api/markets/orderbooks?tickers=A"
     assert paths[1] == f"/api/markets/trades?ticker=A&limit=1000&min_ts={10**9}"
+
+
+def test_answers_that_were_kept_are_read_again_to_the_same_rows():
+    books = {"orderbooks": [{"ticker": "A", "orderbook_fp": {"yes_dollars": [["0.4000", "1.00"]]}}]}
+    trade = {"trade_id": "t", "ticker": "A", "count_fp": "2.00", "yes_price_dollars": "0.4000", "created_time": ""}
+    frames = [
+        {"polled": "books", "tickers": ["A"], "answer": books},
+        {
+            "polled": "trades",
+            "tickers": ["A"],
+            "answer": {"trades": [trade | {"created_time": "2001-09-09T01:46:41Z"}]},
+        },
+        {
+            "polled": "trades",
+            "tickers": ["A"],
+            "answer": {"trades": [trade | {"created_time": "2001-09-09T01:46:39Z"}]},
+        },
+        {"polled": "failed", "tickers": ["A"], "answer": None},
+        {"polled": "books", "tickers": ["A"]},
+    ]
+    reader = KalshiPollReader([listing("A")])
+    rows = [reader.take(msgspec.json.encode(frame), 10**18 + at).rows for at, frame in enumerate(frames)]
+    assert [[row[7] for row in each] for each in rows] == [
+        [CLEAR, LEVEL],
+        [TRADE],
+        [],
+        [GAP],
+        [],
+    ]  # the third is history
+    assert reader.counts["malformed"] == 1 and reader.counts["failed"] == 1
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"{", b"[]", b'{"polled":"other","tickers":[]}', b'{"polled":"books"}', b"\xff"]
+)
+def test_what_is_no_answer_is_counted_and_loses_the_books(frame):
+    reader = reader_of("A")
+    reader.take_books(("A",), {"A": {BID: [(4000, 1_000_000)], ASK: []}}, 5)
+    taken = reader.take(frame, 6)
+    assert [row[7] for row in taken.rows] == [GAP] and taken.lost == (0,) and reader.counts["malformed"] == 1
