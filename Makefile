@@ -92,6 +92,7 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks transfer
 	$(RUN) -m benchmarks adversary
 	$(RUN) -m benchmarks coverage
+	$(RUN) -m benchmarks frames
 
 bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks env
