@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from importing import INTERPRETED
 from reference.dice import Dice
 from reference.random_tapes import TICK_TABLES, TapeMaker
 from wire_by_hand import QUADRATIC, kalshi_listing, polymarket_listing
@@ -89,6 +90,7 @@ def agrees(events, told):
 # Synthetic sessions --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kind", ROWS)
 def test_synthetic_sessions_by_kalshi(kind):
     events = sessions(kind, "kalshi", "deci_cent", "quadratic_with_maker_fees")
@@ -112,6 +114,7 @@ def test_synthetic_sessions_by_kalshi(kind):
     assert set(told.writer.unsaid) <= {"SIGNAL", "STATUS"}
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kind", ROWS)
 def test_synthetic_sessions_by_polymarket(kind):
     events = sessions(kind, "polymarket", "0.001")
@@ -160,7 +163,7 @@ def random_events(seed, messages, tables, market):
 SEEDS = st.integers(0, 10**9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=2 if INTERPRETED else 25, deadline=None)
 @given(SEEDS)
 def test_a_random_tape_by_kalshi(seed):
     events = random_events(seed, 120, TICK_TABLES, 0)
@@ -183,7 +186,7 @@ def test_a_random_tape_by_kalshi(seed):
     assert not set(told.writer.unsaid) & set(said)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=2 if INTERPRETED else 25, deadline=None)
 @given(SEEDS)
 def test_random_tapes_by_polymarket(seed):
     tables = (CENT_TICKS, MILL_TICKS)
