@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sim.types import ASK, BID, CLEAR, DELTA, END_OF_BATCH, LEVEL, MICRO_PER_LOT
 from live.fake.orders import Order, Told
+from sim.types import ASK, BID, CLEAR, DELTA, END_OF_BATCH, LEVEL, MICRO_PER_LOT
 from sim.wire.ladder import Ladder
 from sim.wire.units import Row
 

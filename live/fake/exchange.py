@@ -10,14 +10,31 @@ from collections.abc import Callable, Iterable
 
 from live.fake import matching
 from live.fake.admission import Admission
-from live.fake.book import ShownBook
 from live.fake.orders import Changed, Filled, Happening, Order, Refused, Settled, Told, Wanted
-from sim.types import ASK, BID, CLOSED, END_OF_BATCH, FEES, GTC, MICRO_PER_LOT, OPEN, PAUSED, PENDING, PX_ONE
-from sim.types import REJECT_SIZE, SETTLE, SETTLED, STATUS, TICKS, TRADE, WIPE, YES
+from sim.types import (
+    BID,
+    CLOSED,
+    END_OF_BATCH,
+    FEES,
+    GTC,
+    MICRO_PER_LOT,
+    OPEN,
+    PAUSED,
+    PENDING,
+    PX_ONE,
+    REJECT_DUPLICATE,
+    REJECT_SIZE,
+    SETTLE,
+    SETTLED,
+    STATUS,
+    TICKS,
+    TRADE,
+    WIPE,
+    YES,
+)
 from sim.venues.amend import CANCEL_RESTING, keeps_priority
 from sim.venues.fees import fee_of_fill
 from sim.wire.units import Row
-
 
 
 class Exchange(Admission):
@@ -84,6 +101,17 @@ class Exchange(Admission):
         order.number = self._numbers
         told += book.update(now_ns, [(order.side, before[0], order)])
         return order, told + self._arrive(order, now_ns)
+
+    def rename(self, order: Order, client_id: str) -> None:
+        """Give an order another client id. Raises Refused where that has been used."""
+        if self._client_ids.setdefault(client_id, order) is not order:
+            raise Refused(REJECT_DUPLICATE, f"client order id {client_id!r} has been used")
+        order.wanted = order.wanted._replace(client_id=client_id)
+
+    def hit(self, order: Order, lots: int, now_ns: int) -> list[Happening]:
+        """Somebody trades with a resting order at its price, out of turn: what fault scripts do."""
+        told = self._fill(order, order.px, lots, now_ns, now_ns, maker=True)
+        return told + self.books[order.market].update(now_ns, [(order.side, order.px, order)])
 
     def cancel_all(self, now_ns: int, reason: str, chosen: Callable[[Order], bool] = lambda _: True) -> list[Happening]:
         """End every resting order that is ``chosen``."""

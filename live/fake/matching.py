@@ -26,7 +26,7 @@ class Take(NamedTuple):
 
 def walk(book: ShownBook, order: Order) -> Iterator[Take]:
     """What an arriving order meets, best price first: at a price first others, then own orders. Changes nothing."""
-    met = {px: lots for px, lots in book.take(order.side, order.px, order.left)}
+    met = dict(book.take(order.side, order.px, order.left))
     own = [one for one in book.queue(1 - order.side) if crosses(order.side, order.px, one.px)]
     for px in sorted({*met, *(one.px for one in own)}, reverse=order.side == ASK):
         if px in met:
