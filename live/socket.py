@@ -18,6 +18,7 @@ from sim.wire.units import Taken
 
 _LOG = logging.getLogger(__name__)
 _MOST_BYTES = 16 << 20  # of a frame: a whole book of every level is far smaller
+_PINGS = (aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG)
 _ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
 
@@ -44,6 +45,7 @@ class Socket:
     ) -> None:
         self.feed = feed
         self.why = ""  # it was stopped
+        self.heard = 0  # pings and pongs so far
         self._url = checked_url(url, "wss")
         self._clock, self._take, self._headers = clock, take, headers
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -128,10 +130,10 @@ class Socket:
             if message.type in _ENDS:
                 break
             mono_ns = self._clock.monotonic_ns()
-            if message.type == aiohttp.WSMsgType.PING:
-                await self._quietly(socket.pong(message.data))
-                await self._told(self.feed.heard(mono_ns))
-            elif message.type == aiohttp.WSMsgType.PONG:
+            if message.type in _PINGS:
+                self.heard += 1
+                if message.type == aiohttp.WSMsgType.PING:
+                    await self._quietly(socket.pong(message.data))
                 await self._told(self.feed.heard(mono_ns))
             else:
                 data = message.data.encode() if isinstance(message.data, str) else message.data
