@@ -119,9 +119,10 @@ def test_a_change_and_its_mirror_are_one_level_and_two_quotes():
     assert (kept.books[0].best, kept.books[0].sizes[ASK]) == ([4300, 5000], {5000: 7 * ONE})
 
 
-def test_of_two_changes_of_a_level_the_later_holds():
-    _, kept = told(whole(), changes(change("11", "0.43", "9", "BUY"), change("11", "0.43", "2", "BUY")))
-    assert kept.books[0].sizes[BID][4300] == 2 * ONE
+@pytest.mark.parametrize("sizes", ["92", "29", "292", "929", "9292"])
+def test_of_several_changes_of_a_level_the_last_holds(sizes):
+    _, kept = told(whole(), changes(*(change("11", "0.43", size, "BUY") for size in sizes)))
+    assert kept.books[0].sizes[BID][4300] == int(sizes[-1]) * ONE
 
 
 def test_changes_without_quotes_have_none():
