@@ -328,6 +328,12 @@ def test_best_prices_that_keep_differing_make_the_book_lost():
     assert (kept.counts["quotes_agree"], kept.counts["quotes_differ"]) == (1, 6)
 
 
+def test_a_whole_book_ends_a_run_of_differing_quotes():
+    stale = message("best_bid_ask", asset_id="11", best_bid="0.41", best_ask="0.45")
+    _, kept = told(whole(), stale, stale, whole(), stale, stale, distrust_after=3)
+    assert kept.books[0].known
+
+
 def test_without_distrust_the_book_stays():
     stale = message("best_bid_ask", asset_id="11", best_bid="0.41", best_ask="0.45")
     assert told(whole(), *[stale] * 50, distrust_after=0)[1].books[0].known
