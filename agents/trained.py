@@ -41,6 +41,8 @@ class TrainedPolicy:
         backend: str = "torch",
     ) -> None:
         self.name = manifest["run"]
+        if backend not in BACKENDS:
+            raise ValueError(f"{self.name}: no backend {backend!r}; the backends are {', '.join(BACKENDS)}")
         self.features = list(features)
         self.deterministic = deterministic
         self.seed = seed
@@ -51,8 +53,6 @@ class TrainedPolicy:
         expected = self.network.features * self.network.markets
         if len(self.features) != expected:
             raise ValueError(f"{self.name}: a network of {expected} features, its manifest says {len(self.features)}")
-        if backend not in BACKENDS:
-            raise ValueError(f"{self.name}: no backend {backend!r}; the backends are {', '.join(BACKENDS)}")
         self.backend = backend
         self._forward = Forward(self.network, self.spec["activation"], self.name) if backend == "numpy" else None
         # what a row's action is depends on that row alone: a batch may be asked in parts

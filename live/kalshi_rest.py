@@ -6,9 +6,10 @@ not required may be missing. What a market, series or event says of its rules is
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +27,8 @@ DEMO_URL = "https://external-api.demo.kalshi.co/trade-api/v2"
 MOST_BOOKS = 100  # in one request
 PAGE = 1_000  # most trades or markets in one answer
 
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 _TICKER = re.compile(r"[A-Za-z0-9._-]+")
 _LEGS = {"yes": BID, "no": ASK}
 _SIDES = {"bid": BID, "ask": ASK}
@@ -137,18 +140,24 @@ class KalshiRest:
         return shaped(f"GET {path}", await self._client.get(path), lambda said: rest_book(said["orderbook_fp"]))
 
     async def orderbooks(self, tickers: Sequence[str]) -> dict[str, Book]:
-        """Whole books of up to 100 markets; who has none is missing. Raises ValueError for more."""
+        """Whole books of up to 100 markets; one that does not come or cannot be read is missing. More: ValueError."""
+        return shaped("GET /markets/orderbooks", await self.orderbooks_said(tickers), books_of)
+
+    async def orderbooks_said(self, tickers: Sequence[str]) -> Any:
+        """The answer of `orderbooks` as it came."""
         if not 0 < len(tickers) <= MOST_BOOKS:
             raise ValueError(f"{len(tickers)} books in one request; expected 1 to {MOST_BOOKS}")
         params = [("tickers", _named(ticker)) for ticker in tickers]  # repeated: joined by commas only one would come
-        said = await self._client.get("/markets/orderbooks", params)
-        return shaped("GET /markets/orderbooks", said, books_of)
+        return await self._client.get("/markets/orderbooks", params)
 
     async def trades(self, ticker: str, since_ns: int = 0) -> list[KalshiTrade]:
         """The newest prints since a moment (whole seconds), at most ``PAGE``, oldest first."""
+        return shaped("GET /markets/trades", await self.trades_said(ticker, since_ns), trades_of)
+
+    async def trades_said(self, ticker: str, since_ns: int = 0) -> Any:
+        """The answer of `trades` as it came."""
         params = [("ticker", _named(ticker)), ("limit", str(PAGE)), ("min_ts", str(since_ns // 10**9))]
-        said = await self._client.get("/markets/trades", params)
-        return shaped("GET /markets/trades", said, lambda said: [trade_of(item) for item in reversed(said["trades"])])
+        return await self._client.get("/markets/trades", params)
 
     async def series_fee_changes(self, series_ticker: str = "") -> list[MarketRules]:
         """Changes to come, of one series or of all; ``effective`` says when."""
@@ -176,8 +185,15 @@ def rest_book(said: dict[str, Any]) -> Book:
 
 
 def books_of(said: dict[str, Any]) -> dict[str, Book]:
-    """Books by ticker of the answer of ``/markets/orderbooks``."""
-    return {str(item["ticker"]): rest_book(item["orderbook_fp"]) for item in said["orderbooks"]}
+    """Books by ticker of the answer of ``/markets/orderbooks``; one that cannot be read is missing, and logged."""
+    found = ((str(item["ticker"]), _readable(item["ticker"], item, _nested_book)) for item in said["orderbooks"])
+    return {ticker: book for ticker, book in found if book is not None}
+
+
+def trades_of(said: dict[str, Any]) -> list[KalshiTrade]:
+    """Prints of the answer of ``/markets/trades``, oldest first; one that cannot be read is missing, and logged."""
+    found = (_readable(f"print of {item['ticker']}", item, trade_of) for item in reversed(said["trades"]))
+    return [trade for trade in found if trade is not None]
 
 
 def trade_of(said: dict[str, Any]) -> KalshiTrade:
@@ -195,6 +211,19 @@ def trade_of(said: dict[str, Any]) -> KalshiTrade:
         side=side,
         block=said.get("is_block_trade") is True,
     )
+
+
+def _nested_book(said: dict[str, Any]) -> Book:
+    return rest_book(said["orderbook_fp"])
+
+
+def _readable(name: str, said: dict[str, Any], reader: Callable[[dict[str, Any]], _T]) -> _T | None:
+    """One of many in an answer: a bad one does not take the others with it."""
+    try:
+        return reader(said)
+    except (KeyError, TypeError, ValueError) as error:
+        _LOG.warning("%s: cannot be read: %r", name, error)
+        return None
 
 
 def _market(said: dict[str, Any]) -> KalshiMarket:

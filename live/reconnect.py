@@ -7,8 +7,8 @@ It is told what happens and when, and says what to do. Times are monotonic nanos
         +-- backoff <-- closed, refused, late, or silent for too long        stopped: asked to, or no use in going on
 
 *handshake*: the socket is open, subscriptions are sent, and one is yet to be confirmed. *subscribed*: confirmed, no
-data yet. *stale*: silent for longer than the venue should ever be; a probe is sent, and books are as good as they were (a
-socket loses nothing while it lives). One that stays silent is half open: it is closed, and a new one opened.
+data yet. *stale*: silent for longer than the venue should ever be; a probe is sent, and books are as good as they were,
+for a socket loses nothing while it lives. One that stays silent is half open: it is closed, and a new one opened.
 """
 
 from __future__ import annotations

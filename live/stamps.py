@@ -22,3 +22,10 @@ def ns_of(text: str) -> int:
     moment = datetime.fromisoformat(f"{day}T{second}{'+00:00' if zone == 'Z' else zone}")
     since = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
     return (since.days * 86_400 + since.seconds) * SECOND_NS + int((fraction or "").ljust(9, "0"))
+
+
+def text_of(ns: int, digits: int = 0) -> str:
+    """UTC of nanoseconds since epoch as the venues write it, with so many digits of a second (0 to 9)."""
+    seconds, part = divmod(ns, SECOND_NS)
+    whole = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")  # noqa: UP017
+    return f"{whole}.{part:09d}"[: 20 + digits].rstrip(".") + "Z"

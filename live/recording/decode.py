@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 
+from live.kalshi_poll import KalshiPollReader
+from live.reading import Reader
 from live.recording.folder import number_of
 from live.recording.layout import CONNECTED, DISCONNECTED, LOST, NOTE, RECEIVED, Header, LogError, Record
 from live.recording.log import Damage, Result, read_log
 from sim.types import EVENT
 from sim.wire.kalshi import KalshiReader
-from sim.wire.listing import Listing, Rules
+from sim.wire.listing import Listing
 from sim.wire.polymarket import PolymarketReader
 from sim.wire.units import NOTHING, Row, Taken
 
@@ -27,21 +29,7 @@ _BLOCK = 1 << 14  # rows of a market turned into an array at once
 _BREAKS = frozenset(word.encode() for word in (CONNECTED, DISCONNECTED, LOST))
 
 
-class Reader(Protocol):
-    """What turns a venue's frames into rows; those of sim.wire do."""
-
-    rules: list[Rules]  # one a market, as its tape's header will list them
-    counts: Counter[str]  # frames by type, and by what went wrong
-
-    def take(self, frame: bytes, local_ns: int) -> Taken:
-        """Rows of a frame that arrived at ``local_ns``."""
-        ...
-
-    def reconnected(self, local_ns: int) -> Taken:
-        """Frames were lost, or a new connection begins: no book is known. GAP rows of the books that were."""
-        ...
-
-
+POLLED = ("rest",)  # what a header's ``subscribed`` says where answers of REST were recorded
 _READERS: dict[str, Callable[[Sequence[Listing]], Reader]] = {
     "kalshi": KalshiReader,
     "polymarket": PolymarketReader,
@@ -50,6 +38,8 @@ _READERS: dict[str, Callable[[Sequence[Listing]], Reader]] = {
 
 def reader_for(header: Header) -> Reader:
     """A new reader for the frames of a recording with this header."""
+    if header.subscribed == POLLED:
+        return KalshiPollReader(header.markets)
     return _READERS[header.venue](header.markets)
 
 

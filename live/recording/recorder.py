@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from live.recording.decode import Reader, failures, take
+from live.reading import Reader
+from live.recording.decode import failures, take
 from live.recording.layout import CONNECTED, DISCONNECTED, LOST, NOTE, RECEIVED, SENT, Record
 from live.recording.rotation import SessionWriter
 from sim.wire.units import Taken

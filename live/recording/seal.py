@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from live.recording.decode import SCRATCH, Pass, Reader, Spill, first_header, reader_for
+from live.reading import Reader
+from live.recording.decode import SCRATCH, Pass, Spill, first_header, reader_for
 from live.recording.folder import (
     MANIFEST,
     TAPES,
@@ -99,6 +100,10 @@ def _notes(header: Header, segments: tuple[SealedSegment, ...]) -> list[str]:
     notes += [
         f"{segment.name}: its last {segment.torn_bytes} bytes are torn" for segment in segments if segment.torn_bytes
     ]
+    if len(header.markets) > 1:
+        notes.append(
+            "sequence numbers count through all markets of a subscription: a jump may be another market's message"
+        )
     return notes + [f"{segment.name}: {what}" for segment in segments for what in segment.damage]
 
 

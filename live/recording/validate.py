@@ -10,7 +10,8 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from live.recording.decode import Pass, Reader, Segment, Spill, failures, first_header, reader_for
+from live.reading import Reader
+from live.recording.decode import Pass, Segment, Spill, failures, first_header, reader_for
 from live.recording.folder import segment_paths
 from live.recording.layout import NOTE, SENT, Header, LogError
 from sim.tape import seal
@@ -121,9 +122,9 @@ def tables(found: Validation) -> RenderableType:
 
 
 def _tape_table(tapes: dict[str, Report]) -> Table:
-    table = _table("tape", "quotes agree", "events", "crossed after", "negative", "lost seq", "gaps")
+    table = _table("tape", "quotes agree", "events", "crossed after", "negative", "gaps")
     for market, report in tapes.items():
-        counts = (report.events, report.lasting_crossings, report.negative, report.sequence_gaps, report.gaps)
+        counts = (report.events, report.lasting_crossings, report.negative, report.gaps)
         agree = f"{report.agree:,} of {report.quotes:,}" if report.quotes else "-"
         table.add_row(market, agree, *(f"{count:,}" for count in counts))
     return table

@@ -165,3 +165,18 @@ def test_waiting_for_all_limits_of_a_request():
         return stamps
 
     assert asyncio.run(main()) == [0.0, 1.0, 2.0]  # one a second
+
+
+@pytest.mark.parametrize(
+    ("rules", "method", "path"),
+    [
+        (limits.KALSHI_KEYLESS, "GET", "/trade-api/v2/markets/orderbooks"),
+        (limits.KALSHI_BASIC, "GET", "/trade-api/v2/account/limits"),
+        (limits.POLYMARKET_CLOB, "GET", "/book"),
+        (limits.POLYMARKET_CLOB, "POST", "/books"),
+        (limits.POLYMARKET_CLOB, "GET", "/clob-markets/0xcc"),
+        (limits.POLYMARKET_GAMMA, "GET", "/markets"),
+    ],
+)
+def test_what_the_clients_ask_has_its_limit(rules, method, path):
+    assert Limiter(rules, ManualClock()).admit(method, path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from msgspec import structs
 from recorded import MS, Clock, listen, record, rows_of
 
 from benchmarks.recorder import BEGIN_NS, Traffic, header_of
@@ -17,7 +20,7 @@ from live.recording.rotation import Rotation, SessionWriter
 from live.recording.seal import seal, tape_path
 from live.recording.validate import recorded_paths, validate_recording
 from sim.tape import FeeRates, Market, TapeError, read, write
-from sim.types import ASK, BID, CLEAR, DELTA, GAP, LEVEL
+from sim.types import ASK, BID, CLEAR, DELTA, EVENT, GAP, LEVEL
 from sim.validate import validate
 from sim.wire.listing import Listing
 
@@ -275,3 +278,28 @@ def test_a_polymarket_session_becomes_a_tape(tmp_path):
     found = validate_recording(recorded_paths(tmp_path / "s"), replay=True)
     assert (found.frames, found.failed, found.tapes["0xab"].errors) == (4, 1, [])
     assert found.errors == ["1 of 4 frames were not understood: unknown:of_tomorrow 1"]
+
+
+def test_a_real_capture_goes_through_log_and_seal_unchanged(tmp_path, samples):
+    path = samples / "kalshi" / "ws_orderbook_capture_prod_20260807.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    frames = [(line["received_ms"] * MS, json.dumps(line["frame"]).encode()) for line in lines]
+    named = {line["frame"].get("msg", {}).get("market_ticker") for line in lines} - {None}
+    header = structs.replace(header_of(len(named)), markets=tuple(
+        structs.replace(listing, market=Market(name, name))
+        for listing, name in zip(header_of(len(named)).markets, sorted(named), strict=True)
+    ))  # fmt: skip
+    recorder = Recorder(SessionWriter(tmp_path, "s", header, Clock(), SMALL), reader_for(header))
+    for local_ns, frame in frames:
+        recorder.received(1, frame, local_ns)
+    recorder.close()
+    direct = reader_for(header)
+    rows = [row for local_ns, frame in frames for row in direct.take(frame, local_ns).rows]
+    found = validate_recording(recorded_paths(tmp_path / "s"), replay=True)
+    assert (found.frames, found.parsed_share, found.errors) == (len(frames), 1.0, [])
+    assert found.rows == len(rows) > 200
+    seal(tmp_path / "s")
+    for index, listing in enumerate(header.markets):
+        expected = np.array([row for row in rows if row[6] == index], EVENT)
+        expected["market"] = 0
+        np.testing.assert_array_equal(read(tape_path(tmp_path / "s", listing.market.id)).events, expected)

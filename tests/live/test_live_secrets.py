@@ -192,6 +192,19 @@ def test_the_filter_hides_what_slipped_into_a_log():
     assert VALUE not in text and pem.splitlines()[1] not in text
 
 
+def test_the_filter_leaves_no_exception_to_a_formatter_that_tells_it_itself():
+    class Own(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return f"{record.getMessage()} {record.exc_info and record.exc_info[1]} {record.exc_text}"
+
+    logger, stream = _logged(Secret(VALUE), formatter=Own())
+    try:
+        raise ValueError(VALUE)
+    except ValueError:
+        logger.exception("failed")
+    assert VALUE not in stream.getvalue() and "ValueError: ***" in stream.getvalue()
+
+
 def test_the_filter_hides_the_longer_of_two_secrets_first():
     assert secrets.redacted("abcdef", [Secret("abcd"), Secret("abcdef")]) == "***"
     assert secrets.redacted("a cat", [Secret("a")]) == "a cat"  # too short to be told from text

@@ -201,7 +201,8 @@ def test_kalshi_status_limits_costs_and_fee_changes():
         (lambda rest: rest.orderbook("A"), {"orderbook_fp": {"yes_dollars": [["0.5000", "0.00"]]}}),
         (lambda rest: rest.orderbook("A"), {"orderbook_fp": {"yes_dollars": [["0.5000", "1"], ["0.50", "2"]]}}),
         (lambda rest: rest.orderbook("A"), {"orderbook_fp": {"yes_dollars": [[0.5, 1]]}}),
-        (lambda rest: rest.trades("A"), {"trades": [{**TRADE, "count_fp": "0.00"}]}),
+        (lambda rest: rest.orderbooks(["A"]), {"orderbooks": [{"orderbook_fp": {}}]}),
+        (lambda rest: rest.trades("A"), {"trades": None}),
         (lambda rest: rest.exchange_status(), {"exchange_active": "yes", "trading_active": True}),
         (lambda rest: rest.account_limits(), {"read": {}}),
         (lambda rest: rest.series_fee_changes(), {"changes": "none"}),
@@ -211,6 +212,24 @@ def test_kalshi_status_limits_costs_and_fee_changes():
 def test_answers_that_are_not_what_they_should_be(call, answer):
     error, _ = told("kalshi", call, answer)
     assert isinstance(error, VenueError) and error.code == "shape" and "GET" in str(error)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"count_fp": "0.00"}, {"yes_price_dollars": "1.5"}, {"created_time": None}, {"count_fp": 8.94}]
+)
+def test_a_bad_print_does_not_take_the_others_with_it(bad, caplog):
+    answer = {"trades": [{**TRADE, "trade_id": "t2", **bad}, TRADE]}
+    trades, _ = told("kalshi", lambda rest: rest.trades("KXA-26-T1"), answer)
+    assert [trade.trade_id for trade in trades] == ["t1"] and "print of KXA-26-T1: cannot be read" in caplog.text
+
+
+def test_a_bad_book_does_not_take_the_others_with_it(caplog):
+    good, bad = ({"yes_dollars": [["0.4000", size]]} for size in ("1.00", "-1.00"))
+    answer = {
+        "orderbooks": [{"ticker": "A", "orderbook_fp": bad}, {"ticker": "B", "orderbook_fp": good}, {"ticker": "C"}]
+    }
+    books, _ = told("kalshi", lambda rest: rest.orderbooks(["A", "B", "C"]), answer)
+    assert list(books) == ["B"] and "A: cannot be read" in caplog.text and "C: cannot be read" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["", "A/B", "A?x=1", "A B", "../x"])

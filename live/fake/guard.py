@@ -1,0 +1,133 @@
+"""Who asks: a fake venue's side of request signatures, and throw-away keys to sign with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from live.clock import Clock
+from live.secrets import PolymarketCredentials, Secret
+from sim.types import SECOND_NS
+
+_NS_PER_MS = 1_000_000
+_SALT_BYTES = 32
+SKEW_NS = 30 * SECOND_NS  # how wrong a client's clock may be; the venues do not document theirs
+
+PublicKey = RSAPublicKey | Ed25519PublicKey
+
+
+class NotAuthenticated(Exception):
+    """A request without a signature that holds. Says what is wrong with it, for the log; a venue tells less."""
+
+
+@dataclass(frozen=True)
+class KalshiGuard:
+    """Knows public keys by the id of the key."""
+
+    keys: Mapping[str, PublicKey]
+    clock: Clock
+    skew_ns: int = SKEW_NS
+
+    def check(self, method: str, path: str, headers: Mapping[str, str]) -> str:
+        """The id of the key that signed. ``path`` without its query. Raises NotAuthenticated."""
+        key_id = headers.get("KALSHI-ACCESS-KEY", "")
+        stamp = headers.get("KALSHI-ACCESS-TIMESTAMP", "")
+        key = self.keys.get(key_id)
+        if key is None:
+            raise NotAuthenticated("no key of that id" if key_id else "no KALSHI-ACCESS-KEY")
+        if not stamp.isascii() or not stamp.isdigit() or len(stamp) > 16:
+            raise NotAuthenticated("KALSHI-ACCESS-TIMESTAMP is no number of milliseconds")
+        if abs(self.clock.now_ns() - int(stamp) * _NS_PER_MS) > self.skew_ns:
+            raise NotAuthenticated(f"the time stamp is more than {self.skew_ns / SECOND_NS:g} s off")
+        _verify(key, headers.get("KALSHI-ACCESS-SIGNATURE", ""), f"{stamp}{method}{path}".encode())
+        return key_id
+
+
+def _verify(key: PublicKey, signature: str, message: bytes) -> None:
+    try:
+        raw = base64.b64decode(signature, validate=True)
+        if isinstance(key, RSAPublicKey):
+            key.verify(raw, message, padding.PSS(padding.MGF1(hashes.SHA256()), _SALT_BYTES), hashes.SHA256())
+        else:
+            key.verify(raw, message)
+    except (binascii.Error, ValueError, InvalidSignature):
+        raise NotAuthenticated("the signature is not of this request") from None
+
+
+@dataclass(frozen=True)
+class PolymarketGuard:
+    """Knows one key of level 2."""
+
+    key: PolymarketCredentials
+    clock: Clock
+    skew_ns: int = SKEW_NS
+
+    def check(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> str:
+        """The api key that signed. Raises NotAuthenticated."""
+        stamp = headers.get("POLY_TIMESTAMP", "")
+        if not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
+            raise NotAuthenticated("POLY_TIMESTAMP is no number of seconds")
+        if abs(self.clock.now_ns() - int(stamp) * SECOND_NS) > self.skew_ns:
+            raise NotAuthenticated(f"the time stamp is more than {self.skew_ns / SECOND_NS:g} s off")
+        secret = base64.urlsafe_b64decode(self.key.secret.reveal())
+        digest = hmac.new(secret, f"{stamp}{method}{path}".encode() + body, hashlib.sha256).digest()
+        expected = {
+            "POLY_ADDRESS": self.key.address,
+            "POLY_API_KEY": self.key.api_key.reveal(),
+            "POLY_PASSPHRASE": self.key.passphrase.reveal(),
+            "POLY_SIGNATURE": base64.urlsafe_b64encode(digest).decode(),
+        }
+        for name, value in expected.items():
+            if not hmac.compare_digest(headers.get(name, "").encode(), value.encode()):
+                raise NotAuthenticated(f"{name} is not what it should be")
+        return expected["POLY_API_KEY"]
+
+    def knows(self, auth: object) -> bool:
+        """Whether the ``auth`` of a user socket's subscription is this key."""
+        wanted = {
+            "apiKey": self.key.api_key.reveal(),
+            "secret": self.key.secret.reveal(),
+            "passphrase": self.key.passphrase.reveal(),
+        }
+        return isinstance(auth, dict) and all(
+            hmac.compare_digest(str(auth.get(name, "")).encode(), value.encode()) for name, value in wanted.items()
+        )
+
+
+def new_kalshi_key(kind: Literal["ed25519", "rsa"] = "ed25519") -> tuple[Secret, PublicKey]:
+    """A throw-away key: the private half as PEM, and the public half."""
+    private = Ed25519PrivateKey.generate() if kind == "ed25519" else rsa.generate_private_key(65537, 2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Secret(pem.decode()), private.public_key()
+
+
+def new_polymarket_key(rng: Random) -> PolymarketCredentials:
+    """A throw-away key of level 2. It opens nothing but a fake: ``rng`` need not be a secret's."""
+    raw = [rng.randbytes(size) for size in (20, 16, 32, 32)]
+    address, api_key, secret, passphrase = raw
+    return PolymarketCredentials(
+        f"0x{address.hex()}", Secret(api_key.hex()), Secret(base64.urlsafe_b64encode(secret).decode()),
+        Secret(passphrase.hex()),
+    )  # fmt: skip
+
+
+def write_owner_only(path: Path, secret: Secret) -> None:
+    """Write a new file that only its owner may read. Raises FileExistsError where there is one."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(secret.reveal())
