@@ -138,6 +138,7 @@ def test_before_the_first_book_rows_belong_to_no_batch():
     assert not kept.books[0].known
     assert kept.counts["quotes_differ"] == 0  # a book that is not known disagrees with nobody
     assert seen(kept.take(poly(whole()), NOW)) == WHOLE
+    assert kept.books[0].sizes[BID] == {4000: 10 * ONE, 4200: 20 * ONE}  # nothing of before is left
 
 
 # Other messages ------------------------------------------------------------------------------------------------------
