@@ -181,6 +181,7 @@ class PolymarketReader:
             side, px = yes_space(is_yes, _side(change.side), px_of(change.price))
             row = (side, px, qty_of(change.size))
             mirrors += row in told
+            told.pop(row, None)  # told again: it holds from here on
             told[row] = None
             if change.best_bid and change.best_ask:
                 quotes.append(_best(is_yes, change.best_bid, change.best_ask))

@@ -119,9 +119,10 @@ def test_a_change_and_its_mirror_are_one_level_and_two_quotes():
     assert (kept.books[0].best, kept.books[0].sizes[ASK]) == ([4300, 5000], {5000: 7 * ONE})
 
 
-def test_of_two_changes_of_a_level_the_later_holds():
-    _, kept = told(whole(), changes(change("11", "0.43", "9", "BUY"), change("11", "0.43", "2", "BUY")))
-    assert kept.books[0].sizes[BID][4300] == 2 * ONE
+@pytest.mark.parametrize("sizes", ["92", "29", "292", "929", "9292"])
+def test_of_several_changes_of_a_level_the_last_holds(sizes):
+    _, kept = told(whole(), changes(*(change("11", "0.43", size, "BUY") for size in sizes)))
+    assert kept.books[0].sizes[BID][4300] == int(sizes[-1]) * ONE
 
 
 def test_changes_without_quotes_have_none():
@@ -137,6 +138,7 @@ def test_before_the_first_book_rows_belong_to_no_batch():
     assert not kept.books[0].known
     assert kept.counts["quotes_differ"] == 0  # a book that is not known disagrees with nobody
     assert seen(kept.take(poly(whole()), NOW)) == WHOLE
+    assert kept.books[0].sizes[BID] == {4000: 10 * ONE, 4200: 20 * ONE}  # nothing of before is left
 
 
 # Other messages ------------------------------------------------------------------------------------------------------
@@ -325,6 +327,12 @@ def test_best_prices_that_keep_differing_make_the_book_lost():
     assert seen(kept.take(poly(whole()), NOW)) == WHOLE
     assert kept.take(poly(stale), NOW).lost == ()  # and counted from the start
     assert (kept.counts["quotes_agree"], kept.counts["quotes_differ"]) == (1, 6)
+
+
+def test_a_whole_book_ends_a_run_of_differing_quotes():
+    stale = message("best_bid_ask", asset_id="11", best_bid="0.41", best_ask="0.45")
+    _, kept = told(whole(), stale, stale, whole(), stale, stale, distrust_after=3)
+    assert kept.books[0].known
 
 
 def test_without_distrust_the_book_stays():
