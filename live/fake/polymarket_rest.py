@@ -1,7 +1,7 @@
 """What a fake Polymarket's REST answers: Gamma's markets, and the CLOB's books, orders and heartbeats.
 
-An order's signature (EIP-712) is NOT verified: that belongs to the work on signing orders. All else of the signed body is
-read as the venue reads it: amounts in 1e-6, prices by their ratio.
+An order's signature (EIP-712) is NOT verified: that belongs to the work on signing orders. All else of the signed body
+is read as the venue reads it: amounts in 1e-6, prices by their ratio.
 """
 
 from __future__ import annotations
