@@ -188,7 +188,9 @@ class Exchange(Admission):
 
     def _arrive(self, order: Order, now_ns: int) -> list[Happening]:
         """An order meets the book; what is left rests or ends."""
-        book, told, touched = self.books[order.market], [], []  # type: tuple[ShownBook, list[Happening], list]
+        book = self.books[order.market]
+        told: list[Happening] = []
+        touched: list[tuple[int, int, Order]] = []
         reason = ""
         for step in list(matching.walk(book, order)):
             if step.own is None:

@@ -42,6 +42,10 @@ class Link:
         if not self.layer.deaf:
             self._put(now_ns, Ping(body))
 
+    def cut(self, now_ns: int) -> None:
+        """End the connection after what is due."""
+        self._put(now_ns, Close())
+
     def take(self, now_ns: int) -> list[Out]:
         """What is due. After a Close there is nothing more."""
         found: list[Out] = []
