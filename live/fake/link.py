@@ -30,7 +30,7 @@ class Link:
     @property
     def next_ns(self) -> int | None:
         """When the next frame is due; None where none waits."""
-        return self._waiting[0][0] if self._waiting else None
+        return self._waiting[0][0] if self._waiting and not self.closed else None
 
     def push(self, frame: str, now_ns: int, kind: str, late_ns: int = 0) -> None:
         """Hand over a frame of a message ``kind``, to be sent ``late_ns`` after its time."""

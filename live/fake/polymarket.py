@@ -83,7 +83,10 @@ class PolymarketVenue:
     @property
     def next_ns(self) -> int:
         """When something happens by itself again."""
-        times = [self.exchange.next_ns, self._beat_ns, *(session.link.next_ns for session in self.sessions)]
+        now_ns = self.clock.now_ns()
+        frames = [session.link.next_ns for session in self.sessions]
+        late = [one for one in frames if one is not None and one > now_ns]  # what is due already is being written
+        times = [self.exchange.next_ns, self._beat_ns, *late]
         return min(one for one in times if one is not None)
 
     def step(self) -> None:

@@ -97,8 +97,8 @@ def walk(seed: int, count: int, markets: int = 2, *, end: bool = True) -> list[R
         mids[market] = min(max(mids[market] + rng.choice((-100, 0, 100)), 1000), 9000)
         offset = 100 * rng.randint(1, 6)
         px = mids[market] - offset if side == BID else mids[market] + offset
-        if (side == BID and other and px >= min(other)) or (side == ASK and other and px <= max(other)):
-            continue
+        if other:
+            px = min(px, min(other) - 100) if side == BID else max(px, max(other) + 100)
         size = rng.choice((0, rng.randint(1, 300)))
         rows.append(level(ns, side, px, size, market=market))
         if size:
@@ -225,8 +225,9 @@ async def drained(socket: aiohttp.ClientWebSocketResponse, last: str) -> list[st
     frames: list[str] = []
     while True:
         message = await socket.receive()
-        if message.type is not aiohttp.WSMsgType.TEXT:
-            return frames
+        if message.type is aiohttp.WSMsgType.PING:
+            continue
+        assert message.type is aiohttp.WSMsgType.TEXT, message
         if last in message.data:
             return frames
         frames.append(message.data)

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from live.fake.answers import Ask
 from live.fake.kalshi import SOCKET_PATH, KalshiConfig, Window
 from live.fake.server import FakeVenue
 from live.kalshi_rest import books_of, rest_book
@@ -41,9 +42,7 @@ def test_only_a_signature_that_holds_lets_in(kind: Any) -> None:
     assert error(one.venue.request(one_ask("GET", path, headers))) == refused
 
 
-def one_ask(method: str, path: str, headers: dict[str, str]) -> Any:
-    from live.fake.answers import Ask
-
+def one_ask(method: str, path: str, headers: dict[str, str]) -> Ask:
     return Ask(method, path, (), headers)
 
 
