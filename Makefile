@@ -92,12 +92,16 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks transfer
 	$(RUN) -m benchmarks adversary
 	$(RUN) -m benchmarks coverage
+	$(RUN) -m benchmarks recorder_kill
+	$(RUN) -m benchmarks frames
 
 bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks env
 	$(RUN) -m benchmarks replay
 	$(RUN) -m benchmarks scale
 	$(RUN) -m benchmarks train
+	$(RUN) -m benchmarks decide
+	$(RUN) -m benchmarks recorder --seconds 300
 
 # One table after the other, at one budget, until one fails; DATA is the folder of recordings, TABLES where the tables go
 KINDS ?= kalshi_crypto kalshi_sports kalshi_weather polymarket_crypto polymarket_sports

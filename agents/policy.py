@@ -53,7 +53,9 @@ def choose(policy: Policy, observations: np.ndarray, masks: np.ndarray) -> np.nd
     return policy.act(observations, masks) if getattr(policy, "masked", False) else policy.act(observations)
 
 
-def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = True, seed: int = 0) -> Policy:
+def load(
+    spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = True, seed: int = 0, backend: str = "torch"
+) -> Policy:
     """The policy that ``spec`` names, checked against the spec sheet of the environment it is to act in.
 
     Args:
@@ -63,6 +65,8 @@ def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = Tr
         sheet: the environment's ``spec_sheet``, of which ``observation`` and ``actions`` with their digests are read.
         deterministic: a trained policy takes its most likely action; False = it samples.
         seed: of sampling and of the random baseline; with the number of calls so far and the row it decides each draw.
+
+        backend: of a trained policy, what reckons its network: "torch", or "numpy" for few rows at a time.
 
     Raises FileNotFoundError or ValueError that name what was found and what was expected.
     """
@@ -74,7 +78,7 @@ def load(spec: str | Path, sheet: Mapping[str, Any], *, deterministic: bool = Tr
     shared = bool(manifest["network"]["shared"])
     check_sheet(text, manifest["sheet"], sheet, each=shared)
     markets = sheet["markets"] if shared else None
-    return TrainedPolicy(manifest, load_parameters(text), sheet["observation"], deterministic, seed, markets)
+    return TrainedPolicy(manifest, load_parameters(text), sheet["observation"], deterministic, seed, markets, backend)
 
 
 def check_sheet(run: str, made_for: Mapping[str, Any], wanted: Mapping[str, Any], *, each: bool = False) -> None:

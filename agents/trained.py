@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from agents.forward import BACKENDS, Forward
 from agents.heads import MASKED, Choices
 from agents.network import Network
 from agents.randomness import uniforms
@@ -25,7 +27,7 @@ class TrainedPolicy:
     A policy with a memory remembers each row from call to call: tell it by `begin` which rows begin an episode.
 
     ``markets``: how many lie side by side in an observation; another number than the run's only where its network is
-    shared among them.
+    shared among them. ``backend``: what reckons, "torch", or "numpy" for few rows at a time.
     """
 
     def __init__(
@@ -36,8 +38,11 @@ class TrainedPolicy:
         deterministic: bool = True,
         seed: int = 0,
         markets: int | None = None,
+        backend: str = "torch",
     ) -> None:
         self.name = manifest["run"]
+        if backend not in BACKENDS:
+            raise ValueError(f"{self.name}: no backend {backend!r}; the backends are {', '.join(BACKENDS)}")
         self.features = list(features)
         self.deterministic = deterministic
         self.seed = seed
@@ -48,6 +53,8 @@ class TrainedPolicy:
         expected = self.network.features * self.network.markets
         if len(self.features) != expected:
             raise ValueError(f"{self.name}: a network of {expected} features, its manifest says {len(self.features)}")
+        self.backend = backend
+        self._forward = Forward(self.network, self.spec["activation"], self.name) if backend == "numpy" else None
         # what a row's action is depends on that row alone: a batch may be asked in parts
         self.rowwise = deterministic and self.network.memory is None
         self._state = torch.zeros(0, self.network.state_width)
@@ -60,12 +67,18 @@ class TrainedPolicy:
         self._remember_rows(len(mask))
         self._starts |= mask
 
-    def outputs(self, observations: np.ndarray) -> torch.Tensor:
-        """What the head is given, ``(N, size)``: logits, or the means of continuous actions.
+    def outputs(self, observations: np.ndarray) -> np.ndarray:
+        """What the head is given, ``(N, size)`` float32: logits, or the means of continuous actions.
 
         Moves the memory on. Raises FloatingPointError where an observation or an output is not finite.
         """
         check_observations(self.name, observations, self.features)
+        result = self._forward(observations) if self._forward is not None else self._by_torch(observations)
+        if not math.isfinite(float(result.sum())):
+            self._refuse(result)
+        return result
+
+    def _by_torch(self, observations: np.ndarray) -> np.ndarray:
         count = len(observations)
         if self.network.memory is not None:
             self._remember_rows(count)
@@ -79,9 +92,7 @@ class TrainedPolicy:
         if self.network.memory is not None:
             self._state = state[:count]
             self._starts[:] = False
-        if not torch.isfinite(result.sum()):
-            self._refuse(result)
-        return result
+        return result.numpy()
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Actions for observations ``(N, F)`` float32.
@@ -94,12 +105,13 @@ class TrainedPolicy:
         head = self.network.head
         self.calls += 1
         if isinstance(head, Choices):
-            return self._choose(outputs.numpy().reshape(-1, head.count, head.rows), masks)
+            return self._choose(outputs.reshape(-1, head.count, head.rows), masks)
+        means = torch.from_numpy(outputs)
         if not self.deterministic:
             drawn = torch.from_numpy(uniforms(self.seed, self.calls - 1, tuple(outputs.shape)))
-            outputs = outputs + head.spread().exp() * torch.special.ndtri(drawn).float()
+            means = means + head.spread().exp() * torch.special.ndtri(drawn).float()
         with torch.no_grad():
-            return head.clip(outputs).numpy()
+            return head.clip(means).numpy()
 
     def _choose(self, logits: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
         """Rows int64 ``(N,)`` or ``(N, M)`` of ``logits`` (N, M, A)."""
@@ -120,8 +132,8 @@ class TrainedPolicy:
             self._state = torch.zeros(count, self.network.state_width)
             self._starts = np.ones(count, np.bool_)
 
-    def _refuse(self, outputs: torch.Tensor) -> None:
-        row = int(torch.isfinite(outputs).all(1).int().argmin())
+    def _refuse(self, outputs: np.ndarray) -> None:
+        row = int(np.isfinite(outputs).all(1).argmin())
         raise FloatingPointError(
             f"policy {self.name}: the outputs of row {row} are not finite ({outputs[row].tolist()}) though its "
             f"observation is; the checkpoint is broken"

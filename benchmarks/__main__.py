@@ -19,12 +19,16 @@ COMMANDS = {
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
     "shield": "100 million adversarial orders against the shield, judged by separate code; its cost with --cost",
     "adversary": "searches for failures against a planted weakness, beside random search, 20 seeds; 20 minutes",
+    "recorder": "the busiest hour of 50 markets recorded: core share, bytes a message; parse and sync included",
+    "recorder_kill": "a recorder killed at random moments, again and again: nothing acknowledged is lost",
+    "frames": "a million broken frames through the readers of both venues: nothing raises, all are counted",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
     "coverage": "Monte Carlo's 95 % intervals against laws whose tails are known: how often they hold the truth",
     "curriculum": "a curriculum beside its last phase at once: the same steps, five seeds; 12 minutes a run",
     "transfer": "trained on fitted crypto rows, judged on sports rows and recordings; three seeds",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
+    "decide": "microseconds from a received frame to a certified decision, one market, a policy of 2 x 64",
     "resolvedkit": "its published late_favorite result beside ours",
 }
 

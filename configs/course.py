@@ -72,7 +72,8 @@ def train_course(config: Config, folder: Path, repository: Path, console: Consol
     phases = list(config.curriculum.phases.values())
     for number, phase in enumerate(phases, 1):
         passed = False
-        for attempt in range(1, config.curriculum.attempts + 1):
+        rounds = config.curriculum.attempts if config.curriculum.enforce else 1
+        for attempt in range(1, rounds + 1):
             turn = Round(phase, number, attempt)
             gate = _train(turn, config, folder, before, repository, console)
             passed = gate is None or bool(gate["passed"])

@@ -21,7 +21,7 @@ from envs.rules import make_rules
 from envs.shaping import begin_shaping
 from envs.shield.limits import Limits
 from envs.shield.stage import begin_watch, lift_latches, make_guard
-from envs.step import Terms, Work, look, play
+from envs.step import Terms, Work, look, play, prepare, proceed
 from envs.surface import Surface
 from envs.through import OUTCOME, play_through
 from envs.transition import CHANGE
@@ -126,6 +126,29 @@ class Core:
 
         engine.spread(run)
 
+    def prepare(self, actions: np.ndarray, now: Buffers) -> None:
+        """The first half of a step: decode and certify ``actions``, as `play` and `play_controls` take them.
+
+        Nothing is sent: what was certified lies in ``sent`` until :meth:`proceed`.
+        """
+        engine, rows = self.engine, actions
+        if self.surface is not None:
+            self._decode_controls(actions, now)
+            rows = _NO_ACTIONS
+        prepare(
+            engine.state, self.rules, self._choices, self._memory, self._guard, self._work, now, rows, 0,
+            engine.num_envs,
+        )  # fmt: skip
+
+    def proceed(self, step_ns: int, now: Buffers) -> None:
+        """The second half of a step: send what was prepared, let ``step_ns`` of market time pass, observe."""
+        engine, work = self.engine, self._work
+        full = proceed(
+            engine.world, engine.state, self.rules, self._choices, self.terms, self._memory, self._guard, self.links,
+            self._columns, self._scratch[0], work, now, 0, engine.num_envs, step_ns, ANY_NUMBER,
+        )  # fmt: skip
+        engine.check_journal(full)
+
     def play_orders(self, wanted: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take a step with orders instead of rows of the table: ``wanted`` (N, M, 2) INTENT, checked."""
         self._work.intents[:] = wanted
@@ -135,6 +158,10 @@ class Core:
 
     def play_controls(self, controls: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take a step with points of the surface: ``controls`` float64 (N x M, D), checked."""
+        self._decode_controls(controls, now)
+        self.play(_NO_ACTIONS, resting, now)
+
+    def _decode_controls(self, controls: np.ndarray, now: Buffers) -> None:
         assert self.surface is not None
         ranges = self.surface.ranges
 
@@ -143,7 +170,6 @@ class Core:
             decode_controls(self.rules, state, ranges, first, last, controls, intents, now.reject)
 
         self.engine.spread(run)
-        self.play(_NO_ACTIONS, resting, now)
 
     def play_rows(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take a step with rows of the table, int64 (N x M,), checked, whatever form the environment's actions have."""

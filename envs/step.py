@@ -65,61 +65,75 @@ def play(
     step_ns,
     events,
 ):
-    """Decode ``actions`` int64 ``(N x M,)``, certify, submit, advance, measure, cost, terminate, reward, observe, mask.
+    """Take a step: :func:`prepare` and :func:`proceed`, a few environments at a time.
 
-    Without any actions the orders that lie in ``work.intents`` are submitted as they are.
-    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
-    rows of ``now``. Episodes that end here are observed as they ended. Returns an environment that had more fills than
-    its journal holds, or -1.
+    Returns an environment that had more fills than its journal holds, or -1.
     """
     tile = max(1, TILE // (state.clock.shape[1] - 1))
     overflow = -1
     while first < last:
         end = min(first + tile, last)
-        if len(actions) > 0 or len(guard.limits) > 0:
-            show_feeds(state, first, end)
-            if len(actions) > 0:
-                decode(
-                    rules, state.account, state.pool, state.market, rows, first, end, actions, work.intents, now.reject
-                )
-            guard_orders(
-                guard, memory, state, rules.fees, first, end, work.intents, work.changes, now.shield_reason,
-                now.shield_cut,
-            )  # fmt: skip
-            hide_feeds(state, first, end)
-        submit_slice(world, state, first, end, work.intents)
-        advance_slice(world, state, first, end, step_ns, events)
-        overflow = max(overflow, finish_slice(state, first, end, work.over, work.cut))
-        measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, end, work.changes)
-        rest(work.awake, first, end, work.changes)
-        if len(guard.limits) > 0:
-            show_feeds(state, first, end)
-            watch_markets(guard, memory, state, work.awake, first, end, work.changes, now)
-            hide_feeds(state, first, end)
-        write_costs(work.changes, terms.cost_codes, first, end, now.costs)
-        write_ends(
-            state.account,
-            state.market,
-            work.over,
-            work.cut,
-            work.awake,
-            first,
-            end,
-            now.terminated,
-            now.truncated,
-            now.reason,
-        )
-        _report(state.account, work.changes, first, end, now)
-        show_feeds(state, first, end)
-        if len(memory.tally) > 0:
-            shape_rewards(
-                state, rules.px_of, links, terms, memory, work.intents, work.over, work.awake, first, end, work.changes
-            )
-        write_rewards(work.changes, terms.reward_codes, terms.reward_weights, first, end, now.reward_terms, now.reward)
-        observe(rules, state, memory, links, columns, scratch, work.awake, first, end, now.obs)
-        write_masks(rules, state.pool, state.market, rows, work.awake, first, end, now.action_mask)
-        hide_feeds(state, first, end)
+        prepare(state, rules, rows, memory, guard, work, now, actions, first, end)
+        full = proceed(
+            world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, end, step_ns,
+            events,
+        )  # fmt: skip
+        overflow = max(overflow, full)
         first = end
+    return overflow
+
+
+@kernel
+def prepare(state, rules, rows, memory, guard, work, now, actions, first, last):
+    """Decode ``actions`` int64 ``(N x M,)`` and certify the orders of environments ``first`` to ``last``.
+
+    Without any actions the orders that lie in ``work.intents`` are certified as they are. Nothing is sent yet.
+    """
+    if len(actions) == 0 and len(guard.limits) == 0:
+        return
+    show_feeds(state, first, last)
+    if len(actions) > 0:
+        decode(rules, state.account, state.pool, state.market, rows, first, last, actions, work.intents, now.reject)
+    guard_orders(
+        guard, memory, state, rules.fees, first, last, work.intents, work.changes, now.shield_reason, now.shield_cut
+    )
+    hide_feeds(state, first, last)
+
+
+@kernel
+def proceed(
+    world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last, step_ns, events
+):
+    """Submit what was prepared, advance, measure, cost, terminate, reward, observe, mask.
+
+    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
+    rows of ``now``. Episodes that end here are observed as they ended. Returns an environment that had more fills than
+    its journal holds, or -1.
+    """
+    submit_slice(world, state, first, last, work.intents)
+    advance_slice(world, state, first, last, step_ns, events)
+    overflow = finish_slice(state, first, last, work.over, work.cut)
+    measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, last, work.changes)
+    rest(work.awake, first, last, work.changes)
+    if len(guard.limits) > 0:
+        show_feeds(state, first, last)
+        watch_markets(guard, memory, state, work.awake, first, last, work.changes, now)
+        hide_feeds(state, first, last)
+    write_costs(work.changes, terms.cost_codes, first, last, now.costs)
+    write_ends(
+        state.account, state.market, work.over, work.cut, work.awake, first, last, now.terminated, now.truncated,
+        now.reason,
+    )  # fmt: skip
+    _report(state.account, work.changes, first, last, now)
+    show_feeds(state, first, last)
+    if len(memory.tally) > 0:
+        shape_rewards(
+            state, rules.px_of, links, terms, memory, work.intents, work.over, work.awake, first, last, work.changes
+        )
+    write_rewards(work.changes, terms.reward_codes, terms.reward_weights, first, last, now.reward_terms, now.reward)
+    observe(rules, state, memory, links, columns, scratch, work.awake, first, last, now.obs)
+    write_masks(rules, state.pool, state.market, rows, work.awake, first, last, now.action_mask)
+    hide_feeds(state, first, last)
     return overflow
 
 

@@ -149,7 +149,7 @@ class TradingVectorEnv(VectorEnv):
             threads=threads,
         )
         gamma = check_shaping(weights, shaping_gamma, self.engine.scenario.links)
-        self._core = Core(
+        self.core = Core(
             self.engine,
             self.schema,
             self.table,
@@ -161,7 +161,7 @@ class TradingVectorEnv(VectorEnv):
             start_qty=start_lots(start_contracts, self.engine.state.pool["start_uusd"][0], self.engine.world.venue_of),
             stagger_first=staggered,
         )
-        self._autoreset = Autoreset(self._core, num_envs, AutoresetMode(autoreset_mode))
+        self._autoreset = Autoreset(self.core, num_envs, AutoresetMode(autoreset_mode))
         features_count, rows = len(self.schema.features), 0 if self.surface else len(self.table.listed)
         self._shapes = make_shapes(num_envs, self.engine.num_markets, features_count, rows, flatten=flatten)
         sizes = (num_envs, self.engine.num_markets, features_count, rows, len(weights), len(costs))
@@ -217,7 +217,7 @@ class TradingVectorEnv(VectorEnv):
             raise ValueError("step: call reset first")
         controls = check_controls(actions, self.engine.num_envs, self.engine.num_markets)
         now = self._turn()
-        self._core.play_controls(controls, self._autoreset.resting, now)
+        self.core.play_controls(controls, self._autoreset.resting, now)
         return self._stepped(now)
 
     def step_rows(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -230,7 +230,7 @@ class TradingVectorEnv(VectorEnv):
             raise ValueError("step: call reset first")
         chosen = check_actions(actions, self._shapes.reject, len(self.table.listed))
         now = self._turn()
-        self._core.play_rows(chosen, self._autoreset.resting, now)
+        self.core.play_rows(chosen, self._autoreset.resting, now)
         return self._stepped(now)
 
     def step_orders(self, orders: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -245,7 +245,7 @@ class TradingVectorEnv(VectorEnv):
         if orders.shape != shape or orders.dtype != INTENT:
             raise ValueError(f"step_orders: expected INTENT orders {shape}, got {orders.dtype} {orders.shape}")
         now = self._turn()
-        self._core.play_orders(orders, self._autoreset.resting, now)
+        self.core.play_orders(orders, self._autoreset.resting, now)
         return self._stepped(now)
 
     def play_through(self, trader: Trader) -> np.ndarray:
@@ -256,7 +256,7 @@ class TradingVectorEnv(VectorEnv):
         """
         if not self._begun or trader.engine is not self.engine:
             raise ValueError("play_through: expected a trader on this environment's engine, after a reset")
-        return self._core.play_through(trader, self._turn())
+        return self.core.play_through(trader, self._turn())
 
     def use_limits(self, limits: Limits | str | Mapping[str, Any] | None) -> None:
         """Put a shield with ``limits`` between decisions and venue, None = leave it as it is. See the class.
@@ -269,7 +269,7 @@ class TradingVectorEnv(VectorEnv):
         wanted = read_limits(limits)
         if self._begun or self.limits is not None:
             raise ValueError("use_limits: expected an environment without limits and before its first reset")
-        self._core.use_limits(wanted)
+        self.core.use_limits(wanted)
         self.limits = wanted
         self._buffers = (self._make_buffers(guarded=True), self._make_buffers(guarded=True))
 
@@ -285,12 +285,12 @@ class TradingVectorEnv(VectorEnv):
                 f"lift: expected an environment with limits and a bool mask ({self.num_envs},), got limits "
                 f"{self.limits} and {chosen.dtype} {chosen.shape}"
             )
-        return self._core.lift(chosen)
+        return self.core.lift(chosen)
 
     @property
     def sent(self) -> np.ndarray:
         """``(N, M, 2)`` INTENT, columns BID and ASK: the orders of the last step. Finished episodes sent none."""
-        return self._core.sent
+        return self.core.sent
 
     def _stepped(self, now: Buffers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         final_obs = self._autoreset.finish(now.ended, now)
@@ -313,24 +313,24 @@ class TradingVectorEnv(VectorEnv):
         """A copy of all that decides how the batch goes on, between two steps."""
         now = self._buffers[0]
         seen = Seen(now.obs.copy(), now.action_mask.copy())
-        return Snapshot(self._core.snapshot(), self._autoreset.resting.copy(), seen)
+        return Snapshot(self.core.snapshot(), self._autoreset.resting.copy(), seen)
 
     def restore(self, saved: Snapshot) -> None:
         """Go back to a snapshot of an environment with the same settings. Raises ValueError where shapes differ."""
         if saved.seen.obs.shape != self._buffers[0].obs.shape:
             raise ValueError(f"restore: expected observations {self._buffers[0].obs.shape}, got {saved.seen.obs.shape}")
-        self._core.restore(saved.core)
+        self.core.restore(saved.core)
         self._autoreset.recall(saved.resting, Seen(*(array.copy() for array in saved.seen)))
         self._begun = True
 
     @property
     def bytes_per_env(self) -> int:
         """Memory of all arrays that grow with the number of environments, for each of them."""
-        return self._core.bytes_per_env + sum(array.nbytes for now in self._buffers for array in now) // self.num_envs
+        return self.core.bytes_per_env + sum(array.nbytes for now in self._buffers for array in now) // self.num_envs
 
     def digest(self, first: int = 0, count: int | None = None) -> str:
         """Hash of the state of ``count`` environments from ``first`` on; equal digests mean equal futures."""
-        return self._core.digest(first, count, self._autoreset.resting)
+        return self.core.digest(first, count, self._autoreset.resting)
 
     def render(self) -> tuple[str, ...] | None:  # type: ignore[override]
         """With ``render_mode="ansi"``: book, own orders, position and equity of every environment as text."""

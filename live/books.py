@@ -28,8 +28,8 @@ def book_of(levels: Iterable[tuple[bool, int, str, str]]) -> Book:
         book[side].append((px, qty))
     book[BID].sort(reverse=True)
     book[ASK].sort()
-    for side in book.values():
-        if len({px for px, _ in side}) < len(side):
+    for levels_of_side in book.values():
+        if len({px for px, _ in levels_of_side}) < len(levels_of_side):
             raise ValueError("a price with two sizes on one side; expected one level a price")
     return book
 

@@ -1,7 +1,7 @@
 """Kalshi without a key: its socket needs one even for public data, its REST does not.
 
-One request at a time, as fast as the limits allow (1 a second unless the caller's limiter says otherwise): whole books of
-up to 100 markets, then the prints of one market, and so on in turn. The answers become rows as the socket's frames do:
+One request at a time, as fast as the limits allow (1 a second, unless the caller's limiter says otherwise): whole books
+of up to 100 markets, then the prints of one market, and so on in turn. The answers become rows as the socket's frames:
 
 * the first book of a market is CLEAR and LEVEL rows, later ones only the levels that differ, INFERRED: what happened
   between two looks is not known. No sequence numbers, and no stamp of the venue.
@@ -11,15 +11,19 @@ up to 100 markets, then the prints of one market, and so on in turn. The answers
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from live.books import Book, chunks
 from live.clock import Clock
 from live.errors import VenueError
-from live.kalshi_rest import MOST_BOOKS, PAGE, KalshiRest, KalshiTrade
+from live.kalshi_rest import MOST_BOOKS, PAGE, KalshiRest, KalshiTrade, books_of, trades_of
+from live.reading import Intake
 from sim.types import (
     ASK,
     BID,
@@ -59,30 +63,56 @@ class KalshiPollReader:
 
     Args:
         listings: the markets; a row's ``market`` counts them in this order.
-        start_ns: prints before it are history, and not told.
+        start_ns: prints before it are history, and not told; None = before the first answer came.
 
     Raises ValueError without markets.
     """
 
-    def __init__(self, listings: Sequence[Listing], start_ns: int) -> None:
+    def __init__(self, listings: Sequence[Listing], start_ns: int | None = None) -> None:
         if not listings:
             raise ValueError("no markets to poll; expected at least one")
         self.rules = [Rules(listing) for listing in listings]
         self.books = [Ladder() for _ in listings]
-        self.counts: Counter[str] = Counter()  # full_pages: prints may be missing; failed, absent
+        self.counts: Counter[str] = Counter()  # full_pages (prints may be missing), failed, absent
         self._tickers = [listing.market.id for listing in listings]
         self._number = {ticker: index for index, ticker in enumerate(self._tickers)}
         self._closed = [False] * len(listings)
-        self._start_ns = start_ns
-        self._since_ns = [start_ns] * len(listings)
+        self._start_ns = start_ns or 0
+        self._begun = start_ns is not None
+        self._since_ns = [self._start_ns] * len(listings)
         self._seen: list[dict[str, int]] = [{} for _ in listings]  # trade id -> its stamp
         self._asked = 0
 
+    def take(self, frame: bytes | str, local_ns: int) -> Taken:
+        """Rows of an answer as `KalshiPoller` frames it. Never raises: what cannot be read is counted."""
+        try:
+            told = msgspec.json.decode(frame, type=Polled)
+            self._begin(local_ns)
+            self.counts[told.polled] += 1
+            if told.polled == "books":
+                return self.take_books(told.tickers, books_of(told.answer), local_ns)
+            if told.polled == "trades":
+                return self.take_trades(told.tickers[0], trades_of(told.answer), local_ns)
+            return self.lose(told.tickers, local_ns)
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+            self.counts["malformed"] += 1
+            return self.reconnected(local_ns)
+
+    def reconnected(self, local_ns: int) -> Taken:
+        """Answers were lost: no book is known. GAP rows of the books that were."""
+        return self.lose(self._tickers, local_ns)
+
+    def _begin(self, local_ns: int) -> None:
+        """Prints before the first answer are history."""
+        if not self._begun:
+            self._begun, self._start_ns = True, local_ns
+            self._since_ns = [local_ns] * len(self._since_ns)
+
     def next_ask(self) -> BooksAsk | TradesAsk:
-        """What to ask for now: prints and books in turn, so that a book comes soon after the prints that made it."""
-        turn, is_books = divmod(self._asked, 2)
+        """What to ask for now: books and prints in turn."""
+        turn, is_trades = divmod(self._asked, 2)
         self._asked += 1
-        if is_books:
+        if not is_trades:
             parts = list(chunks(self._tickers, MOST_BOOKS))
             return BooksAsk(tuple(parts[turn % len(parts)]))
         index = turn % len(self._tickers)
@@ -91,7 +121,8 @@ class KalshiPollReader:
     def take_books(self, asked: Sequence[str], answer: Mapping[str, Book], local_ns: int) -> Taken:
         """Rows of the books that came at ``local_ns``; a market that was asked for and did not come is lost."""
         absent = [ticker for ticker in asked if ticker not in answer]
-        taken = self.lose(absent, "absent", local_ns)
+        self.counts["absent"] += len(absent)
+        taken = self.lose(absent, local_ns)
         rows = list(taken.rows)
         for ticker in asked:
             if ticker in answer:
@@ -105,20 +136,17 @@ class KalshiPollReader:
             self.counts["full_pages"] += 1
             _LOG.warning("%s: a full page of %d prints; older ones may be missing", ticker, PAGE)
         seen = self._seen[index]
-        fresh = [trade for trade in answer if trade.venue_ns >= self._start_ns and trade.trade_id not in seen]
         rows: list[Row] = []
-        for trade in fresh:
-            if trade.trade_id in seen:
+        for trade in answer:
+            if trade.venue_ns < self._start_ns or trade.trade_id in seen:
                 continue
             seen[trade.trade_id] = trade.venue_ns
             rows.append((local_ns, trade.venue_ns, trade.qty, trade.px, -1, 0, index, TRADE, trade.side))
         self._forget(index)
         return Taken(self._ended(index, rows))
 
-    def lose(self, tickers: Sequence[str], why: str, local_ns: int) -> Taken:
+    def lose(self, tickers: Sequence[str], local_ns: int) -> Taken:
         """No book of these markets came: GAP rows of those that were known."""
-        if tickers:
-            self.counts[why] += len(tickers)
         indices = [self._number[ticker] for ticker in tickers]
         lost = tuple(index for index in indices if self.books[index].known)
         for index in lost:
@@ -163,32 +191,65 @@ class KalshiPollReader:
         return rows
 
 
+class Polled(msgspec.Struct, forbid_unknown_fields=True):
+    """An answer as a frame: what was asked for, and what came. ``failed``: nothing came."""
+
+    polled: Literal["books", "trades", "failed"]
+    tickers: tuple[str, ...]
+    answer: Any = None
+
+
 class KalshiPoller:
-    """Asks and reads, one request after the other. Failures are counted and logged, and the next request follows."""
+    """Asks and hands over what was answered, one request after the other, until it is stopped.
 
-    def __init__(self, rest: KalshiRest, reader: KalshiPollReader, clock: Clock) -> None:
-        self._rest = rest
-        self._reader = reader
-        self._clock = clock
+    Failures are counted and logged, and the next request follows. ``reader`` is the intake's own.
+    """
 
-    async def answers(self) -> AsyncIterator[Taken]:
-        """What each answer said, without end."""
-        while True:
-            yield await self.once()
+    def __init__(
+        self,
+        rest: KalshiRest,
+        reader: KalshiPollReader,
+        intake: Intake,
+        clock: Clock,
+        take: Callable[[Taken], None],
+    ) -> None:
+        self.why = ""  # it was stopped
+        self._rest, self._reader, self._intake, self._clock, self._take = rest, reader, intake, clock, take
+        self._running: asyncio.Task[Any] | None = None
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+        return "stopped" if self.why else "polling"
+
+    async def run(self) -> None:
+        """Ask until :meth:`stop`."""
+        self._running = asyncio.current_task()
+        try:
+            while not self.why:
+                self._take(await self.once())
+        except asyncio.CancelledError:
+            if not self.why:
+                raise
+
+    async def stop(self, why: str) -> None:
+        """End; ``run`` then returns."""
+        self.why = why
+        if self._running is not None:
+            self._running.cancel()
 
     async def once(self) -> Taken:
         """Make the next request, when the limits allow it, and read its answer."""
         ask = self._reader.next_ask()
         try:
             if isinstance(ask, BooksAsk):
-                books = await self._rest.orderbooks(ask.tickers)
-                return self._reader.take_books(ask.tickers, books, self._clock.now_ns())
-            trades = await self._rest.trades(ask.ticker, ask.since_ns)
-            return self._reader.take_trades(ask.ticker, trades, self._clock.now_ns())
+                told = Polled("books", ask.tickers, await self._rest.orderbooks_said(ask.tickers))
+            else:
+                told = Polled("trades", (ask.ticker,), await self._rest.trades_said(ask.ticker, ask.since_ns))
         except VenueError as error:
             _LOG.warning("poll: %s", error)
-            tickers = ask.tickers if isinstance(ask, BooksAsk) else ()
-            return self._reader.lose(tickers, "failed", self._clock.now_ns())
+            told = Polled("failed", ask.tickers if isinstance(ask, BooksAsk) else ())
+        return self._intake.received(0, msgspec.json.encode(told), self._clock.now_ns())
 
 
 def _changes(book: Ladder, told: Book) -> list[tuple[int, int, int]]:

@@ -6,9 +6,10 @@ not required may be missing. What a market, series or event says of its rules is
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +27,8 @@ DEMO_URL = "https://external-api.demo.kalshi.co/trade-api/v2"
 MOST_BOOKS = 100  # in one request
 PAGE = 1_000  # most trades or markets in one answer
 
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 _TICKER = re.compile(r"[A-Za-z0-9._-]+")
 _LEGS = {"yes": BID, "no": ASK}
 _SIDES = {"bid": BID, "ask": ASK}
@@ -103,12 +106,12 @@ class KalshiRest:
     async def exchange_status(self) -> ExchangeStatus:
         """Whether the exchange is open."""
         path = "/exchange/status"
-        return shaped(path, await self._client.get(path), lambda said: msgspec.convert(said, ExchangeStatus))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: msgspec.convert(said, ExchangeStatus))
 
     async def market(self, ticker: str) -> KalshiMarket:
         """One market."""
         path = f"/markets/{_named(ticker)}"
-        return shaped(path, await self._client.get(path), lambda said: _market(said["market"]))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: _market(said["market"]))
 
     async def markets(self, tickers: Sequence[str]) -> dict[str, KalshiMarket]:
         """Several markets by ticker; who is not known to the venue is missing."""
@@ -116,39 +119,45 @@ class KalshiRest:
         for chunk in chunks([_named(ticker) for ticker in tickers], MOST_BOOKS):
             params = [("tickers", ",".join(chunk)), ("limit", str(PAGE))]
             said = await self._client.get("/markets", params)
-            listed = shaped("/markets", said, lambda said: [_market(item) for item in said["markets"]])
+            listed = shaped("GET /markets", said, lambda said: [_market(item) for item in said["markets"]])
             found |= {market.ticker: market for market in listed}
         return found
 
     async def series(self, ticker: str) -> KalshiSeries:
         """One series."""
         path = f"/series/{_named(ticker)}"
-        return shaped(path, await self._client.get(path), lambda said: _series(said["series"]))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: _series(said["series"]))
 
     async def event(self, ticker: str) -> KalshiEvent:
         """One event with its markets."""
         path = f"/events/{_named(ticker)}"
         said = await self._client.get(path, [("with_nested_markets", "true")])
-        return shaped(path, said, lambda said: _event(said["event"], said.get("markets")))
+        return shaped(f"GET {path}", said, lambda said: _event(said["event"], said.get("markets")))
 
     async def orderbook(self, ticker: str) -> Book:
         """One whole book."""
         path = f"/markets/{_named(ticker)}/orderbook"
-        return shaped(path, await self._client.get(path), lambda said: rest_book(said["orderbook_fp"]))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: rest_book(said["orderbook_fp"]))
 
     async def orderbooks(self, tickers: Sequence[str]) -> dict[str, Book]:
-        """Whole books of up to 100 markets; who has none is missing. Raises ValueError for more."""
+        """Whole books of up to 100 markets; one that does not come or cannot be read is missing. More: ValueError."""
+        return shaped("GET /markets/orderbooks", await self.orderbooks_said(tickers), books_of)
+
+    async def orderbooks_said(self, tickers: Sequence[str]) -> Any:
+        """The answer of `orderbooks` as it came."""
         if not 0 < len(tickers) <= MOST_BOOKS:
             raise ValueError(f"{len(tickers)} books in one request; expected 1 to {MOST_BOOKS}")
         params = [("tickers", _named(ticker)) for ticker in tickers]  # repeated: joined by commas only one would come
-        said = await self._client.get("/markets/orderbooks", params)
-        return shaped("/markets/orderbooks", said, books_of)
+        return await self._client.get("/markets/orderbooks", params)
 
     async def trades(self, ticker: str, since_ns: int = 0) -> list[KalshiTrade]:
         """The newest prints since a moment (whole seconds), at most ``PAGE``, oldest first."""
+        return shaped("GET /markets/trades", await self.trades_said(ticker, since_ns), trades_of)
+
+    async def trades_said(self, ticker: str, since_ns: int = 0) -> Any:
+        """The answer of `trades` as it came."""
         params = [("ticker", _named(ticker)), ("limit", str(PAGE)), ("min_ts", str(since_ns // 10**9))]
-        said = await self._client.get("/markets/trades", params)
-        return shaped("/markets/trades", said, lambda said: [trade_of(item) for item in reversed(said["trades"])])
+        return await self._client.get("/markets/trades", params)
 
     async def series_fee_changes(self, series_ticker: str = "") -> list[MarketRules]:
         """Changes to come, of one series or of all; ``effective`` says when."""
@@ -162,11 +171,11 @@ class KalshiRest:
 
     async def account_limits(self) -> AccountLimits:
         """The account's own buckets. Needs a key."""
-        return shaped("/account/limits", await self._client.get("/account/limits"), _limits)
+        return shaped("GET /account/limits", await self._client.get("/account/limits"), _limits)
 
     async def endpoint_costs(self) -> Costs:
         """What requests cost. Needs a key."""
-        return shaped("/account/endpoint_costs", await self._client.get("/account/endpoint_costs"), _costs)
+        return shaped("GET /account/endpoint_costs", await self._client.get("/account/endpoint_costs"), _costs)
 
 
 def rest_book(said: dict[str, Any]) -> Book:
@@ -176,8 +185,15 @@ def rest_book(said: dict[str, Any]) -> Book:
 
 
 def books_of(said: dict[str, Any]) -> dict[str, Book]:
-    """Books by ticker of the answer of ``/markets/orderbooks``."""
-    return {str(item["ticker"]): rest_book(item["orderbook_fp"]) for item in said["orderbooks"]}
+    """Books by ticker of the answer of ``/markets/orderbooks``; one that cannot be read is missing, and logged."""
+    found = ((str(item["ticker"]), _readable(item["ticker"], item, _nested_book)) for item in said["orderbooks"])
+    return {ticker: book for ticker, book in found if book is not None}
+
+
+def trades_of(said: dict[str, Any]) -> list[KalshiTrade]:
+    """Prints of the answer of ``/markets/trades``, oldest first; one that cannot be read is missing, and logged."""
+    found = (_readable(f"print of {item['ticker']}", item, trade_of) for item in reversed(said["trades"]))
+    return [trade for trade in found if trade is not None]
 
 
 def trade_of(said: dict[str, Any]) -> KalshiTrade:
@@ -195,6 +211,19 @@ def trade_of(said: dict[str, Any]) -> KalshiTrade:
         side=side,
         block=said.get("is_block_trade") is True,
     )
+
+
+def _nested_book(said: dict[str, Any]) -> Book:
+    return rest_book(said["orderbook_fp"])
+
+
+def _readable(name: str, said: dict[str, Any], reader: Callable[[dict[str, Any]], _T]) -> _T | None:
+    """One of many in an answer: a bad one does not take the others with it."""
+    try:
+        return reader(said)
+    except (KeyError, TypeError, ValueError) as error:
+        _LOG.warning("%s: cannot be read: %r", name, error)
+        return None
 
 
 def _market(said: dict[str, Any]) -> KalshiMarket:
@@ -242,7 +271,9 @@ def _changes(path: str, said: Any) -> list[MarketRules]:
     lists = [value for value in said.values() if isinstance(value, list)] if isinstance(said, dict) else None
     if not lists:
         raise VenueError(f"GET {path}", 200, "shape", "no list in the answer", "the venue's answer has changed")
-    return shaped(path, lists, lambda lists: [rules for items in lists if items for rules in read_rules(items, path)])
+    return shaped(
+        f"GET {path}", lists, lambda lists: [rules for items in lists if items for rules in read_rules(items, path)]
+    )
 
 
 def _limits(said: dict[str, Any]) -> AccountLimits:

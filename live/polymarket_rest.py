@@ -121,7 +121,7 @@ class PolymarketRest:
         """Tick, smallest order and fees as the CLOB has them."""
         _check("condition_ids", [condition_id])
         path = f"/clob-markets/{condition_id}"
-        return shaped(path, await self._clob.get(path), lambda said: read_rules(said, condition_id)[0])
+        return shaped(f"GET {path}", await self._clob.get(path), lambda said: read_rules(said, condition_id)[0])
 
     @staticmethod
     def _one(name: str, found: list[GammaMarket]) -> GammaMarket:

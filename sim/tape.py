@@ -136,7 +136,7 @@ def write(path: str | Path, tape: Tape) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read(path: str | Path) -> Tape:
@@ -255,7 +255,7 @@ def _check_digest(where: Path, events: np.ndarray, header: Header) -> None:
         )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name itself survive a power cut, where the system lets a folder be synced."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -1,9 +1,12 @@
 """Kalshi's socket, read: frames in the order of their arrival to rows of a tape.
 
-* ``seq`` counts per subscription and control frames count with it. A jump makes every book of the subscription lost:
-  a GAP row each, and nothing of it is told until the next snapshot. A number that was seen before is a repetition.
-* A change that would make a size negative, or that cannot be read, makes its book lost.
+* ``seq`` counts per subscription, from 1 where its beginning was seen, and control frames count with it. A jump makes
+  every book lost if the channel is that of books, or not known: a GAP row each, and no change of it is told until the
+  next snapshot. A number that was seen before is a repetition.
+* A change that would make a size negative, a book or a change that cannot be read, and a snapshot that is crossed make
+  their book lost.
 * A snapshot without sides after the close is the venue's way to say that trading has ended: STATUS closed, INFERRED.
+* After SETTLE nothing more is told of a market.
 * A frame that is no JSON, or not what its type promises, is counted; its number is then missing, and the next frame
   of the subscription tells.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -42,16 +45,21 @@ from sim.types import (
 from sim.venues.kalshi import kalshi_fees
 from sim.venues.rules import tick_prices
 from sim.wire import kalshi_frames as frames
-from sim.wire.ladder import Ladder, yes_space
+from sim.wire.ladder import Ladder, check_levels, check_whole, yes_space
 from sim.wire.listing import Listing, Rules, Ticks
-from sim.wire.units import NOTHING, Row, Taken, px_of, qty_of
+from sim.wire.units import NOTHING, Row, Taken, ns_of_ms, px_of, qty_of
 
-_NS_PER_MS = 1_000_000
 _CLOCK_SLACK_NS = SECOND_NS  # the receiver's clock may run a little behind the venue's
 _BOOK_CHANNEL = "orderbook_delta"
 _LEGS = {"yes": True, "no": False}
 _TAKERS = {"bid": BID, "ask": ASK}
 _STATES = {"activated": OPEN, "deactivated": PAUSED}
+
+
+_BOOK_FRAMES = (frames.SnapshotFrame, frames.DeltaFrame)
+_Told: TypeAlias = (
+    frames.SnapshotFrame | frames.DeltaFrame | frames.TradeFrame | frames.TickerFrame | frames.LifecycleFrame
+)
 
 
 class Lost(NamedTuple):
@@ -81,6 +89,8 @@ class KalshiReader:
         self.counts: Counter[str] = Counter()
         self._number = {listing.market.id: index for index, listing in enumerate(listings)}
         self._closed = [False] * len(listings)
+        self._over = [False] * len(listings)  # settled: a tape ends there
+        self._close_ns = [listing.market.close_ns for listing in listings]  # as scheduled; 0 = not known
         self._payout_px: list[int | None] = [None] * len(listings)
         self._seq: dict[int, int] = {}  # of a subscription, the last one
         self._channels: dict[int, str] = {}
@@ -88,67 +98,63 @@ class KalshiReader:
 
     def take(self, frame: bytes | str, local_ns: int) -> Taken:
         """Rows of a frame that arrived at ``local_ns``. Never raises: what cannot be read is counted."""
+        self._local_ns = local_ns
         try:
             message = frames.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._unread(frame, local_ns)
-        self._local_ns = local_ns
-        self.counts[_NAMES[type(message)]] += 1
-        lost = self._follow(message)
-        if lost is None:
+        except (ValueError, RecursionError):
+            return self._unread(frame)
+        before = self._follow(message.sid, message.seq)
+        if before is None:
             self.counts["repeated"] += 1
             return NOTHING
         taken = self._say(message)
-        return self._with_gap(lost, taken, message) if lost else taken
+        return self._after(before, taken) if before.notes else taken
 
     def reconnected(self, local_ns: int) -> Taken:
         """A new connection: numbers start again and no book is known. GAP rows of the books that were."""
         self._seq.clear()
         self._channels.clear()
         self._local_ns = local_ns
-        rows = [row for index in range(len(self.books)) for row in self._lose(index)]
-        return Taken(rows, _markets(rows))
+        return self._lose_all()
 
-    def _unread(self, frame: bytes | str, local_ns: int) -> Taken:
+    def _unread(self, frame: bytes | str) -> Taken:
         """Not one of the messages that are known; one of an unknown type still has a number."""
         try:
             value = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             value = None
         name = value.get("type") if isinstance(value, dict) else None
         if not isinstance(name, str) or name in _TYPES:
             self.counts["malformed"] += 1
             return NOTHING
-        self.counts["unknown"] += 1
         sid, seq = value.get("sid"), value.get("seq")
-        if not _is_number(sid) or not _is_number(seq):
-            return NOTHING
-        self._local_ns = local_ns
-        rows = self._follow(frames.UnsubscribedFrame(sid=sid, seq=seq)) or []
-        return Taken(rows, _markets(rows))
+        before = self._follow(sid, seq) if _is_number(sid) and _is_number(seq) else NOTHING
+        self.counts["repeated" if before is None else "unknown"] += 1
+        return before or NOTHING
 
-    def _follow(self, message: frames.Frame) -> list[Row] | None:
-        """GAP rows where numbers are missing before ``message``; None where it was seen before."""
-        sid, seq = message.sid, message.seq
+    def _follow(self, sid: int | None, seq: int | None) -> Taken | None:
+        """What is lost where numbers are missing before ``seq``; None where it was seen before."""
         if sid is None or seq is None:
-            return []
+            return NOTHING
         last = self._seq.get(sid)
         if last is not None and seq <= last:
             return None
         self._seq[sid] = seq
         if last is None or seq == last + 1:
-            return []
+            return NOTHING
         self.counts["gaps"] += 1
-        if self._channels.get(sid, _BOOK_CHANNEL) != _BOOK_CHANNEL:
-            return []
-        return [row for index in range(len(self.books)) for row in self._lose(index)]
+        note = Lost(sid, self._channels.get(sid, ""))
+        lost = self._lose_all() if note.channel in ("", _BOOK_CHANNEL) else NOTHING
+        return lost._replace(notes=(note,))
 
-    def _with_gap(self, lost: list[Row], taken: Taken, message: frames.Frame) -> Taken:
-        """``taken`` after the GAP rows ``lost``; a book that this very message tells whole is not lost any more."""
-        markets = dict.fromkeys(_markets(lost) + taken.lost)
-        still = tuple(index for index in markets if not self.books[index].known)
-        note = taken.note or Lost(message.sid or 0, self._channels.get(message.sid or 0, ""))
-        return Taken([*lost, *taken.rows], still, note)
+    def _after(self, before: Taken, taken: Taken) -> Taken:
+        """``taken`` after a gap; a book that this very message tells whole is not lost any more."""
+        still = tuple(index for index in dict.fromkeys(before.lost + taken.lost) if not self.books[index].known)
+        return Taken([*before.rows, *taken.rows], still, before.notes + taken.notes)
+
+    def _lose_all(self) -> Taken:
+        rows = [row for index in range(len(self.books)) for row in self._lose(index)]
+        return Taken(rows, tuple(index for index, over in enumerate(self._over) if not over))
 
     def _lose(self, index: int) -> list[Row]:
         book = self.books[index]
@@ -159,21 +165,41 @@ class KalshiReader:
 
     def _say(self, message: frames.Frame) -> Taken:
         """What a message that follows the one before says."""
-        reader = _READERS.get(type(message))
-        if reader is None:
-            if isinstance(message, frames.SubscribedFrame):
-                self._channels[message.msg.sid] = message.msg.channel
-            return Taken([], note=message)
-        index = self._number.get(getattr(message.msg, "market_ticker", ""), -1)  # type: ignore[attr-defined]
-        if index < 0 and reader is not KalshiReader._event_fee:
-            self.counts["other_market"] += 1
+        if type(message) in _READERS:
+            return self._of_market(message)  # type: ignore[arg-type]
+        if isinstance(message, frames.EventFeeFrame):
+            return self._event_fee(message)
+        self.counts[_NAMES[type(message)]] += 1
+        if isinstance(message, frames.SubscribedFrame):
+            self._channels[message.msg.sid] = message.msg.channel
+            self._seq.setdefault(message.msg.sid, 0)  # the first message has number 1
+        return Taken([], notes=(message,))
+
+    def _of_market(self, message: _Told) -> Taken:
+        """What a message about one market says."""
+        kind = type(message)
+        index = self._number.get(message.msg.market_ticker, -1)
+        refused = self._refuses(index, kind)
+        if refused:
+            self.counts[refused] += 1
             return NOTHING
         try:
-            return reader(self, index, message)
+            taken: Taken = _READERS[kind](self, index, message)
         except ValueError:
             self.counts["unreadable"] += 1
-            rows = self._lose(index) if index >= 0 and isinstance(message, _BOOK_FRAMES) else []
-            return Taken(rows, _markets(rows), None if rows else Unclear(index, "message"))
+            if isinstance(message, _BOOK_FRAMES):
+                return Taken(self._lose(index), (index,))
+            return Taken([], notes=(Unclear(index, "message"),))
+        self.counts[_NAMES[kind]] += 1
+        return taken
+
+    def _refuses(self, index: int, kind: type) -> str:
+        """Why nothing is told of a message, "" = it is."""
+        if index < 0:
+            return "other_market"
+        if self._over[index]:
+            return "after_settlement"
+        return "untrusted" if kind is frames.DeltaFrame and not self.books[index].known else ""
 
     def _snapshot(self, index: int, message: frames.SnapshotFrame) -> Taken:
         told, book = message.msg, self.books[index]
@@ -182,34 +208,31 @@ class KalshiReader:
             for is_yes, side in ((True, told.yes_dollars_fp), (False, told.no_dollars_fp))
             for price, size in side or ()
         ]
-        if any(qty < 0 or not 0 < px < PX_ONE for _, px, qty in levels):
-            raise ValueError("a level that cannot be")
+        check_levels(levels)
+        check_whole(*([px for side, px, qty in levels if side == own and qty] for own in (BID, ASK)))
+        venue_ns = ns_of_ms(told.ts_ms or 0)
         book.clear()
         book.known = True
         seq = _short(message.seq)
-        venue_ns = (told.ts_ms or 0) * _NS_PER_MS
         rows: list[Row] = [(self._local_ns, venue_ns, 0, 0, seq, 0, index, CLEAR, -1)]
         for side, px, qty in levels:
             book.set(side, px, qty)
             rows.append((self._local_ns, venue_ns, qty, px, seq, 0, index, LEVEL, side))
-        close_ns = self.rules[index].listing.market.close_ns
+        close_ns = self._close_ns[index]
         if not levels and close_ns and self._local_ns >= close_ns - _CLOCK_SLACK_NS and not self._closed[index]:
             self._closed[index] = True
             rows.append((self._local_ns, venue_ns, CLOSED, 0, seq, INFERRED, index, STATUS, -1))
-        return self._ended(index, rows, whole=True)
+        return self._ended(index, rows)
 
     def _delta(self, index: int, message: frames.DeltaFrame) -> Taken:
         told, book = message.msg, self.books[index]
-        if not book.known:
-            self.counts["untrusted"] += 1
-            return NOTHING
         side, px = yes_space(_leg(told.side), BID, px_of(told.price_dollars))
         change = qty_of(told.delta_fp)
         qty = book.sizes[side].get(px, 0) + change
-        if qty < 0 or not 0 < px < PX_ONE:
-            raise ValueError("a change that cannot be")
+        check_levels(((side, px, qty),))
+        venue_ns = _venue_ns(told)
         book.set(side, px, qty)
-        row = (self._local_ns, _venue_ns(told), change, px, _short(message.seq), 0, index, DELTA, side)
+        row = (self._local_ns, venue_ns, change, px, _short(message.seq), 0, index, DELTA, side)
         return self._ended(index, [row])
 
     def _trade(self, index: int, message: frames.TradeFrame) -> Taken:
@@ -217,23 +240,26 @@ class KalshiReader:
         px, qty = px_of(told.yes_price_dollars), qty_of(told.count_fp)
         if qty <= 0:
             raise ValueError("a print of nothing")
-        row = (self._local_ns, (told.ts_ms or 0) * _NS_PER_MS, qty, px, -1, 0, index, TRADE, _taker(told))
+        row = (self._local_ns, ns_of_ms(told.ts_ms or 0), qty, px, -1, 0, index, TRADE, _taker(told))
         return self._ended(index, [row])
 
     def _ticker(self, index: int, message: frames.TickerFrame) -> Taken:
         told = message.msg
-        venue_ns = (told.ts_ms or 0) * _NS_PER_MS
+        venue_ns = ns_of_ms(told.ts_ms or 0)
         rows: list[Row] = []
         for side, price, size in (
             (BID, told.yes_bid_dollars, told.yes_bid_size_fp), (ASK, told.yes_ask_dollars, told.yes_ask_size_fp),
         ):  # fmt: skip
             qty = -1 if size is None else qty_of(size)
+            if size is not None and qty < 0:
+                raise ValueError("a negative size")
             rows.append((self._local_ns, venue_ns, qty, px_of(price), -1, 0, index, QUOTE, side))
         return self._ended(index, rows)
 
     def _lifecycle(self, index: int, message: frames.LifecycleFrame) -> Taken:
         told, kind = message.msg, message.msg.event_type
         if kind in _STATES:
+            self._closed[index] = False
             return self._rare(index, STATUS, qty=_STATES[kind])
         if kind == "price_level_structure_updated":
             return self._rare(index, TICKS, qty=self.rules[index].ticks_index(_table(told.price_ranges)))
@@ -246,36 +272,45 @@ class KalshiReader:
         if kind == "settled":
             payout = _payout(told)
             payout = self._payout_px[index] if payout is None else payout
-            unknown = Taken([], note=Unclear(index, "settlement"))
-            return unknown if payout is None else self._rare(index, SETTLE, px=payout)
-        return Taken([], note=Unclear(index, "close") if kind == "close_date_updated" else message)
+            if payout is None:
+                return Taken([], notes=(Unclear(index, "settlement"),))
+            taken = self._rare(index, SETTLE, px=payout)
+            self._over[index], self.books[index].known = True, False
+            return taken
+        if kind == "close_date_updated":
+            self._close_ns[index] = (told.close_ts or 0) * SECOND_NS
+            return Taken([], notes=(Unclear(index, "close"),))
+        return Taken([], notes=(message,))
 
-    def _event_fee(self, _: int, message: frames.EventFeeFrame) -> Taken:
-        told, rows, unclear = message.msg, [], None
-        for index, rules in enumerate(self.rules):
-            if rules.listing.event != told.event_ticker:
-                continue
-            rates = _rates(told) if told.fee_type_override is not None else rules.listing.base_fees
-            if rates is None:
-                unclear = Unclear(index, "fees")
+    def _event_fee(self, message: frames.EventFeeFrame) -> Taken:
+        told, rows = message.msg, []
+        ours = [i for i, rules in enumerate(self.rules) if rules.listing.event == told.event_ticker]
+        ours = [index for index in ours if not self._over[index]]
+        try:
+            rates = _rates(told) if told.fee_type_override is not None else None
+        except ValueError:
+            self.counts["unreadable"] += 1
+            return Taken([], notes=tuple(Unclear(index, "fees") for index in ours))
+        self.counts[_NAMES[type(message)] if ours else "other_market"] += 1
+        unclear = []
+        for index in ours:
+            own = rates or self.rules[index].listing.base_fees
+            if own is None:
+                unclear.append(Unclear(index, "fees"))
             else:
-                rows += self._rare(index, FEES, qty=rules.fees_index(rates)).rows
-        return Taken(rows, note=unclear)
+                rows += self._rare(index, FEES, qty=self.rules[index].fees_index(own)).rows
+        return Taken(rows, notes=tuple(unclear))
 
     def _rare(self, index: int, kind: int, *, qty: int = 0, px: int = 0) -> Taken:
         return self._ended(index, [(self._local_ns, 0, qty, px, -1, 0, index, kind, -1)])
 
-    def _ended(self, index: int, rows: list[Row], *, whole: bool = False) -> Taken:
+    def _ended(self, index: int, rows: list[Row]) -> Taken:
         """The end of a message is the end of a batch, unless the book is crossed: then more is to come."""
         book = self.books[index]
-        if book.known and (whole or not book.crossed):
+        if book.known and not book.crossed:
             last = rows[-1]
             rows[-1] = (*last[:5], last[5] | END_OF_BATCH, *last[6:])
         return Taken(rows)
-
-
-def _markets(rows: list[Row]) -> tuple[int, ...]:
-    return tuple(row[6] for row in rows)
 
 
 def _is_number(value: object) -> bool:
@@ -305,8 +340,9 @@ def _taker(told: frames.Trade) -> int:
 def _venue_ns(told: frames.Delta) -> int:
     """The stamp in milliseconds, refined by the microseconds of the text where the two agree."""
     ms = told.ts_ms or 0
+    venue_ns = ns_of_ms(ms)
     micro = _micro(told.ts) if isinstance(told.ts, str) else -1
-    return ms * _NS_PER_MS + (micro % 1000 * 1000 if micro // 1000 == ms % 1000 else 0)
+    return venue_ns + (micro % 1000 * 1000 if micro // 1000 == ms % 1000 else 0)
 
 
 def _micro(text: str) -> int:
@@ -336,14 +372,12 @@ def _rates(told: frames.EventFee) -> FeeRates:
     return FeeRates(f"{name} x {multiplier:g}", "kalshi", schedule.taker_ppm, schedule.maker_ppm)
 
 
-_BOOK_FRAMES = (frames.SnapshotFrame, frames.DeltaFrame)
 _READERS: dict = {
     frames.SnapshotFrame: KalshiReader._snapshot,
     frames.DeltaFrame: KalshiReader._delta,
     frames.TradeFrame: KalshiReader._trade,
     frames.TickerFrame: KalshiReader._ticker,
     frames.LifecycleFrame: KalshiReader._lifecycle,
-    frames.EventFeeFrame: KalshiReader._event_fee,
 }
 _NAMES = {kind: kind.__struct_config__.tag for kind in frames.AnyFrame.__args__}
 _TYPES = frozenset(_NAMES.values())

@@ -72,14 +72,18 @@ class KalshiWriter:
         self.books = [Ladder() for _ in listings]
         self.unsaid: Counter[str] = Counter()
         self._tables, self._fees = tuple(tables), tuple(fees)
-        self._open: list[Row] | None = None  # rows of a snapshot that is not whole yet
+        self._in_snapshot = [False] * len(listings)
         self._bid: Row | None = None  # the first half of a ticker
         self._trades = 0
 
     def say(self, row: Row) -> Said | None:
         """The message of the next row; None where it takes more rows, or the socket has no word for it."""
         kind, index = row[7], row[6]
-        if kind == CLEAR or self._open is not None:
+        if self._bid is not None and (kind, row[8]) != (QUOTE, ASK):
+            raise ValueError(
+                f"row {KIND_NAMES[kind]} after a bid QUOTE; expected its ask: the venue tells both at once"
+            )
+        if kind == CLEAR or self._in_snapshot[index]:
             return self._collect(row)
         if kind == QUOTE:
             return self._quote(row)
@@ -108,7 +112,7 @@ class KalshiWriter:
         """A row of a snapshot; the snapshot where it was the last."""
         book, kind = self.books[row[6]], row[7]
         if kind == CLEAR:
-            self._open = []
+            self._in_snapshot[row[6]] = True
             book.clear()
         elif kind == LEVEL:
             book.set(row[8], row[3], row[2])
@@ -116,7 +120,7 @@ class KalshiWriter:
             raise ValueError(f"row {KIND_NAMES[kind]} inside a snapshot; expected LEVEL rows up to END_OF_BATCH")
         if not row[5] & END_OF_BATCH:
             return None
-        self._open = None
+        self._in_snapshot[row[6]] = False
         return self.snapshot(row[6], row[1] // _NS_PER_MS)
 
     def _quote(self, row: Row) -> Said | None:
@@ -125,7 +129,7 @@ class KalshiWriter:
             return None
         bid, self._bid = self._bid, None
         if bid is None:
-            raise ValueError("an ask QUOTE without a bid before it; Kalshi tells both at once")
+            raise ValueError("an ask QUOTE without a bid right before it; Kalshi tells both at once")
         msg = self._of(row[6]) | {"ts_ms": row[1] // _NS_PER_MS}
         for name, side in (("yes_bid", bid), ("yes_ask", row)):
             msg[f"{name}_dollars"] = dollars(side[3])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sim.types import ASK, BID, PX_ONE
+from sim.wire.units import MOST
 
 Levels = Mapping[int, int]  # px -> size in 1e-6 contract
 
@@ -41,6 +42,18 @@ class Ladder:
     def crossed(self) -> bool:
         """Whether the best bid is at or above the best ask."""
         return self.best[BID] >= self.best[ASK]
+
+
+def check_levels(levels: Iterable[tuple[int, int, int]]) -> None:
+    """Raises ValueError where a level of (side, px, size) cannot be."""
+    if any(not 0 <= qty <= MOST or not 0 < px < PX_ONE for _, px, qty in levels):
+        raise ValueError("a level that cannot be")
+
+
+def check_whole(bids: Iterable[int], asks: Iterable[int]) -> None:
+    """Raises ValueError where a book of these prices is crossed or locked: no venue keeps one."""
+    if max(bids, default=EMPTY[BID]) >= min(asks, default=EMPTY[ASK]):
+        raise ValueError("a whole book that is crossed")
 
 
 def yes_space(is_yes: bool, side: int, px: int) -> tuple[int, int]:

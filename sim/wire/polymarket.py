@@ -2,8 +2,8 @@
 
 There are no sequence numbers, and stamps run backwards now and then: order of arrival is the truth. What tells that a
 book is wrong are the best prices inside the messages. Where they differ from the book ``distrust_after`` times in a
-row, or a message of a market cannot be read, its book is lost: a GAP row, and nothing of it is told until it comes
-whole again (a new subscription sends it, and so does ``GET /book``).
+row, or a message of a market cannot be read, its book is lost: a GAP row, and no change of it is told until it comes
+whole again (a new subscription sends it, and so does ``GET /book``). After SETTLE nothing more is told of a market.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sim.types import ASK, BID, GAP, PX_ONE
+from sim.types import ASK, BID, PX_ONE
 from sim.wire import polymarket_frames as frames
-from sim.wire.ladder import yes_space
+from sim.wire.ladder import check_levels, check_whole, yes_space
 from sim.wire.listing import Listing, Rules
 from sim.wire.polymarket_book import BookWriter
-from sim.wire.units import NOTHING, Row, Taken, px_of, qty_of
+from sim.wire.units import NOTHING, Taken, ns_of, px_of, qty_of
 
 SIDES = {"BUY": BID, "SELL": ASK}
-_NS_PER_MS = 1_000_000
+_MOST_NAMES = 100
 _PONG = frozenset((b"PONG", "PONG", b"PING", "PING"))
 
 
@@ -45,7 +45,8 @@ class PolymarketReader:
             token: (index, place == 0) for index, one in enumerate(listings) for place, token in enumerate(one.tokens)
         }
         self._number = {listing.market.id: index for index, listing in enumerate(listings)}
-        self._lost = [False] * len(listings)
+        self._lost = [False] * len(listings)  # was known, or could not be read: changes are not told
+        self._over = [False] * len(listings)  # settled: a tape ends there
         self._differ = [0] * len(listings)
         self._distrust_after = distrust_after
         self._local_ns = 0
@@ -63,76 +64,100 @@ class PolymarketReader:
             return NOTHING
         try:
             told = frames.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return self._in_parts(frame)
-        parts = [self._message(message) for message in (told if isinstance(told, list) else (told,))]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        if not isinstance(told, list):
+            return self._message(told)
+        return self._joined([self._message(message) for message in told])
 
     def reconnected(self, local_ns: int) -> Taken:
         """A new connection: no book is known. GAP rows of the books that were."""
         self._local_ns = local_ns
-        return _joined([self._lose(index) for index in range(len(self.writers))])
+        return self._joined([self._lose(index) for index in range(len(self.writers))], of_array=False)
+
+    def _joined(self, parts: Sequence[Taken], *, of_array: bool = True) -> Taken:
+        """The parts as one; a book that a later part tells whole is not lost any more."""
+        if of_array and not parts:
+            self.counts["empty"] += 1
+        lost = dict.fromkeys(index for part in parts for index in part.lost)
+        return Taken(
+            [row for part in parts for row in part.rows],
+            tuple(index for index in lost if not self.writers[index].ladder.known),
+            tuple(note for part in parts for note in part.notes),
+        )
 
     def _in_parts(self, frame: bytes | str) -> Taken:
         """A frame of which a part is unknown, or is none: what can be read of it is."""
         try:
             parts = frames.parts(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             self.counts["malformed"] += 1
             return NOTHING
-        return _joined([self._part(bytes(raw)) for raw in parts])
+        return self._joined([self._part(bytes(raw)) for raw in parts])
 
     def _part(self, raw: bytes) -> Taken:
         try:
             return self._message(frames.decode_one(raw))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             pass
         try:
             value = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             value = None
         name = value.get("event_type") if isinstance(value, dict) else None
         if isinstance(name, str) and name not in _NAMES.values():
-            self.counts[f"unknown:{name[:40]}"] += 1
+            self.counts[self._unknown(name)] += 1
             return NOTHING
         self.counts["malformed"] += 1
         market = value.get("market") if isinstance(value, dict) else None
         return self._lose(self._number.get(market, -1) if isinstance(market, str) else -1)
 
+    def _unknown(self, name: str) -> str:
+        """What a message of an unknown type is counted as; of very many types the later ones have no names."""
+        counted = f"unknown:{name[:40]}"
+        return counted if counted in self.counts or len(self.counts) < _MOST_NAMES else "unknown"
+
     def _message(self, message: frames.Message) -> Taken:
-        self.counts[_NAMES[type(message)]] += 1
+        name = _NAMES[type(message)]
         reader = _READERS.get(type(message))
         if reader is None:
-            return Taken([], note=message)
+            self.counts[name] += 1
+            return Taken([], notes=(message,))
         index = self._number.get(message.market, -1)
-        if index < 0:
-            self.counts["other_market"] += 1
+        refused = self._refuses(index, message)
+        if refused:
+            self.counts[refused] += 1
             return NOTHING
         writer = self.writers[index]
         try:
-            writer.at(int(message.timestamp) * _NS_PER_MS, self._local_ns)
-            if self._lost[index] and not isinstance(message, frames.Book):
-                self.counts["untrusted"] += 1
-                return NOTHING
+            writer.at(ns_of(message.timestamp), self._local_ns)
             reader(self, index, writer, message)
-        except (ValueError, OverflowError):
+        except ValueError:
             self.counts["unreadable"] += 1
             return self._lose(index)
+        self.counts[name] += 1
         if self._distrust_after and self._differ[index] >= self._distrust_after:
             self.counts["distrusted"] += 1
             return self._lose(index)
         return Taken(writer.drain())
 
+    def _refuses(self, index: int, message: frames.Message) -> str:
+        """Why nothing is told of a message, "" = it is."""
+        if index < 0:
+            return "other_market"
+        if self._over[index]:
+            return "after_settlement"
+        return "untrusted" if self._lost[index] and isinstance(message, frames.PriceChange) else ""
+
     def _lose(self, index: int) -> Taken:
         """The rows told so far, and a GAP where the book was known."""
-        if index < 0:
+        if index < 0 or self._over[index]:
             return NOTHING
         writer = self.writers[index]
         self._lost[index], self._differ[index] = True, 0
         writer.at(0, self._local_ns)
         writer.lose()
-        rows = writer.drain()
-        return Taken(rows, (index,) if any(row[7] == GAP for row in rows) else ())
+        return Taken(writer.drain(), (index,))
 
     def _book(self, index: int, writer: BookWriter, message: frames.Book) -> None:
         levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
@@ -141,25 +166,28 @@ class PolymarketReader:
             for level in told:
                 side, px = yes_space(is_yes, token_side, px_of(level.price))
                 qty = qty_of(level.size)
-                _check(px, qty)
+                check_levels(((side, px, qty),))
                 if qty:
                     levels[side][px] = qty
+        check_whole(*levels)
         writer.book(*levels)
         self._lost[index], self._differ[index] = False, 0
 
     def _price_change(self, index: int, writer: BookWriter, message: frames.PriceChange) -> None:
-        told: set[tuple[int, int, int]] = set()
-        quotes = []
+        told: dict[tuple[int, int, int], None] = {}  # in the order of their arrival
+        quotes, mirrors = [], 0
         for change in message.price_changes:
             _, is_yes = self._token(index, change.asset_id)
             side, px = yes_space(is_yes, _side(change.side), px_of(change.price))
             row = (side, px, qty_of(change.size))
-            _check(px, row[2])
-            self.mirrors += row in told
-            told.add(row)
+            mirrors += row in told
+            told.pop(row, None)  # told again: it holds from here on
+            told[row] = None
             if change.best_bid and change.best_ask:
                 quotes.append(_best(is_yes, change.best_bid, change.best_ask))
-        writer.change(sorted(told), fold=False)
+        check_levels(told)
+        self.mirrors += mirrors
+        writer.change(told, fold=False)
         for bid_px, ask_px in quotes:
             writer.quote(bid_px, ask_px)
             self._compare(index, bid_px, ask_px)
@@ -185,9 +213,12 @@ class PolymarketReader:
     def _market_resolved(self, index: int, writer: BookWriter, message: frames.MarketResolved) -> None:
         _, is_yes = self._token(index, message.winning_asset_id)
         writer.settle(PX_ONE if is_yes else 0)
+        self._over[index], writer.ladder.known = True, False
 
     def _compare(self, index: int, bid_px: int, ask_px: int) -> None:
-        """Whether the venue's best prices are the book's."""
+        """Whether the venue's best prices are the book's; of one that is not known they say nothing."""
+        if not self.writers[index].ladder.known:
+            return
         agrees = self.writers[index].ladder.best == [bid_px, ask_px]
         self.counts["quotes_agree" if agrees else "quotes_differ"] += 1
         self._differ[index] = 0 if agrees else self._differ[index] + 1
@@ -197,17 +228,6 @@ class PolymarketReader:
         if found is None or found[0] != index:
             raise ValueError(f"token {token[:20]} is none of the market's two")
         return found
-
-
-def _joined(parts: Sequence[Taken]) -> Taken:
-    rows: list[Row] = [row for part in parts for row in part.rows]
-    notes = [part.note for part in parts if part.note is not None]
-    return Taken(rows, tuple(index for part in parts for index in part.lost), notes or None)
-
-
-def _check(px: int, qty: int) -> None:
-    if not 0 < px < PX_ONE or qty < 0:
-        raise ValueError("a level that cannot be")
 
 
 def _side(side: str) -> int:

@@ -137,7 +137,7 @@ class BookWriter:
     def settle(self, payout_px: int) -> None:
         """The market pays."""
         self._add(SETTLE, -1, payout_px, 0)
-        self._end_message(False)
+        self._end_message(self.ladder.crossed)
 
     def lose(self) -> None:
         """Messages were lost: the book is not known until the next whole one."""

@@ -43,6 +43,10 @@ class PolymarketWriter:
     def say(self, row: Row) -> list[dict[str, Any]]:
         """The messages of the next row; none where it takes more rows, or the channel has no word for it."""
         kind, index = row[7], row[6]
+        if self._bid is not None and (kind, row[8]) != (QUOTE, ASK):
+            raise ValueError(
+                f"row {KIND_NAMES[kind]} after a bid QUOTE; expected its ask: Polymarket tells both at once"
+            )
         if kind == CLEAR or self._in_snapshot[index]:
             return self._collect(row)
         if kind == QUOTE:
@@ -92,7 +96,7 @@ class PolymarketWriter:
             return []
         bid, self._bid = self._bid, None
         if bid is None:
-            raise ValueError("an ask QUOTE without a bid before it; Polymarket tells both at once")
+            raise ValueError("an ask QUOTE without a bid right before it; Polymarket tells both at once")
         index = row[6]
         msg = self._head("best_bid_ask", index, row[1] // _NS_PER_MS)
         prices = {"best_bid": _px(bid[3]), "best_ask": _px(row[3]), "spread": _px(row[3] - bid[3])}

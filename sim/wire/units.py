@@ -9,10 +9,16 @@ from sim.types import PX_ONE
 
 Row = tuple[int, int, int, int, int, int, int, int, int]  # a row of a tape, in the order of EVENT's fields
 
-_DECIMAL = re.compile(r"([+-]?)(\d*)\.?(\d*)")
+_DECIMAL = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)")
 _PX_DIGITS = 4
 _QTY_DIGITS = 6
-_MOST = 10**17  # of any integer here: sums of many still fit 64 bits
+MOST = 10**17  # of any integer here: sums of many still fit 64 bits
+_NS_PER_MS = 1_000_000
+_LAST_MS = 2**63 // _NS_PER_MS - 1
+
+# What a reader counts beside frames. Every other name is of a frame, or of a message of an array: its type where it was
+# read, else why it was not; each is counted once.
+BESIDE = ("gaps", "distrusted", "quotes_agree", "quotes_differ")
 
 
 class Taken(NamedTuple):
@@ -20,7 +26,7 @@ class Taken(NamedTuple):
 
     rows: list[Row]  # in the order in which they hold
     lost: tuple[int, ...] = ()  # markets whose book is not to be trusted until their next snapshot
-    note: object = None  # a message about the connection or the account, for those who keep it
+    notes: tuple[object, ...] = ()  # messages about the connection or the account, and what is to be asked for
 
 
 NOTHING = Taken([])
@@ -38,7 +44,7 @@ def _exact(text: str, digits: int) -> int:
     if rest.strip("0"):
         raise ValueError(f"{text!r} is finer than {digits} decimals")
     value = int(whole + kept.ljust(digits, "0") or "0")
-    if value > _MOST:
+    if value > MOST or (sign == "-" and not value):
         raise ValueError(f"{text!r} is out of range")
     return -value if sign == "-" else value
 
@@ -66,6 +72,20 @@ def qty_of(text: str) -> int:
 def uusd_of(text: str) -> int:
     """An amount of dollars as micro-dollars. Raises ValueError for anything else."""
     return _exact(text, _QTY_DIGITS)
+
+
+def ns_of_ms(ms: int) -> int:
+    """Milliseconds since epoch as nanoseconds. Raises ValueError for what 64 bits do not hold."""
+    if not 0 <= ms <= _LAST_MS:
+        raise ValueError("a stamp out of range")
+    return ms * _NS_PER_MS
+
+
+def ns_of(text: str) -> int:
+    """Milliseconds since epoch, written in digits, as nanoseconds. Raises ValueError for anything else."""
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise ValueError(f"{text[:40]!r} is no stamp in milliseconds")
+    return ns_of_ms(int(text))
 
 
 def dollars(px: int) -> str:

@@ -51,7 +51,7 @@ def test_a_row_does_not_depend_on_its_batch(trained):
 def test_sampling_follows_the_probabilities_and_the_seed(trained):
     obs = np.repeat(observations(1), 20_000, 0)
     policy = load(trained[0], SHEET, deterministic=False, seed=0)
-    logits = policy.outputs(obs[:1])[0].double().numpy()
+    logits = policy.outputs(obs[:1])[0].astype(np.float64)
     probability = np.exp(logits[1]) / np.exp(logits).sum()
     first, second = policy.act(obs), policy.act(obs)
     assert abs(first.mean() - probability) < 4 * np.sqrt(probability * (1 - probability) / len(obs))

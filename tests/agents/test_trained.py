@@ -52,7 +52,7 @@ def test_inference_acts_as_the_learner_saw_itself_act(tmp_path, kind):
     for step in range(model.n_steps):
         policy.begin(roll.starts[step].numpy())
         outputs = policy.outputs(roll.obs[step].numpy())
-        assert torch.allclose(outputs, wanted[step], atol=1e-5)
+        assert np.allclose(outputs, wanted[step], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,14 +71,14 @@ def test_a_memory_is_forgotten_at_a_start_and_kept_in_between(tmp_path):
     policy, fresh = make(), make()
     for step in range(3):
         last = policy.outputs(obs[step])
-    assert not torch.allclose(last, fresh.outputs(obs[2]), atol=1e-6)
+    assert not np.allclose(last, fresh.outputs(obs[2]), atol=1e-6)
     rows = np.array([True, False, True, False, False])
     policy.begin(rows)
     now, afresh = policy.outputs(obs[3]), make().outputs(obs[3])
-    assert torch.allclose(now[rows], afresh[rows], atol=1e-6)
-    assert not torch.isclose(now[~rows], afresh[~rows], atol=1e-6).all()
+    assert np.allclose(now[rows], afresh[rows], atol=1e-6)
+    assert not np.isclose(now[~rows], afresh[~rows], atol=1e-6).all()
     policy.outputs(obs[4][:2])  # a batch of another size begins anew
-    assert torch.allclose(make().outputs(obs[4][:2]), policy.outputs(obs[4][:3])[:2], atol=1e-6)
+    assert np.allclose(make().outputs(obs[4][:2]), policy.outputs(obs[4][:3])[:2], atol=1e-6)
 
 
 def test_a_box_is_sampled_around_its_means_and_stays_inside(tmp_path):

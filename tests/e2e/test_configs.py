@@ -246,8 +246,8 @@ def test_potentials_grow_by_the_learner_s_discount():
     reward = ["+env.reward.anchor=0.1", "env.dt_s=2", "agent.gamma_per_s=0.9", "num_envs=2", "scenario=synthetic"]
     env = training_env(config(*reward))
     assert env.spec_sheet["rewards"] == ["pnl", "anchor"]
-    assert env._core.terms.gamma == pytest.approx(0.81)  # 0.9 ^ 2 s
-    assert training_env(config(*reward[2:]))._core.terms.gamma == 1.0  # nothing that it would be for
+    assert env.core.terms.gamma == pytest.approx(0.81)  # 0.9 ^ 2 s
+    assert training_env(config(*reward[2:])).core.terms.gamma == 1.0  # nothing that it would be for
 
 
 def test_groups_are_added_and_links_may_be_said():

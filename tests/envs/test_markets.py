@@ -115,14 +115,14 @@ def test_what_the_features_see_of_links_are_the_scenario_s():
     # the portfolio's own: an exclusive set of three that leaves no outcome out, and one event on two venues
     env = make(scenario=Scenario(ROWS, portfolio=exclusive(3) + cross_venue()))
     env.reset(seed=0)
-    links = env._core.links
+    links = env.core.links
     assert (links.low.tolist(), links.high.tolist()) == ([1, 0], [1, 0])
     assert links.market.tolist() == [0, 1, 2, 3, 4]
     assert links.weight.tolist() == [1, 1, 1, 1, -1]
     assert links.partner.tolist() == [1, 0, 0, 4, 3]
     # said otherwise, they are those said
     env = make(scenario=Scenario(ROWS, portfolio=exclusive(3), links=(Exclusive((0, 2), exhaustive=False),)))
-    assert (env._core.links.market.tolist(), env._core.links.low.tolist()) == ([0, 2], [-np.inf])
+    assert (env.core.links.market.tolist(), env.core.links.low.tolist()) == ([0, 2], [-np.inf])
 
 
 def test_a_sale_that_may_cost_its_set_a_return_needs_cash():
@@ -133,7 +133,7 @@ def test_a_sale_that_may_cost_its_set_a_return_needs_cash():
         env.table.listed.index([verb, "NO", size, "cross"]) for verb, size in (("buy", 25), ("sell", 25), ("sell", 5))
     )
     env.step(np.array([[buy_no, buy_no]]))
-    state, rules = env.engine.state, env._core.rules
+    state, rules = env.engine.state, env.core.rules
     assert state.position["no_qty"].tolist() == [2500, 2500]
     assert state.returned[0, 0] == 25 * UUSD  # one of the two NO pays
     market = state.market[0]

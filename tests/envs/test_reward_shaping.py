@@ -259,7 +259,7 @@ def test_an_episode_s_growth_is_its_last_potential(window_s, gamma, mode):
         ]
         # gamma^t Phi(s_t) - Phi(s_0), and Phi(s_0) = 0
         assert total[:, [1, 3]] == pytest.approx(weight * np.array(expected), abs=1e-9)
-        assert total[:, 2] == pytest.approx(weight * env._core._memory.tally["potential"][:, 1], abs=1e-9)
+        assert total[:, 2] == pytest.approx(weight * env.core._memory.tally["potential"][:, 1], abs=1e-9)
         if truncated.all():
             break
     assert (seen > 0).all()  # each term has said something
@@ -312,7 +312,7 @@ def test_money_and_the_market_know_nothing_of_weights():
         rng = np.random.default_rng(1)
         steps = [env.step(some_rows(env, rng)) for _ in range(12)]
         seen.append((env.engine.digest(), [(s[0].tobytes(), s[4]["reward_uusd"].tolist()) for s in steps[-2:]]))
-        assert (len(env._core._memory.tally) > 0) == (reward is every)
+        assert (len(env.core._memory.tally) > 0) == (reward is every)
     assert seen[0] == seen[1]
 
 
@@ -329,15 +329,15 @@ def test_snapshots_hold_what_the_terms_remember_and_digests_tell():
     assert env.digest() == before
     np.testing.assert_array_equal(first, [env.step(row)[1].copy() for row in rows])
     env.restore(saved)
-    env._core._memory.tally["mean"][1] += 1.0
+    env.core._memory.tally["mean"][1] += 1.0
     assert env.digest() != before
     assert env.digest(0, 1) == env.digest(0, 1)
 
 
 def test_without_such_terms_nothing_is_kept():
     env = TradingVectorEnv(2, reward={"pnl": 1.0, "downside": 0.5}, shaping_gamma=0.9)
-    assert env._core._memory.tally.shape == (0,)
-    assert env._core._memory.lots.shape == (0, 1)
+    assert env.core._memory.tally.shape == (0,)
+    assert env.core._memory.lots.shape == (0, 1)
 
 
 @pytest.mark.parametrize("gamma", [0.0, -1.0, 1.01, float("nan")])

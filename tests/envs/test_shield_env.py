@@ -134,7 +134,7 @@ def test_snapshots_digests_and_batches_cover_it():
     play(env, 5)
     saved = env.snapshot()
     digest = env.digest()
-    env._core._memory.watch["used"][0] += 1
+    env.core._memory.watch["used"][0] += 1
     assert env.digest() != digest
     other.restore(saved)
     assert other.digest() == digest

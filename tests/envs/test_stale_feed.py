@@ -102,7 +102,7 @@ def test_orders_are_priced_by_what_is_seen_and_ours_is_told_at_once():
         before = state.position["yes_qty"].copy()
         obs, *_ = env.step(np.where(buy, 1, 0))  # 5 YES at the offer plus two ticks
         limit = env.engine.grid.px_of[np.minimum(shown, len(env.engine.grid.px_of) - 1)] + 200
-        sent = env._core._work.intents[:, 0, BID]
+        sent = env.core._work.intents[:, 0, BID]
         buy &= sent["do"] == DO_PLACE
         assert (sent["px"][buy] == np.minimum(limit, 9900)[buy]).all()
         bought = buy & (state.position["yes_qty"] > before)

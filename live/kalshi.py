@@ -1,0 +1,112 @@
+"""Kalshi's market data: what its socket is told, what follows from its answers, and what REST says of a market before.
+
+Subscribed are the book, prints, best prices and what becomes of markets, each by one command for all markets. The venue
+answers a second command for the same channel on the first one's number, so markets are never subscribed one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from live.feed import Answer
+from live.kalshi_rest import KalshiMarket, KalshiRest
+from live.reconnect import KALSHI_LINK
+from sim.tape import FeeRates, Market
+from sim.venues import VENUES
+from sim.venues.fees import FeeSchedule
+from sim.venues.responses import MarketRules, combined
+from sim.wire import kalshi_frames as frames
+from sim.wire.kalshi_writer import BOOK, CHANNELS
+from sim.wire.listing import Listing
+from sim.wire.units import Taken
+
+SOCKET_URL = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
+DEMO_SOCKET_URL = "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2"
+_TERMINAL = {10: "channel error", 25: "buffer overflow"}  # errors after which a subscription tells nothing any more
+
+
+class Kalshi:
+    """What a connection for ``listings`` says."""
+
+    link_rules = KALSHI_LINK
+
+    def __init__(self, listings: Sequence[Listing]) -> None:
+        self._tickers = [listing.market.id for listing in listings]
+        self._next_id = 1
+        self._book_sid: int | None = None
+
+    def subscribe(self) -> list[str]:
+        """One command a channel. Prices of NO stay on the NO leg, and that is said: the venue's default will change."""
+        self._book_sid = None
+        return [
+            self._command(
+                "subscribe", channels=[channel], market_tickers=self._tickers, send_initial_snapshot=True,
+                use_yes_price=False,
+            )
+            for channel in CHANNELS
+        ]  # fmt: skip
+
+    def answer(self, taken: Taken) -> Answer:
+        """Subscriptions are confirmed by ``subscribed``; some errors end one."""
+        for note in taken.notes:
+            if isinstance(note, frames.SubscribedFrame):
+                if note.msg.channel == BOOK:
+                    self._book_sid = note.msg.sid
+                return Answer("confirmed")
+            if isinstance(note, frames.ErrorFrame):
+                why = _TERMINAL.get(note.msg.code, "")
+                return Answer("heard", broken=why and f"{why} ({note.msg.code}): {note.msg.msg}")
+        return Answer("data" if taken.rows else "heard")
+
+    def ask(self, markets: tuple[int, ...]) -> list[str]:
+        """Snapshots by request, which change nothing of the subscription."""
+        if self._book_sid is None:
+            return []
+        tickers = [self._tickers[index] for index in markets]
+        return [
+            self._command("update_subscription", sids=[self._book_sid], market_tickers=tickers, action="get_snapshot")
+        ]
+
+    def _command(self, name: str, **params: object) -> str:
+        number, self._next_id = self._next_id, self._next_id + 1
+        return msgspec.json.encode({"id": number, "cmd": name, "params": params}).decode()
+
+
+async def read_listings(rest: KalshiRest, tickers: Sequence[str]) -> list[Listing]:
+    """What the venue says of markets now: scheduled times, ticks, fees of series and event.
+
+    Raises ValueError for a market that the venue does not know, and for fees whose formula is not known.
+    """
+    known = await rest.markets(tickers)
+    missing = [ticker for ticker in tickers if ticker not in known]
+    if missing:
+        raise ValueError(f"Kalshi does not list {', '.join(missing)}; expected tickers such as KXBTC15M-26SEP171600-00")
+    events = {name: await rest.event(name) for name in {market.event_ticker for market in known.values()}}
+    series = {name: await rest.series(name) for name in {event.series_ticker for event in events.values()}}
+    found = []
+    for ticker in tickers:
+        event = events[known[ticker].event_ticker]
+        found.append(_listing(known[ticker], series[event.series_ticker].rules, event.rules))
+    return found
+
+
+def _listing(market: KalshiMarket, series: MarketRules, event: MarketRules) -> Listing:
+    rules = combined(series, event, market.rules)
+    return Listing(
+        venue="kalshi",
+        market=Market(market.ticker, market.title, market.open_ns, market.close_ns),
+        ticks=tuple((*item,) for item in rules.ticks or VENUES["kalshi"].tick_table(rules.tick_label or "")),
+        fees=_rates(market.ticker, rules),
+        event=market.event_ticker,
+        base_fees=_rates(market.ticker, series),
+    )
+
+
+def _rates(ticker: str, rules: MarketRules) -> FeeRates:
+    schedule: FeeSchedule | None = rules.fees
+    if schedule is None:
+        raise ValueError(f"{ticker}: no formula is known for fees {rules.fee_name!r}; it cannot be simulated")
+    multiplier = float(rules.multiplier or 1)
+    return FeeRates(f"{rules.fee_name} x {multiplier:g}", "kalshi", schedule.taker_ppm, schedule.maker_ppm)

@@ -1,0 +1,200 @@
+"""Markets whose tapes are still being written, as the engine plays them.
+
+The engine reads recordings. Here the recordings begin with each market's first whole book, and what a venue says after
+that is put behind: everyone who plays them, a policy's paper account or a baseline's, sees the same events, by the
+code that replays tapes. What lies ahead of the last event is a row that never comes, so that no recording is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.engine import Engine
+from sim.latency import NEVER_NS
+from sim.scenarios import Scenario
+from sim.scenarios.portfolio import Place
+from sim.scenarios.row import default_rows
+from sim.tape import seal
+from sim.types import CLEAR, DELTA, END_OF_BATCH, EVENT, FEES, GAP, LEVEL, MICRO_PER_LOT, TICKS, TRADE
+from sim.wire.listing import Rules
+from sim.wire.units import Row
+
+_SIZED = (DELTA, LEVEL, TRADE)
+
+
+class StreamError(ValueError):
+    """A row that no engine can play: names market and row, and what would do."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a stream begins with."""
+
+    rules: tuple[Rules, ...]  # of each market: listing, tick tables and fee schedules as known now
+    rows: tuple[list[Row], ...]  # of each market, up to and with its first whole book
+
+    @property
+    def ready(self) -> bool:
+        """Whether every market has told a whole book."""
+        return all(any(row[7] == CLEAR for row in rows) and rows[-1][5] & END_OF_BATCH for rows in self.rows)
+
+
+class Stream:
+    """M markets' events, growing.
+
+    Args:
+        opening: the first whole books; ``ready``.
+        row: delays and fill parameters of the accounts that trade on it, as in a replay; default the default row.
+        capacity: events a market keeps before what everyone has played is thrown away.
+
+    Raises ValueError where a market has no whole book yet.
+    """
+
+    def __init__(self, opening: Opening, row: np.ndarray | None = None, capacity: int = 1 << 18) -> None:
+        if not opening.ready:
+            raise ValueError("stream: a market has not told a whole book yet; wait for its snapshot")
+        self.rules = opening.rules
+        tapes = tuple(
+            seal(_events(rows), rules.header(())) for rules, rows in zip(opening.rules, opening.rows, strict=True)
+        )
+        self.scenario = Scenario(
+            rows=default_rows() if row is None else row,
+            places=tuple(Place(rules.listing.venue) for rules in opening.rules),
+            tapes=tapes,
+            names=tuple(rules.listing.market.id for rules in opening.rules),
+            replay_share=1.0,
+            sequential=True,
+        )
+        self._capacity = capacity
+        self._events = np.zeros(capacity * len(tapes), EVENT)
+        self._stamps = self._events["local_ns"]
+        self._end = [0] * len(tapes)  # of each market, where its next event goes
+        self._legal = self.scenario.grid.level_of >= 0
+        self._tables = [_offsets(self.scenario, index) for index in range(len(tapes))]
+        self._lost = [False] * len(tapes)
+        self.events = 0  # put behind so far
+        self._engine: Engine | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Let ``engine``, made on this stream's scenario and before its first reset, play what will come."""
+        if engine.scenario is not self.scenario:
+            raise ValueError("stream: expected an engine on the stream's own scenario")
+        world = engine.world
+        first = np.arange(len(world.tape_first)) * self._capacity
+        last = first + (world.tape_last - world.tape_first)
+        cursor, keyframes = world.key_cursor.copy(), world.key_market.copy()
+        for tape, begin in enumerate(first):
+            self._events[begin : last[tape]] = world.events[world.tape_first[tape] : world.tape_last[tape]]
+            self._end[tape] = int(last[tape])
+            self._close(tape)
+            keys = slice(world.key_first[tape], world.key_last[tape])
+            cursor[keys] += begin - world.tape_first[tape]
+        keyframes["has_prints"] = True  # they may come
+        engine.world = world._replace(
+            events=self._events, tape_first=first, tape_last=last + 1, key_cursor=cursor, key_market=keyframes,
+            tape_prints=np.ones(len(first), np.bool_),
+        )  # fmt: skip
+        self._engine = engine
+        self._cursors = engine.state.market["cursor"].reshape(engine.num_envs, -1)
+        self._ends = engine.state.market["cursor_end"].reshape(engine.num_envs, -1)
+        self._clock = engine.state.clock
+
+    def lost(self, index: int) -> bool:
+        """Whether a market's book is not known: messages were lost, and no snapshot came since."""
+        return self._lost[index]
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Put rows behind, in the order in which they hold. Those of a market that is lost wait for its CLEAR.
+
+        Raises StreamError for a level's price off the ladder, a change that is not whole lots, or rules that were not
+        known at the beginning; the market is then lost.
+        """
+        for row in rows:
+            index, kind = row[6], row[7]
+            if kind == GAP:
+                self._lost[index] = True
+            elif kind == CLEAR:
+                self._lost[index] = False
+            if kind == GAP or (self._lost[index] and kind in _SIZED):
+                continue
+            self._put(index, row)
+
+    def _put(self, index: int, row: Row) -> None:
+        local_ns, venue_ns, qty, px, seq, flags, _, kind, side = row
+        if kind in _SIZED:
+            qty = self._lots(index, row)
+        elif kind in (TICKS, FEES):
+            qty = self._number(index, kind, qty)
+        end = self._end[index]
+        if end + 1 >= (index + 1) * self._capacity:
+            end = self._compact(index)
+        self._events[end] = (local_ns, venue_ns, qty, px, seq, flags, index, kind, side)
+        self._end[index] = end + 1
+        self.events += 1
+        self._close(index)
+        if self._engine is not None:
+            self._ends[:, index] = end + 2
+            if self._cursors[0, index] == end:  # all accounts have played what came before: they play alike
+                clock = self._clock[:, index]
+                np.minimum(clock, local_ns, out=clock)
+
+    def _lots(self, index: int, row: Row) -> int:
+        """A size in lots: prints and levels are floored, a change must be whole."""
+        qty, px, kind = row[2], row[3], row[7]
+        if kind == DELTA and qty % MICRO_PER_LOT:
+            raise self._unplayable(index, f"a change of {qty} x 1e-6 contracts, which is not whole lots")
+        if kind != TRADE and not self._legal[px]:
+            raise self._unplayable(index, f"a level at {px} x 1e-4 dollar, which is on none of its tick tables")
+        return qty // MICRO_PER_LOT
+
+    def _number(self, index: int, kind: int, number: int) -> int:
+        """A tick table's or fee schedule's place in the world's tables."""
+        ticks, fees, counts = self._tables[index]
+        if number >= counts[0 if kind == TICKS else 1]:
+            what = "tick table" if kind == TICKS else "fee schedule"
+            raise self._unplayable(index, f"a {what} that was not known when the stream began")
+        return number + (ticks if kind == TICKS else fees)
+
+    def _unplayable(self, index: int, what: str) -> StreamError:
+        self._lost[index] = True
+        market = self.rules[index].listing.market.id
+        return StreamError(f"{market}: {what}; begin a new stream with the market's rules as they are now")
+
+    def _close(self, index: int) -> None:
+        """The row that never comes."""
+        self._stamps[self._end[index]] = NEVER_NS
+
+    def _compact(self, index: int) -> int:
+        """Throw away what every account has played; where the next event goes."""
+        begin, end = index * self._capacity, self._end[index]
+        played = end if self._engine is None else int(self._cursors[:, index].min())
+        if played == begin:
+            market = self.rules[index].listing.market.id
+            raise StreamError(f"{market}: {self._capacity} events have not been played; advance the accounts first")
+        left = end - played
+        self._events[begin : begin + left] = self._events[played:end].copy()
+        self._end[index] = begin + left
+        if self._engine is not None:
+            self._cursors[:, index] -= played - begin
+        self._close(index)
+        return begin + left
+
+
+def _events(rows: Sequence[Row]) -> np.ndarray:
+    """Rows of one market as a tape has them."""
+    events = np.array(list(rows), EVENT)
+    events["market"] = 0
+    return events
+
+
+def _offsets(scenario: Scenario, tape: int) -> tuple[int, int, tuple[int, int]]:
+    """Where a tape's tick tables and fee schedules begin in the world's tables, and how many there are."""
+    ticks = fees = 2 * len(scenario.places)  # the synthetic markets' own come first
+    for other in scenario.tapes[:tape]:
+        ticks += len(other.header.tick_tables)
+        fees += len(other.header.fee_schedules)
+    header = scenario.tapes[tape].header
+    return ticks, fees, (len(header.tick_tables), len(header.fee_schedules))
