@@ -31,7 +31,10 @@ _MOST_BODY = 1 << 20
 class Session(Protocol):
     """A connection, as a venue sees it."""
 
-    link: Link
+    @property
+    def link(self) -> Link:
+        """Its outgoing side."""
+        ...
 
     def receive(self, text: str) -> None:
         """Take a frame of the client's."""
@@ -45,8 +48,15 @@ class Session(Protocol):
 class Venue(Protocol):
     """A fake venue without sockets."""
 
-    clock: Clock
-    socket_paths: tuple[str, ...]
+    @property
+    def clock(self) -> Clock:
+        """What it goes by."""
+        ...
+
+    @property
+    def socket_paths(self) -> Sequence[str]:
+        """Paths of its sockets."""
+        ...
 
     @property
     def sessions(self) -> Sequence[Session]:
