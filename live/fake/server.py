@@ -20,6 +20,7 @@ from live.fake.answers import Answer, Ask, Problem
 from live.fake.faults import Close
 from live.fake.link import Link, Out, Ping
 from sim.types import SECOND_NS
+from sim.wire.listing import Listing
 
 HOST = "127.0.0.1"
 _MOST_WAITING = 100_000  # frames that a client has not read
@@ -51,6 +52,11 @@ class Venue(Protocol):
     @property
     def clock(self) -> Clock:
         """What it goes by."""
+        ...
+
+    @property
+    def listings(self) -> Sequence[Listing]:
+        """Its markets."""
         ...
 
     @property
