@@ -210,6 +210,9 @@ class PolymarketReader:
         writer.tick(px_of(message.new_tick_size))
         self.rules[index].tick_tables = writer.tick_tables
 
+    def _new_market(self, index: int, writer: BookWriter, message: frames.NewMarket) -> None:
+        """One of ours is known already."""
+
     def _market_resolved(self, index: int, writer: BookWriter, message: frames.MarketResolved) -> None:
         _, is_yes = self._token(index, message.winning_asset_id)
         writer.settle(PX_ONE if is_yes else 0)
@@ -248,6 +251,7 @@ _READERS: dict = {
     frames.LastTrade: PolymarketReader._last_trade,
     frames.BestBidAsk: PolymarketReader._best_bid_ask,
     frames.TickSizeChange: PolymarketReader._tick_size_change,
+    frames.NewMarket: PolymarketReader._new_market,
     frames.MarketResolved: PolymarketReader._market_resolved,
 }
 _NAMES = {kind: kind.__struct_config__.tag for kind in frames.AnyMessage.__args__}
