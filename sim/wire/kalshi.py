@@ -47,7 +47,7 @@ from sim.venues.rules import tick_prices
 from sim.wire import kalshi_frames as frames
 from sim.wire.ladder import Ladder, check_levels, check_whole, yes_space
 from sim.wire.listing import Listing, Rules, Ticks
-from sim.wire.units import NOTHING, Row, Taken, ns_of_ms, px_of, qty_of, written
+from sim.wire.units import NOTHING, Row, Taken, Unclear, ns_of_ms, px_of, qty_of, written
 
 _CLOCK_SLACK_NS = SECOND_NS  # the receiver's clock may run a little behind the venue's
 _BOOK_CHANNEL = "orderbook_delta"
@@ -67,13 +67,6 @@ class Lost(NamedTuple):
 
     sid: int
     channel: str
-
-
-class Unclear(NamedTuple):
-    """A note: of a market something is to be asked for, since its message did not say it."""
-
-    market: int
-    what: str  # "fees", "settlement", "close"
 
 
 class KalshiReader:

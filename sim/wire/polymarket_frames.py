@@ -76,9 +76,9 @@ class NewMarket(Message, tag="new_market", kw_only=True):
 
 
 class MarketResolved(Message, tag="market_resolved", kw_only=True):
-    """A market is decided."""
+    """A market is decided; no winner = neither token pays a whole dollar."""
 
-    winning_asset_id: str
+    winning_asset_id: str = ""
 
 
 class MakerOrder(msgspec.Struct):

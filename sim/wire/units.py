@@ -31,6 +31,13 @@ class Taken(NamedTuple):
     notes: tuple[object, ...] = ()  # messages about the connection or the account, and what is to be asked for
 
 
+class Unclear(NamedTuple):
+    """A note: of a market something is to be asked for, since its message did not say it."""
+
+    market: int
+    what: str  # "message", "fees", "settlement", "close"
+
+
 NOTHING = Taken([])
 
 

@@ -31,8 +31,9 @@ from wire_by_hand import (
 
 from sim.tape import FeeRates
 from sim.types import ASK, BID, CLOSED, OPEN, PAUSED, SECOND_NS
-from sim.wire.kalshi import KalshiReader, Unclear
+from sim.wire.kalshi import KalshiReader
 from sim.wire.listing import CENT_TICKS
+from sim.wire.units import Unclear
 
 # Books ---------------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from wire_by_hand import (
 from sim.types import ASK, BID, PX_ONE
 from sim.wire.listing import CENT_TICKS, MILL_TICKS
 from sim.wire.polymarket import PolymarketReader
+from sim.wire.units import Unclear
 
 # whole(): bids 10 at 40 c and 20 at 42 c, asks 5 at 45 c and 7 at 50 c
 WHOLE = [
@@ -193,6 +194,15 @@ def test_a_crossed_book_is_not_whole_at_its_settlement():
         whole(), changes(change("11", "0.46", "1", "BUY")), message("market_resolved", winning_asset_id="11")
     )
     assert seen(taken) == [("SETTLE", -1, PX_ONE, 0, 0)]
+
+
+@pytest.mark.parametrize("winner", [{"winning_asset_id": "", "winning_outcome": ""}, {}])
+def test_a_resolution_without_a_winner_is_asked_for(winner):
+    taken, kept = told(whole(), message("market_resolved", **winner))
+    assert taken == ([], (), (Unclear(0, "settlement"),))
+    assert (kept.books[0].known, kept.counts) == (True, {"book": 1, "market_resolved": 1})
+    resolved = message("market_resolved", winning_asset_id="12")
+    assert seen(kept.take(poly(resolved), NOW)) == [("SETTLE", -1, 0, 0, END)]
 
 
 def test_a_stamp_may_be_a_number():
