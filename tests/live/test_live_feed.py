@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from live.backoff import Backoff
-from live.feed import ASK_AGAIN_S, Feed
+from live.feed import ASK_AGAIN_S, MOST_ASKS, Feed
 from live.kalshi import Kalshi
 from live.polymarket import Polymarket
 from live.reading import Reading
@@ -19,6 +19,7 @@ from sim.wire.listing import CENT_TICKS, Listing
 from sim.wire.polymarket import PolymarketReader
 
 MARKETS = ("A", "B")
+AGAIN_NS = round(ASK_AGAIN_S * SECOND_NS)
 
 
 def listings(venue):
@@ -151,11 +152,61 @@ def test_polymarket_pings_as_text():
     feed = feed_of("polymarket")
     feed.connected(0, 0)
     book = {"event_type": "book", "market": "A", "asset_id": "A1", "timestamp": "1"}
-    tell(feed, SECOND_NS, **book, bids=[{"price": "0.4", "size": "5"}], asks=[])
+    for market in MARKETS:
+        told = book | {"market": market, "asset_id": f"{market}1"}
+        tell(feed, SECOND_NS, **told, bids=[{"price": "0.4", "size": "5"}], asks=[])
     assert feed.wake_ns == 10 * SECOND_NS
     assert Send("PING") in feed.tick(10 * SECOND_NS)
     feed.frame(b"PONG", 10 * SECOND_NS + 1, 0)
     assert feed.intake.reader.counts["pong"] == 1
+
+
+def test_a_book_that_is_never_told_after_connecting_is_asked_for():
+    feed = feed_of("kalshi")
+    _, actions = feed.connected(0, 0)
+    assert len(sent(actions)) == len(CHANNELS)  # nothing but the subscriptions
+    tell(feed, 1, type="subscribed", id=1, msg={"channel": "orderbook_delta", "sid": 1})
+    snapshot(feed, 2, "A", 1)
+    assert feed.tick(AGAIN_NS - 1) == [] and feed.wake_ns == AGAIN_NS
+    (asked,) = sent(feed.tick(AGAIN_NS))
+    assert asked["params"]["market_tickers"] == ["B"]
+
+
+def test_a_settled_market_is_not_asked_for():
+    feed = feed_of("kalshi")
+    feed.connected(0, 0)
+    snapshot(feed, 1, "A", 1)
+    news = {"market_ticker": "B", "event_type": "settled", "result": "yes"}
+    tell(feed, 2, type="market_lifecycle_v2", sid=4, seq=1, msg=news)
+    assert feed.tick(AGAIN_NS) == []
+
+
+def test_a_book_that_does_not_come_makes_a_new_connection():
+    feed = live_kalshi()
+    feed.heard(2 * SECOND_NS)
+    _, actions = delta(feed, 2 * SECOND_NS, "A", 4)  # number 3 is missing
+    asks = len(sent(actions))
+    snapshot(feed, 2 * SECOND_NS + 1, "A", 5)  # and B's never comes
+    for turn in range(1, MOST_ASKS):
+        now = 2 * SECOND_NS + turn * AGAIN_NS
+        feed.heard(now)
+        asks += len(sent(feed.tick(now)))
+    assert asks == MOST_ASKS
+    now = 2 * SECOND_NS + MOST_ASKS * AGAIN_NS
+    feed.heard(now)
+    actions = feed.tick(now)
+    assert [type(action) for action in actions] == [Close, Distrust]
+    assert actions[0].why == "the book of B does not come, asked for 6 times"
+    assert feed.link.state == BACKOFF and feed.wake_ns == feed.link.wake_ns
+
+
+def test_a_book_that_comes_broken_again_and_again_is_not_asked_for_at_each():
+    feed = feed_of("polymarket")
+    feed.connected(0, 0)
+    book = {"event_type": "book", "market": "A", "asset_id": "A1", "timestamp": "1"}
+    tell(feed, 1, **book, bids=[], asks=[])
+    asked = [len(sent(tell(feed, ns, **book, bids=[{"price": "none", "size": "5"}])[1])) for ns in (2, 3, 4)]
+    assert asked == [2, 0, 0]
 
 
 @pytest.mark.parametrize("venue", ["kalshi", "polymarket"])
