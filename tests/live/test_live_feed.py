@@ -175,6 +175,7 @@ def test_a_book_that_is_never_told_after_connecting_is_asked_for():
 def test_a_settled_market_is_not_asked_for():
     feed = feed_of("kalshi")
     feed.connected(0, 0)
+    tell(feed, 1, type="subscribed", id=1, msg={"channel": "orderbook_delta", "sid": 1})
     snapshot(feed, 1, "A", 1)
     news = {"market_ticker": "B", "event_type": "settled", "result": "yes"}
     tell(feed, 2, type="market_lifecycle_v2", sid=4, seq=1, msg=news)
