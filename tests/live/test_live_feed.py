@@ -103,10 +103,36 @@ def test_an_error_that_ends_a_subscription_makes_a_new_connection():
     assert kinds(feed.over(actions[1].why, 2 * SECOND_NS)) == [GAP, GAP]
 
 
-def test_an_error_of_a_command_changes_nothing():
-    feed = live_kalshi()
-    _, actions = tell(feed, 2 * SECOND_NS, type="error", id=9, msg={"code": 7, "msg": "Unknown subscription ID"})
+@pytest.mark.parametrize(
+    ("number", "command"),
+    [(9, "a command that is not known"), (4, "subscribe to market_lifecycle_v2"), (5, "get_snapshot")],
+)
+def test_an_error_of_a_command_changes_nothing_and_is_logged(number, command, caplog):
+    feed = feed_of("kalshi")
+    feed.connected(0, 0)
+    for sid, channel in enumerate(CHANNELS[:3], 1):
+        tell(feed, 1, type="subscribed", id=sid, msg={"channel": channel, "sid": sid})
+    snapshot(feed, 2, "A", 1)
+    assert len(sent(feed.tick(AGAIN_NS))) == 1  # number 5
+    _, actions = tell(feed, AGAIN_NS, type="error", id=number, msg={"code": 7, "msg": "Unknown subscription ID"})
     assert actions == [] and feed.link.state == LIVE
+    assert f"error 7 of {command}: Unknown subscription ID" in caplog.text
+
+
+def test_a_subscription_to_books_that_is_refused_makes_a_new_connection():
+    feed = feed_of("kalshi")
+    feed.connected(0, 0)
+    _, actions = tell(feed, 1, type="error", id=1, msg={"code": 9, "msg": "Authentication required"})
+    assert [type(action) for action in actions] == [Close, Distrust] and feed.link.state == BACKOFF
+    assert actions[0].why == "an error of subscribe to orderbook_delta (9): Authentication required"
+
+
+def test_an_error_of_the_books_subscription_makes_a_new_connection():
+    feed = live_kalshi()
+    _, actions = tell(feed, 2 * SECOND_NS, type="error", sid=2, seq=1, msg={"code": 8, "msg": "of another channel"})
+    assert actions == [] and feed.link.state == LIVE
+    _, actions = tell(feed, 2 * SECOND_NS, type="error", sid=1, seq=3, msg={"code": 8, "msg": "Unknown"})
+    assert actions[0] == Close("an error of the subscription to books (8): Unknown") and feed.link.state == BACKOFF
 
 
 def test_silence_is_probed_and_then_given_up_and_the_numbers_begin_anew():
@@ -142,8 +168,9 @@ def test_polymarket_leaves_and_comes_back_for_a_lost_book():
     taken, actions = tell(feed, 2, **book, bids=[{"price": "none", "size": "5"}], asks=[])
     assert kinds(taken) == [GAP] and taken.lost == (0,)
     assert sent(actions) == [
-        {"operation": "unsubscribe", "assets_ids": ["A1", "A2"]}, {"operation": "subscribe", "assets_ids": ["A1", "A2"]}
-    ]  # fmt: skip
+        {"operation": "unsubscribe", "assets_ids": ["A1", "A2"]},
+        {"operation": "subscribe", "assets_ids": ["A1", "A2"], "custom_feature_enabled": True},
+    ]
     taken, actions = tell(feed, 3, **book, bids=[], asks=[{"price": "0.6", "size": "1"}])
     assert len(taken.rows) == 2 and actions == [] and feed.intake.reader.books[0].known
 
