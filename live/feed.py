@@ -12,10 +12,11 @@ from typing import NamedTuple, Protocol
 from live.clock import nanoseconds
 from live.reading import Intake
 from live.reconnect import Action, Link, LinkRules, Send, Subscribe
-from sim.types import CLEAR
+from sim.types import CLEAR, SETTLE
 from sim.wire.units import Taken
 
 ASK_AGAIN_S = 5.0  # between two requests for the same book
+MOST_ASKS = 6  # for the same book, unanswered in a row; then the connection is made afresh
 
 
 class Answer(NamedTuple):
@@ -24,6 +25,13 @@ class Answer(NamedTuple):
     kind: str = "data"  # of what the link is told: data, confirmed or heard
     send: tuple[str, ...] = ()
     broken: str = ""  # why the subscription is to be made afresh; "" = it stands
+
+
+class Wanted(NamedTuple):
+    """A book that is not known."""
+
+    due_ns: int  # when to ask for it
+    asked: int  # times so far
 
 
 class Venue(Protocol):
@@ -53,16 +61,17 @@ class Feed:
 
     def __init__(self, venue: Venue, intake: Intake, link: Link, channel: int = 0) -> None:
         self.venue, self.intake, self.link, self.channel = venue, intake, link, channel
-        self._wanted: dict[int, int] = {}  # markets whose books were asked for, and when to ask again
+        self._wanted: dict[int, Wanted] = {}  # by market
 
     def start(self, mono_ns: int) -> list[Action]:
         """Begin."""
         return self.link.start(mono_ns)
 
     def connected(self, mono_ns: int, local_ns: int) -> tuple[Taken, list[Action]]:
-        """The socket is open."""
-        self._wanted.clear()
+        """The socket is open. Books come by themselves; one that does not is asked for after a while."""
         taken = self.intake.connected(self.channel, local_ns)
+        due_ns = mono_ns + nanoseconds(ASK_AGAIN_S)
+        self._wanted = dict.fromkeys(taken.lost, Wanted(due_ns, 0))
         return taken, self._told(self.link.connected(mono_ns))
 
     def frame(self, data: bytes, mono_ns: int, local_ns: int) -> tuple[Taken, list[Action]]:
@@ -74,11 +83,10 @@ class Feed:
             return taken, self._told(self.link.resubscribe(mono_ns, answer.broken))
         actions += [Send(text) for text in answer.send]
         for row in taken.rows if self._wanted else ():
-            if row[7] == CLEAR:
+            if row[7] in (CLEAR, SETTLE):
                 self._wanted.pop(row[6], None)
-        if taken.lost:
-            actions += self._ask(taken.lost, mono_ns)
-        return taken, actions
+        lost = tuple(index for index in taken.lost if index not in self._wanted)  # others are asked for already
+        return taken, actions + (self._ask(lost, mono_ns) if lost else [])
 
     def heard(self, mono_ns: int) -> list[Action]:
         """A ping or pong frame came."""
@@ -99,8 +107,14 @@ class Feed:
 
     def tick(self, mono_ns: int) -> list[Action]:
         """Time has passed."""
-        late = tuple(index for index, due_ns in self._wanted.items() if mono_ns >= due_ns)
-        return self._told(self.link.tick(mono_ns)) + (self._ask(late, mono_ns) if late else [])
+        actions = self._told(self.link.tick(mono_ns))
+        late = tuple(index for index, wanted in self._wanted.items() if mono_ns >= wanted.due_ns)
+        silent = [self._id(index) for index in late if self._wanted[index].asked >= MOST_ASKS]
+        if silent:
+            self._wanted.clear()
+            why = f"the book of {', '.join(silent)} does not come, asked for {MOST_ASKS} times"
+            return actions + self._told(self.link.resubscribe(mono_ns, why))
+        return actions + (self._ask(late, mono_ns) if late else [])
 
     def stop(self, why: str = "asked to") -> list[Action]:
         """End for good."""
@@ -109,14 +123,20 @@ class Feed:
     @property
     def wake_ns(self) -> int | None:
         """When ``tick`` is to be called."""
-        times = [*self._wanted.values()]
+        times = [wanted.due_ns for wanted in self._wanted.values()]
         if self.link.wake_ns is not None:
             times.append(self.link.wake_ns)
         return min(times, default=None)
 
     def _ask(self, markets: tuple[int, ...], mono_ns: int) -> list[Action]:
-        self._wanted |= dict.fromkeys(markets, mono_ns + nanoseconds(ASK_AGAIN_S))
+        due_ns = mono_ns + nanoseconds(ASK_AGAIN_S)
+        for index in markets:
+            asked = self._wanted[index].asked if index in self._wanted else 0
+            self._wanted[index] = Wanted(due_ns, asked + 1)
         return [Send(text) for text in self.venue.ask(markets)]
+
+    def _id(self, index: int) -> str:
+        return self.intake.reader.rules[index].listing.market.id
 
     def _told(self, actions: list[Action]) -> list[Action]:
         """The link's actions with subscriptions written out."""

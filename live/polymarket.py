@@ -41,7 +41,8 @@ class Polymarket:
     def ask(self, markets: tuple[int, ...]) -> list[str]:
         """Leave and come back: the whole book comes first."""
         tokens = [token for index in markets for token in self._tokens[index]]
-        return [_text({"operation": operation, "assets_ids": tokens}) for operation in ("unsubscribe", "subscribe")]
+        leave = {"operation": "unsubscribe", "assets_ids": tokens}
+        return [_text(leave), _text({"operation": "subscribe", "assets_ids": tokens, "custom_feature_enabled": True})]
 
 
 async def read_listings(rest: PolymarketRest, names: Sequence[str]) -> list[Listing]:

@@ -23,7 +23,7 @@ from sim.wire.listing import Listing
 from sim.wire.polymarket import PolymarketReader
 from sim.wire.units import NOTHING, Row, Taken
 
-_FAILURES = ("malformed", "unreadable", "unknown")  # what a reader counts where it cannot use what it was told
+_FAILURES = ("malformed", "unreadable")  # what a reader counts where it cannot use what it was told; venues add types
 SCRATCH = ".rows."  # how the folder of rows that wait for their tape begins
 _BLOCK = 1 << 14  # rows of a market turned into an array at once
 _BREAKS = frozenset(word.encode() for word in (CONNECTED, DISCONNECTED, LOST))
@@ -54,7 +54,7 @@ def take(reader: Reader, record: Record) -> Taken:
 
 def failures(counts: Counter[str]) -> dict[str, int]:
     """Those of a reader's counts that are of messages which it did not understand."""
-    return {name: count for name, count in sorted(counts.items()) if name.partition(":")[0] in _FAILURES}
+    return {name: count for name, count in sorted(counts.items()) if name in _FAILURES}
 
 
 @dataclass

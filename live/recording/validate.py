@@ -25,7 +25,7 @@ class Validation:
     segments: list[Segment] = field(default_factory=list)
     frames: int = 0  # of the venue
     frame_bytes: int = 0
-    failed: int = 0  # frames with a message that is no JSON, of no known type, or has fields that cannot be
+    failed: int = 0  # frames with a message that is no JSON, or has fields that cannot be
     sent: int = 0
     notes: int = 0
     counts: dict[str, int] = field(default_factory=dict)  # of the reader

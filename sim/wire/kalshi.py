@@ -47,7 +47,7 @@ from sim.venues.rules import tick_prices
 from sim.wire import kalshi_frames as frames
 from sim.wire.ladder import Ladder, check_levels, check_whole, yes_space
 from sim.wire.listing import Listing, Rules, Ticks
-from sim.wire.units import NOTHING, Row, Taken, ns_of_ms, px_of, qty_of
+from sim.wire.units import NOTHING, Row, Taken, Unclear, ns_of_ms, px_of, qty_of, written
 
 _CLOCK_SLACK_NS = SECOND_NS  # the receiver's clock may run a little behind the venue's
 _BOOK_CHANNEL = "orderbook_delta"
@@ -67,13 +67,6 @@ class Lost(NamedTuple):
 
     sid: int
     channel: str
-
-
-class Unclear(NamedTuple):
-    """A note: of a market something is to be asked for, since its message did not say it."""
-
-    market: int
-    what: str  # "fees", "settlement", "close"
 
 
 class KalshiReader:
@@ -169,6 +162,9 @@ class KalshiReader:
             return self._of_market(message)  # type: ignore[arg-type]
         if isinstance(message, frames.EventFeeFrame):
             return self._event_fee(message)
+        if isinstance(message, frames.EventFrame) and not self._of_event(message.msg.event_ticker):
+            self.counts["other_market"] += 1
+            return NOTHING
         self.counts[_NAMES[type(message)]] += 1
         if isinstance(message, frames.SubscribedFrame):
             self._channels[message.msg.sid] = message.msg.channel
@@ -284,8 +280,7 @@ class KalshiReader:
 
     def _event_fee(self, message: frames.EventFeeFrame) -> Taken:
         told, rows = message.msg, []
-        ours = [i for i, rules in enumerate(self.rules) if rules.listing.event == told.event_ticker]
-        ours = [index for index in ours if not self._over[index]]
+        ours = [index for index in self._of_event(told.event_ticker) if not self._over[index]]
         try:
             rates = _rates(told) if told.fee_type_override is not None else None
         except ValueError:
@@ -300,6 +295,9 @@ class KalshiReader:
             else:
                 rows += self._rare(index, FEES, qty=self.rules[index].fees_index(own)).rows
         return Taken(rows, notes=tuple(unclear))
+
+    def _of_event(self, ticker: str) -> list[int]:
+        return [index for index, rules in enumerate(self.rules) if rules.listing.event == ticker]
 
     def _rare(self, index: int, kind: int, *, qty: int = 0, px: int = 0) -> Taken:
         return self._ended(index, [(self._local_ns, 0, qty, px, -1, 0, index, kind, -1)])
@@ -359,8 +357,9 @@ def _table(ranges: list[frames.PriceRange] | None) -> Ticks:
 
 def _payout(told: frames.Lifecycle) -> int | None:
     """What a YES contract pays; None where the message does not say."""
-    if told.settlement_value is not None:
-        return px_of(told.settlement_value)
+    value = written(told.settlement_value)
+    if value is not None:
+        return px_of(value)
     return {"yes": PX_ONE, "no": 0}.get(told.result or "")
 
 
@@ -378,6 +377,7 @@ _READERS: dict = {
     frames.TradeFrame: KalshiReader._trade,
     frames.TickerFrame: KalshiReader._ticker,
     frames.LifecycleFrame: KalshiReader._lifecycle,
+    frames.MultivariateFrame: KalshiReader._lifecycle,
 }
 _NAMES = {kind: kind.__struct_config__.tag for kind in frames.AnyFrame.__args__}
 _TYPES = frozenset(_NAMES.values())

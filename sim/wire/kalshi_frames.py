@@ -1,6 +1,7 @@
 """Kalshi's socket messages as typed records (AsyncAPI 2.0.0 of 2026-10-26).
 
-Unknown keys are ignored; what the venue may leave out has a default. Decimals stay text here.
+Unknown keys are ignored; what the venue may leave out has a default. Decimals stay text here, one that comes as a
+number the text of the number.
 """
 
 from __future__ import annotations
@@ -69,9 +70,15 @@ class Lifecycle(msgspec.Struct):
     event_type: str
     close_ts: int | None = None
     result: str | None = None
-    settlement_value: str | None = None
+    settlement_value: msgspec.Raw = msgspec.Raw(b"null")  # dollars, in text or as a number
     price_level_structure: str | None = None
     price_ranges: list[PriceRange] | None = None
+
+
+class Event(msgspec.Struct):
+    """A new event."""
+
+    event_ticker: str
 
 
 class EventFee(msgspec.Struct):
@@ -180,6 +187,16 @@ class LifecycleFrame(Frame, tag="market_lifecycle_v2", kw_only=True):
     msg: Lifecycle
 
 
+class MultivariateFrame(LifecycleFrame, tag="multivariate_market_lifecycle", kw_only=True):
+    """The same of a market that is a combination of others."""
+
+
+class EventFrame(Frame, tag="event_lifecycle", kw_only=True):
+    """An event was listed."""
+
+    msg: Event
+
+
 class EventFeeFrame(Frame, tag="event_fee_update", kw_only=True):
     """An event's fees changed."""
 
@@ -227,8 +244,9 @@ class ErrorFrame(Frame, tag="error", kw_only=True):
 
 
 AnyFrame = (
-    SnapshotFrame | DeltaFrame | TradeFrame | TickerFrame | LifecycleFrame | EventFeeFrame | FillFrame | UserOrderFrame
-    | MarketPositionFrame | SubscribedFrame | UnsubscribedFrame | OkFrame | ErrorFrame
+    SnapshotFrame | DeltaFrame | TradeFrame | TickerFrame | LifecycleFrame | MultivariateFrame | EventFrame
+    | EventFeeFrame | FillFrame | UserOrderFrame | MarketPositionFrame | SubscribedFrame | UnsubscribedFrame
+    | OkFrame | ErrorFrame
 )  # fmt: skip
 
 decode = msgspec.json.Decoder(AnyFrame).decode

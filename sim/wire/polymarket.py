@@ -18,7 +18,7 @@ from sim.wire import polymarket_frames as frames
 from sim.wire.ladder import check_levels, check_whole, yes_space
 from sim.wire.listing import Listing, Rules
 from sim.wire.polymarket_book import BookWriter
-from sim.wire.units import NOTHING, Taken, ns_of, px_of, qty_of
+from sim.wire.units import NOTHING, Taken, Unclear, ns_of, px_of, qty_of
 
 SIDES = {"BUY": BID, "SELL": ASK}
 _MOST_NAMES = 100
@@ -131,7 +131,7 @@ class PolymarketReader:
         writer = self.writers[index]
         try:
             writer.at(ns_of(message.timestamp), self._local_ns)
-            reader(self, index, writer, message)
+            notes = reader(self, index, writer, message) or ()
         except ValueError:
             self.counts["unreadable"] += 1
             return self._lose(index)
@@ -139,7 +139,7 @@ class PolymarketReader:
         if self._distrust_after and self._differ[index] >= self._distrust_after:
             self.counts["distrusted"] += 1
             return self._lose(index)
-        return Taken(writer.drain())
+        return Taken(writer.drain(), notes=notes)
 
     def _refuses(self, index: int, message: frames.Message) -> str:
         """Why nothing is told of a message, "" = it is."""
@@ -210,10 +210,16 @@ class PolymarketReader:
         writer.tick(px_of(message.new_tick_size))
         self.rules[index].tick_tables = writer.tick_tables
 
-    def _market_resolved(self, index: int, writer: BookWriter, message: frames.MarketResolved) -> None:
+    def _new_market(self, index: int, writer: BookWriter, message: frames.NewMarket) -> None:
+        """One of ours is known already."""
+
+    def _market_resolved(self, index: int, writer: BookWriter, message: frames.MarketResolved) -> tuple[Unclear, ...]:
+        if not message.winning_asset_id:  # what is paid then is not said
+            return (Unclear(index, "settlement"),)
         _, is_yes = self._token(index, message.winning_asset_id)
         writer.settle(PX_ONE if is_yes else 0)
         self._over[index], writer.ladder.known = True, False
+        return ()
 
     def _compare(self, index: int, bid_px: int, ask_px: int) -> None:
         """Whether the venue's best prices are the book's; of one that is not known they say nothing."""
@@ -248,6 +254,7 @@ _READERS: dict = {
     frames.LastTrade: PolymarketReader._last_trade,
     frames.BestBidAsk: PolymarketReader._best_bid_ask,
     frames.TickSizeChange: PolymarketReader._tick_size_change,
+    frames.NewMarket: PolymarketReader._new_market,
     frames.MarketResolved: PolymarketReader._market_resolved,
 }
 _NAMES = {kind: kind.__struct_config__.tag for kind in frames.AnyMessage.__args__}

@@ -1,6 +1,6 @@
 """Polymarket's socket messages as typed records (market and user channel, read 2026-08-22; real frames of 2026-04-21).
 
-Unknown keys are ignored; what the venue may leave out has a default. Decimals and stamps stay text here.
+Unknown keys are ignored; what the venue may leave out has a default. Decimals stay text here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Message(msgspec.Struct, tag_field="event_type", kw_only=True):
     """What every message has: the market's condition id and the venue's stamp in milliseconds."""
 
     market: str
-    timestamp: str = "0"
+    timestamp: str | int = "0"
 
 
 class Book(Message, tag="book", kw_only=True):
@@ -71,10 +71,14 @@ class TickSizeChange(Message, tag="tick_size_change", kw_only=True):
     new_tick_size: str
 
 
-class MarketResolved(Message, tag="market_resolved", kw_only=True):
-    """A market is decided."""
+class NewMarket(Message, tag="new_market", kw_only=True):
+    """A market was listed."""
 
-    winning_asset_id: str
+
+class MarketResolved(Message, tag="market_resolved", kw_only=True):
+    """A market is decided; no winner = neither token pays a whole dollar."""
+
+    winning_asset_id: str = ""
 
 
 class MakerOrder(msgspec.Struct):
@@ -115,7 +119,7 @@ class UserTrade(Message, tag="trade", kw_only=True):
 
 
 AnyMessage = (
-    Book | PriceChange | LastTrade | BestBidAsk | TickSizeChange | MarketResolved | UserOrder | UserTrade
+    Book | PriceChange | LastTrade | BestBidAsk | TickSizeChange | NewMarket | MarketResolved | UserOrder | UserTrade
 )  # fmt: skip
 
 decode = msgspec.json.Decoder(AnyMessage | list[AnyMessage]).decode

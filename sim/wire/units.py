@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import msgspec
+
 from sim.types import PX_ONE
 
 Row = tuple[int, int, int, int, int, int, int, int, int]  # a row of a tape, in the order of EVENT's fields
@@ -27,6 +29,13 @@ class Taken(NamedTuple):
     rows: list[Row]  # in the order in which they hold
     lost: tuple[int, ...] = ()  # markets whose book is not to be trusted until their next snapshot
     notes: tuple[object, ...] = ()  # messages about the connection or the account, and what is to be asked for
+
+
+class Unclear(NamedTuple):
+    """A note: of a market something is to be asked for, since its message did not say it."""
+
+    market: int
+    what: str  # "message", "fees", "settlement", "close"
 
 
 NOTHING = Taken([])
@@ -64,6 +73,12 @@ def px_of(text: str) -> int:
     return px
 
 
+def written(raw: msgspec.Raw) -> str | None:
+    """A decimal of JSON as it is written, whether in quotes or as a number; None for null."""
+    text = bytes(raw).decode()
+    return None if text == "null" else text.removeprefix('"').removesuffix('"')
+
+
 def qty_of(text: str) -> int:
     """A size in contracts as 1e-6 contract; signed where it is a change. Raises ValueError for anything else."""
     return _exact(text, _QTY_DIGITS)
@@ -81,8 +96,9 @@ def ns_of_ms(ms: int) -> int:
     return ms * _NS_PER_MS
 
 
-def ns_of(text: str) -> int:
-    """Milliseconds since epoch, written in digits, as nanoseconds. Raises ValueError for anything else."""
+def ns_of(stamp: str | int) -> int:
+    """Milliseconds since epoch, in digits or as a number, as nanoseconds. Raises ValueError for anything else."""
+    text = str(stamp)
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise ValueError(f"{text[:40]!r} is no stamp in milliseconds")
     return ns_of_ms(int(text))

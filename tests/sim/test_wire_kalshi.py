@@ -31,8 +31,9 @@ from wire_by_hand import (
 
 from sim.tape import FeeRates
 from sim.types import ASK, BID, CLOSED, OPEN, PAUSED, SECOND_NS
-from sim.wire.kalshi import KalshiReader, Unclear
+from sim.wire.kalshi import KalshiReader
 from sim.wire.listing import CENT_TICKS
+from sim.wire.units import Unclear
 
 # Books ---------------------------------------------------------------------------------------------------------------
 
@@ -196,6 +197,7 @@ def test_states():
         {"result": "yes"}, 10_000),
         ({}, {"result": "no"}, 0), ({"result": "no"}, {}, 0), ({"settlement_value": "0.5000"}, {}, 5000),
         ({"result": "yes"}, {"settlement_value": "0.2500", "result": "yes"}, 2500),
+        ({}, {"settlement_value": 0.55}, 5500), ({}, {"settlement_value": 1}, 10_000), ({"settlement_value": 0}, {}, 0),
     ],
 )  # fmt: skip
 def test_settlement(determined, settled, payout):
@@ -212,7 +214,8 @@ def test_a_settlement_that_does_not_say_what_it_pays_is_asked_for(settled):
     taken, kept = told(book(1), lifecycle(1, "settled", **settled))
     assert taken == ([], (), (Unclear(0, "settlement"),))
     assert kept.books[0].known
-    assert kept.take(lifecycle(2, "settled", settlement_value="1.5"), NOW).notes == (Unclear(0, "message"),)
+    for seq, value in enumerate(("1.5", 1.5, 0.12345, True, [], ""), 2):
+        assert kept.take(lifecycle(seq, "settled", settlement_value=value), NOW).notes == (Unclear(0, "message"),)
 
 
 def test_other_news_of_a_market_is_handed_on():
@@ -320,3 +323,18 @@ def test_text_and_bytes_are_the_same():
 def test_frames_of_other_markets_are_counted():
     taken, kept = told(book(1, "Z"))
     assert (taken, kept.counts) == (([], (), ()), {"other_market": 1})
+
+
+def test_news_of_events_is_read_and_says_nothing():
+    kept = reader()
+    ours, other = (kalshi("event_lifecycle", seq, 4, event_ticker=name, title="?") for seq, name in enumerate("EF", 1))
+    assert type(kept.take(ours, NOW).notes[0]).__name__ == "EventFrame"
+    assert kept.take(other, NOW) == ([], (), ())
+    assert kept.counts == {"event_lifecycle": 1, "other_market": 1}
+
+
+def test_combinations_are_told_as_other_markets_are():
+    news = {"market_ticker": "A", "event_type": "settled", "settlement_value": "0.2500"}
+    taken, kept = told(book(1), kalshi("multivariate_market_lifecycle", 1, 5, **news | {"market_ticker": "Z"}))
+    assert (taken, kept.counts["other_market"]) == (([], (), ()), 1)
+    assert seen(kept.take(kalshi("multivariate_market_lifecycle", 2, 5, **news), NOW)) == [("SETTLE", -1, 2500, 0, END)]

@@ -26,6 +26,7 @@ from wire_by_hand import (
 from sim.types import ASK, BID, PX_ONE
 from sim.wire.listing import CENT_TICKS, MILL_TICKS
 from sim.wire.polymarket import PolymarketReader
+from sim.wire.units import Unclear
 
 # whole(): bids 10 at 40 c and 20 at 42 c, asks 5 at 45 c and 7 at 50 c
 WHOLE = [
@@ -195,6 +196,25 @@ def test_a_crossed_book_is_not_whole_at_its_settlement():
     assert seen(taken) == [("SETTLE", -1, PX_ONE, 0, 0)]
 
 
+@pytest.mark.parametrize("winner", [{"winning_asset_id": "", "winning_outcome": ""}, {}])
+def test_a_resolution_without_a_winner_is_asked_for(winner):
+    taken, kept = told(whole(), message("market_resolved", **winner))
+    assert taken == ([], (), (Unclear(0, "settlement"),))
+    assert (kept.books[0].known, kept.counts) == (True, {"book": 1, "market_resolved": 1})
+    resolved = message("market_resolved", winning_asset_id="12")
+    assert seen(kept.take(poly(resolved), NOW)) == [("SETTLE", -1, 0, 0, END)]
+
+
+def test_a_stamp_may_be_a_number():
+    taken, _ = told(whole() | {"timestamp": MS})
+    assert seen(taken, "venue_ns") == [(*row, MS * 10**6) for row in WHOLE]
+
+
+def test_new_markets_are_read_and_say_nothing():
+    taken, kept = told(message("new_market", market="0xz", assets_ids=["1", "2"]), message("new_market"))
+    assert (taken, kept.counts) == (([], (), ()), {"other_market": 1, "new_market": 1})
+
+
 @pytest.mark.parametrize("word", ["PONG", b"PONG", "PING", b"PING"])
 def test_pong(word):
     taken, kept = told(word)
@@ -230,9 +250,9 @@ def test_an_array_is_its_messages_in_their_order():
 
 def test_unknown_types_stand_beside_known_ones():
     kept = reader()
-    frame = poly(message("new_market", question="?"), whole(), {"event_type": "of_tomorrow"}, {"no": "type"}, whole())
+    frame = poly(message("of_yesterday", question="?"), whole(), {"event_type": "of_tomorrow"}, {"no": "type"}, whole())
     assert seen(kept.take(frame, NOW)) == WHOLE
-    assert kept.counts == {"unknown:new_market": 1, "unknown:of_tomorrow": 1, "malformed": 1, "book": 2}
+    assert kept.counts == {"unknown:of_yesterday": 1, "unknown:of_tomorrow": 1, "malformed": 1, "book": 2}
 
 
 def test_a_stream_of_unknown_types_is_no_stream_of_names():
@@ -272,6 +292,7 @@ BAD = {
     "best": changes(change("11", "0.43", "8", "BUY", "0.43", "?")),
     "stamp": pair(43, "8", "BUY", 43, 45) | {"timestamp": "1_776"},
     "other digits": pair(43, "8", "BUY", 43, 45) | {"timestamp": "٣"},
+    "negative stamp": pair(43, "8", "BUY", 43, 45) | {"timestamp": -1},
     "long stamp": pair(43, "8", "BUY", 43, 45) | {"timestamp": "9" * 30},
     "crossed": whole(bids=(("0.45", "1"),)),
     "level": whole(bids=(("0", "1"),)),
