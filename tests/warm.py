@@ -17,7 +17,7 @@ from sim.strategies.market_makers import joiner
 
 
 def main() -> None:
-    """A few steps of every baseline, in a batch of two; an engine by itself; a backtest; a recording."""
+    """A few steps of every baseline, in a batch of two; an engine by itself; a backtest; a recording; two half steps."""
     started = time.perf_counter()
     env = TradingVectorEnv(2, actions="maker21", autoreset_mode=AutoresetMode.SAME_STEP)
     obs, _ = env.reset(seed=0)
@@ -33,6 +33,11 @@ def main() -> None:
     env.reset(seed=0)
     env.play_through(Trader(env.engine, joiner))
     record(rows, 1.0)
+    env = TradingVectorEnv(1, limits="balanced")
+    env.reset(seed=0)
+    now = env._turn()
+    env.core.prepare(np.zeros(1, np.int64), now)  # a step in two halves, as beside a venue
+    env.core.proceed(1_000_000_000, now)
     print(f"kernels ready after {time.perf_counter() - started:.1f} s")
 
 
