@@ -17,7 +17,7 @@ from sim.strategies.market_makers import joiner
 
 
 def main() -> None:
-    """A few steps of every baseline, in a batch of two; an engine by itself; a backtest; a recording; two half steps."""
+    """A few steps of every baseline, in a batch of two; an engine; a backtest; a recording; a step in halves."""
     started = time.perf_counter()
     env = TradingVectorEnv(2, actions="maker21", autoreset_mode=AutoresetMode.SAME_STEP)
     obs, _ = env.reset(seed=0)
