@@ -16,9 +16,9 @@ from live.kalshi_rest import KalshiMarket, KalshiRest
 from live.reconnect import KALSHI_LINK
 from sim.tape import FeeRates, Market
 from sim.venues import VENUES
-from sim.venues.fees import FeeSchedule
 from sim.venues.responses import MarketRules, combined
 from sim.wire import kalshi_frames as frames
+from sim.wire.kalshi import fee_rates
 from sim.wire.kalshi_writer import BOOK, CHANNELS
 from sim.wire.listing import Listing
 from sim.wire.units import Taken
@@ -128,8 +128,6 @@ def _listing(market: KalshiMarket, series: MarketRules, event: MarketRules) -> L
 
 
 def _rates(ticker: str, rules: MarketRules) -> FeeRates:
-    schedule: FeeSchedule | None = rules.fees
-    if schedule is None:
+    if rules.fees is None or rules.fee_name is None:
         raise ValueError(f"{ticker}: no formula is known for fees {rules.fee_name!r}; it cannot be simulated")
-    multiplier = float(rules.multiplier or 1)
-    return FeeRates(f"{rules.fee_name} x {multiplier:g}", "kalshi", schedule.taker_ppm, schedule.maker_ppm)
+    return fee_rates(rules.fee_name, rules.multiplier)
