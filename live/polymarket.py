@@ -48,11 +48,16 @@ class Polymarket:
 async def read_listings(rest: PolymarketRest, names: Sequence[str]) -> list[Listing]:
     """What the venue says of markets now, by condition id (0x...) or slug: tokens, times, ticks, fees.
 
-    Raises ValueError for fees whose formula is not known, and VenueError for a market that is not known.
+    Raises ValueError for a market that is closed and for fees whose formula is not known, VenueError for one that is
+    not known.
     """
     found = []
     for name in names:
         market = await (rest.market(name) if name.startswith("0x") else rest.market_of_slug(name))
+        if market.closed:
+            raise ValueError(
+                f"Polymarket: {name} is closed; expected a market that has not ended: leave it out, or name an open one"
+            )
         found.append(_listing(market))
     return found
 
