@@ -32,6 +32,7 @@ STOPPED = "stopped"
 _OPEN = (HANDSHAKE, SUBSCRIBED, LIVE, STALE)
 
 _HOPELESS = (400, 401, 403, 404, 410)  # of a handshake: the same request will be refused again
+_MOST_REFUSALS = 5  # of these, without a connection between them, where one has worked before
 
 
 class Connect(NamedTuple):
@@ -112,6 +113,8 @@ class Link:
         self._due_ns: int | None = 0  # when the present state is over; None = it is not by itself
         self._heard_ns = 0
         self._pinged_ns = 0
+        self._worked = False  # some handshake was accepted
+        self._refusals = 0  # in a row, of those that look final
 
     @property
     def wake_ns(self) -> int | None:
@@ -132,16 +135,22 @@ class Link:
         if self.state != CONNECTING:
             return []
         self._heard_ns = self._pinged_ns = now_ns
+        self._worked, self._refusals = True, 0
         self._enter(HANDSHAKE, now_ns + nanoseconds(self._rules.confirm_s))
         return [Subscribe()]
 
     def refused(self, now_ns: int, status: int) -> list[Action]:
-        """The handshake was answered with an HTTP status. Some are answers for good."""
+        """The handshake was answered with an HTTP status.
+
+        Some are answers for good, unless the same request was accepted before: then only several in a row are.
+        """
         if self.state != CONNECTING:
             return []
-        if status in _HOPELESS:
-            return self._stop(f"the handshake was refused with {status}; check key, host and clock")
-        return self._again(now_ns, f"the handshake was refused with {status}")
+        why = f"the handshake was refused with {status}"
+        self._refusals += status in _HOPELESS
+        if status in _HOPELESS and (not self._worked or self._refusals >= _MOST_REFUSALS):
+            return self._stop(f"{why}, {self._refusals} in a row; check key, host and clock")
+        return self._again(now_ns, why)
 
     def confirmed(self, now_ns: int) -> list[Action]:
         """The venue has confirmed a subscription."""

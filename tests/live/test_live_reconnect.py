@@ -146,8 +146,26 @@ def test_a_refusal_for_good_stops_and_a_passing_one_does_not():
     assert link.refused(1, 503) == [] and link.state == reconnect.BACKOFF
     link.tick(2 * NS)
     actions = link.refused(3 * NS, 401)
-    assert kinds(actions) == [Close, Stopped] and "401; check key" in actions[1].why
+    assert kinds(actions) == [Close, Stopped] and "401, 1 in a row; check key" in actions[1].why
     assert link.wake_ns is None and link.tick(10**18) == [] and link.connected(10**18) == []
+
+
+def test_a_refusal_after_a_connection_has_worked_is_tried_again_and_five_in_a_row_stop():
+    link = live_link()
+    link.closed(NS, 1006)
+    for _ in range(4):
+        assert link.tick(link.wake_ns) == [Connect()]
+        now = link.wake_ns - 1
+        assert link.refused(now, 403) == [] and link.state == reconnect.BACKOFF
+    link.tick(link.wake_ns)
+    link.connected(now)  # a handshake that is accepted ends the row
+    link.closed(now, 1006)
+    for status in (401, 503, 401, 403, 404):  # 503 is none of them
+        link.tick(link.wake_ns)
+        assert link.refused(now, status) == [] and link.state == reconnect.BACKOFF
+    link.tick(link.wake_ns)
+    actions = link.refused(now, 401)
+    assert kinds(actions) == [Close, Stopped] and "401, 5 in a row; check key" in actions[1].why
 
 
 def test_attempts_may_be_bounded():
