@@ -56,22 +56,47 @@ def test_from_nothing_to_live():
     assert link.start(5) == [Connect()] and link.wake_ns == 5 + 10 * NS
     assert link.connected(6) == [Subscribe()] and link.state == reconnect.HANDSHAKE
     link.confirmed(7)
-    assert link.state == reconnect.SUBSCRIBED and link.wake_ns == 7 + 10 * NS
+    assert link.state == reconnect.SUBSCRIBED and link.wake_ns == 7 + 25 * NS
     link.data(8)
     assert link.state == reconnect.LIVE and link.wake_ns == 8 + 15 * NS
     with pytest.raises(ValueError, match="started twice"):
         link.start(9)
 
 
-def test_where_nothing_is_confirmed_data_is_the_confirmation():
+def test_where_nothing_is_confirmed_nothing_is_waited_for():
     link = link_of(POLYMARKET_LINK)
     link.start(0)
     link.connected(0)
+    assert link.state == reconnect.SUBSCRIBED
     link.data(1)
     assert link.state == reconnect.LIVE
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("rules", [KALSHI_LINK, POLYMARKET_LINK])
+def test_a_quiet_market_is_not_cut_off_but_silence_is(rules):
+    link = link_of(rules)
+    link.start(0)
+    link.connected(0)
+    link.confirmed(0)
+    for second in range(10, 310, 10):  # pings, or pongs to ours
+        assert kinds(link.tick(second * NS)) == ([Send] if rules.ping_s else [])
+        link.heard(second * NS + 1)
+        assert link.state == reconnect.SUBSCRIBED
+    for second in (310, 320):
+        link.tick(second * NS)
+    assert kinds(link.tick(325 * NS)) == [] and link.state == reconnect.SUBSCRIBED
+    assert link.tick(325 * NS + 1) == [Close("silent for 25 s"), Distrust("silent for 25 s")]
+
+
+def test_a_subscription_that_is_never_confirmed_is_given_up_though_pings_come():
+    link = link_of(KALSHI_LINK)
+    link.start(0)
+    link.connected(0)
+    link.heard(9 * NS)
+    assert kinds(link.tick(10 * NS)) == [Close, Distrust]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
 def test_who_is_late_is_closed_and_tried_again(steps):
     link = link_of()
     link.start(0)
