@@ -41,7 +41,7 @@ class Polymarket:
     def ask(self, markets: tuple[int, ...]) -> list[str]:
         """Leave and come back: the whole book comes first."""
         tokens = [token for index in markets for token in self._tokens[index]]
-        leave = {"operation": "unsubscribe", "assets_ids": tokens}
+        leave: dict[str, object] = {"operation": "unsubscribe", "assets_ids": tokens}
         return [_text(leave), _text({"operation": "subscribe", "assets_ids": tokens, "custom_feature_enabled": True})]
 
 
