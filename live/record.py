@@ -1,7 +1,8 @@
 """Record a venue's market data: ``python -m live.record venue=kalshi markets=TICKER,TICKER``.
 
 Every frame is kept as it came, safe from crashes, and read on the way; at the end the recording becomes tapes, one a
-market. Stop it with Ctrl-C. A recording that was cut off goes on under the same ``name``.
+market. Ctrl-C ends it. One that was cut off, or that the venue refused to go on with, goes on under the same ``name``;
+one that has ended does not.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ from live.secrets import SecretError
 from sim.types import SECOND_NS
 
 _LOOK_S = 0.25  # how often a batch is looked at, and the progress is shown
+_ASKED = "asked to"  # why a source stops that did not give up
+
+
+class GivenUpError(RuntimeError):
+    """The venue can no longer be reached, or wants nothing to do with us."""
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,7 +59,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 MEANINGS = {
     "venue": "whose market data", "markets": "Kalshi's tickers, Polymarket's slugs or condition ids",
-    "out": "folder of recordings", "name": "of this one; by default venue and UTC time",
+    "out": "folder of recordings", "name": "of this one; by default venue and seconds since 1970",
     "minutes": "after which it ends; 0 = Ctrl-C ends it", "seal": "make tapes at the end",
     "segment_mib": "size of a segment of the raw log", "cap_gib": "most that all recordings in the folder may take",
     "delete_sealed": "at the cap, delete the oldest segments that have become tapes, instead of stopping",
@@ -66,9 +72,11 @@ MEANINGS = {
 async def record(options: Options, clock: Clock, rng: random.Random) -> Path:
     """Record until time is up or a signal comes; the recording's folder.
 
-    Raises LogError where nothing can be written, VenueError or ValueError where the venue refuses.
+    Raises LogError where nothing can be written, VenueError or ValueError where the venue refuses, GivenUpError where
+    it refuses to go on.
     """
     at = Addresses(options.rest, options.socket, options.clob)
+    ends = _asked_to_end()
     async with open_door(options.venue, options.markets, clock, rng, at=at, keyless=options.keyless) as door:
         keep_quiet_about(door.secrets)
         writer = SessionWriter(
@@ -77,26 +85,26 @@ async def record(options: Options, clock: Clock, rng: random.Random) -> Path:
         recorder = Recorder(writer, door.reader)
         source = door.source(recorder, lambda taken: None)
         try:
-            await _run(source, recorder, clock, options)
+            await _run(source, recorder, clock, options, ends)
         finally:
             recorder.close()
     if source.why != _ASKED:
-        sys.stderr.write(f"the recording ended: {source.why}\n")
+        name = writer.folder.name
+        raise GivenUpError(f"{source.why}; {writer.folder} is kept as it is, and goes on with name={name}")
     return writer.folder
 
 
-_ASKED = "asked to"
-
-
-async def _run(source: Source, recorder: Recorder, clock: Clock, options: Options) -> None:
-    """Until the source gives up, or somebody asks for the end."""
-    loop = asyncio.get_running_loop()
-    ends = asyncio.Event()
+def _asked_to_end() -> asyncio.Event:
+    """Set by Ctrl-C, or a polite kill."""
+    loop, ends = asyncio.get_running_loop(), asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(
-            NotImplementedError, ValueError, RuntimeError
-        ):  # not on every system, nor every thread
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # a system or thread without them
             loop.add_signal_handler(name, ends.set)
+    return ends
+
+
+async def _run(source: Source, recorder: Recorder, clock: Clock, options: Options, ends: asyncio.Event) -> None:
+    """Until the source gives up, or somebody asks for the end."""
     end_ns = clock.monotonic_ns() + round(options.minutes * 60 * SECOND_NS) if options.minutes > 0 else None
     running = asyncio.create_task(source.run())
     with tqdm(unit="frame", unit_scale=True, desc=f"recording {options.venue}") as bar:
@@ -146,8 +154,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     try:
         options = read_options(words, Options)
-        if not options.markets:
-            raise OptionError("markets= is empty; expected at least one")
+        if not options.markets or options.minutes < 0:
+            raise OptionError(f"markets={options.markets} minutes={options.minutes}; expected a market, and 0 or more")
         folder = asyncio.run(record(options, SystemClock(), random.Random()))
         sys.stdout.write(f"recording  {folder}\n")
         if options.seal:
@@ -157,7 +165,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except OptionError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    except (LogError, SecretError, VenueError, ValueError) as error:
+    except (GivenUpError, LogError, SecretError, VenueError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0

@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.actions import check_actions
 from envs.buffers import Buffers, make_buffers
+from envs.surface import check_controls
 from envs.vector import TradingVectorEnv
 from live.stream import Stream
-from sim.types import SECOND_NS
+from sim.latency import NEVER_NS
+from sim.types import DO_CANCEL, DO_NOTHING, SECOND_NS
 
 
 class Look(NamedTuple):
@@ -23,6 +26,8 @@ class Look(NamedTuple):
     ns: int
     obs: np.ndarray  # (N, F) or (N, M x F) float32
     masks: np.ndarray  # (N, [M], A) bool
+    lost: np.ndarray  # (M,) bool: the book is not known; what is seen of it is what was known last
+    ended: np.ndarray  # (N,) bool: the account is ruined, or all of its markets have settled
 
 
 class Certified(NamedTuple):
@@ -32,6 +37,7 @@ class Certified(NamedTuple):
     reject: np.ndarray  # (N, [M]) int32: why a row could not be decoded
     reason: np.ndarray  # (N, M, 2) int32: why the shield changed or refused an order
     cut: np.ndarray  # (N, M, 2) int64: lots it took off
+    held: np.ndarray  # (N, M, 2) bool: an order that was not let through because the market's book is not known
 
 
 class Session:
@@ -41,14 +47,18 @@ class Session:
         env: made on ``stream.scenario``, with a shield, before its first reset.
         stream: attached here.
 
-    Raises ValueError for an environment without a shield: nothing decides here without one.
+    Raises ValueError for an environment without a shield, since nothing decides here without one, and for one whose
+    episodes end after a time.
     """
 
     def __init__(self, env: TradingVectorEnv, stream: Stream) -> None:
         if env.limits is None:
             raise ValueError("session: the environment has no limits; the shield cannot be switched off here")
+        if (env.engine.state.account["window_ns"] != NEVER_NS).any():
+            raise ValueError("session: the environment's episodes end after a time; expected window_s = inf")
         stream.attach(env.engine)
         self.env, self.stream = env, stream
+        self.now_ns = 0  # up to when the accounts have seen the stream
         self._now: Buffers | None = None
 
     def begin(self) -> Look:
@@ -60,12 +70,9 @@ class Session:
             len(sheet["costs"]), guarded=True,
         )  # fmt: skip
         self._shapes = obs.shape, info["action_mask"].shape
-        return Look(self.now_ns, obs.copy(), info["action_mask"].copy())
-
-    @property
-    def now_ns(self) -> int:
-        """Up to when the accounts have seen the stream."""
-        return int(self.env.engine.state.account["now_ns"][0])
+        self._held = np.zeros(self.env.sent.shape, np.bool_)
+        self.now_ns = self.stream.played_ns = int(self.env.engine.state.account["now_ns"][0])
+        return self._look(obs.copy(), info["action_mask"].copy())
 
     @property
     def buffers(self) -> Buffers:
@@ -75,22 +82,43 @@ class Session:
         return self._now
 
     def certify(self, actions: np.ndarray) -> Certified:
-        """Decode the accounts' actions and certify their orders; they go out with the next `proceed`."""
-        now = self.buffers
-        self.env.core.prepare(actions.reshape(-1), now)
-        return Certified(self.env.sent, now.reject, now.shield_reason, now.shield_cut)
+        """Decode the accounts' actions and certify their orders; they go out with the next `proceed`.
+
+        Where a market's book is not known no order goes out, but cancels do. Raises ValueError as the environment's
+        ``step`` does for actions that are none.
+        """
+        now, env = self.buffers, self.env
+        if env.surface is None:
+            rows = self._shapes[1][-1]
+            chosen = check_actions(actions, self._shapes[1][:-1], rows)
+        else:
+            chosen = check_controls(actions, env.num_envs, env.engine.num_markets)
+        env.core.prepare(chosen, now)
+        orders = env.sent
+        self._held[:] = False
+        for market in range(env.engine.num_markets):
+            if self.stream.lost(market):
+                np.greater(orders["do"][:, market], DO_NOTHING, out=self._held[:, market])
+                self._held[:, market] &= orders["do"][:, market] != DO_CANCEL
+                orders["do"][:, market][self._held[:, market]] = DO_NOTHING
+        return Certified(orders, now.reject, now.shield_reason, now.shield_cut, self._held)
 
     def proceed(self, until_ns: int) -> Look:
         """Send what was certified, play what came up to ``until_ns``, and look.
 
-        Raises ValueError where that is not after ``now_ns``.
+        Raises ValueError where that is not after ``now_ns``, and once every account has ended.
         """
-        step_ns = until_ns - self.now_ns
+        now, step_ns = self.buffers, until_ns - self.now_ns
         if step_ns <= 0:
             raise ValueError(f"session: expected a moment after {self.now_ns} ns, got {until_ns}")
-        now = self.buffers
+        if self.env.engine.state.account["done"].all():
+            raise ValueError("session: every account has ended; nothing goes on")
         self.env.core.proceed(step_ns, now)
-        return Look(until_ns, now.obs.reshape(self._shapes[0]), now.action_mask.reshape(self._shapes[1]))
+        self.now_ns = self.stream.played_ns = until_ns
+        return self._look(now.obs.reshape(self._shapes[0]), now.action_mask.reshape(self._shapes[1]))
+
+    def _look(self, obs: np.ndarray, masks: np.ndarray) -> Look:
+        return Look(self.now_ns, obs, masks, self.stream.unknown, self.env.engine.state.account["done"] == 1)
 
     def proceed_s(self, seconds: float) -> Look:
         """As `proceed`, by so much market time."""

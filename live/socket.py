@@ -18,6 +18,7 @@ from sim.wire.units import Taken
 
 _LOG = logging.getLogger(__name__)
 _MOST_BYTES = 16 << 20  # of a frame: a whole book of every level is far smaller
+_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)  # for the other side's half of the closing handshake
 _PINGS = (aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG)
 _ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
@@ -50,6 +51,7 @@ class Socket:
         self._clock, self._take, self._headers = clock, take, headers
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[bool]] = set()
         self._woken = asyncio.Event()
 
     @property
@@ -58,16 +60,22 @@ class Socket:
         return self.feed.link.state
 
     async def run(self) -> None:
-        """Stay connected until :meth:`stop`, or until the link gives up; ``why`` then says so."""
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=ssl.create_default_context())) as session:
+        """Stay connected until :meth:`stop`, or until the link gives up; ``why`` then says so.
+
+        What ``take``, the intake or ``headers`` raise ends it and is raised here.
+        """
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context())
+        async with aiohttp.ClientSession(connector=connector, trace_configs=[_no_redirects()]) as session:
             self._session = session
-            await self._do(self.feed.start(self._clock.monotonic_ns()))
             try:
+                if self.feed.link.state != STOPPED:
+                    await self._do(self.feed.start(self._clock.monotonic_ns()))
                 while self.feed.link.state != STOPPED:
                     await self._sleep()
                     await self._do(self.feed.tick(self._clock.monotonic_ns()))
             finally:
                 await self._abort()
+                await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def stop(self, why: str = "asked to") -> None:
         """End; ``run`` then returns."""
@@ -82,11 +90,15 @@ class Socket:
         if wake_ns is not None:
             seconds = max(wake_ns - self._clock.monotonic_ns(), 0) / SECOND_NS
             waiting.append(asyncio.ensure_future(self._clock.sleep(seconds)))
+        connection = self._opening
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*waiting, connection] if connection else waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for one in waiting:
                 one.cancel()
+        if connection is not None and connection.done() and connection is self._opening:
+            self._opening = None
+            connection.result()  # raises what ended it
 
     async def _do(self, actions: list[Action]) -> None:
         """Carry out ``actions`` in order."""
@@ -108,9 +120,10 @@ class Socket:
 
     async def _connection(self) -> None:
         """One connection from its handshake to its end."""
+        headers = self._headers()
         try:
             self._socket = await self._session.ws_connect(
-                self._url, headers=self._headers(), autoping=False, max_msg_size=_MOST_BYTES, heartbeat=None
+                self._url, headers=headers, autoping=False, max_msg_size=_MOST_BYTES, timeout=_TIMEOUT
             )
         except aiohttp.WSServerHandshakeError as error:
             await self._told(self.feed.refused(self._clock.monotonic_ns(), error.status))
@@ -166,13 +179,24 @@ class Socket:
             _LOG.info("%s: not sent: %s", self._url, error)
 
     async def _abort(self) -> None:
-        """Give the socket up without waiting for the other side."""
+        """Give the socket up; its closing handshake may go on beside what follows."""
         socket, self._socket = self._socket, None
         opening, self._opening = self._opening, None
-        if socket is not None and socket._response.connection is not None:  # its close() waits for an answer
-            transport = socket._response.connection.transport
-            if transport is not None:
-                transport.abort()
+        if socket is not None:
+            closing = asyncio.create_task(socket.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
         if opening is not None and opening is not asyncio.current_task() and not opening.done():
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """A signed handshake goes to the address that was checked, and nowhere else."""
+    config = aiohttp.TraceConfig()
+
+    async def refuse(_session: object, _context: object, params: aiohttp.TraceRequestRedirectParams) -> None:
+        raise aiohttp.ClientConnectionError(f"{params.url}: the venue wants to redirect; redirects are not followed")
+
+    config.on_request_redirect.append(refuse)
+    return config

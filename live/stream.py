@@ -75,7 +75,10 @@ class Stream:
         self._legal = self.scenario.grid.level_of >= 0
         self._tables = [_offsets(self.scenario, index) for index in range(len(tapes))]
         self._lost = [False] * len(tapes)
+        self._broken = [""] * len(tapes)  # why a market cannot go on
         self.events = 0  # put behind so far
+        self.late = 0  # of these, rows whose stamp had been played already
+        self.played_ns = 0  # up to when the accounts have played
         self._engine: Engine | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -103,24 +106,41 @@ class Stream:
         self._clock = engine.state.clock
 
     def lost(self, index: int) -> bool:
-        """Whether a market's book is not known: messages were lost, and no snapshot came since."""
-        return self._lost[index]
+        """Whether a market's book is not known: messages were lost, and no snapshot came since; or it cannot go on."""
+        return self._lost[index] or bool(self._broken[index])
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """``(M,)`` bool: `lost`, of every market."""
+        return np.array([self.lost(index) for index in range(len(self._lost))])
 
     def append(self, rows: Sequence[Row]) -> None:
         """Put rows behind, in the order in which they hold. Those of a market that is lost wait for its CLEAR.
 
+        A row that comes after its moment was played is played at once, as a replay does, and counted in ``late``: the
+        decisions of a replay of these rows would have seen it earlier.
+
         Raises StreamError for a level's price off the ladder, a change that is not whole lots, or rules that were not
-        known at the beginning; the market is then lost.
+        known at the beginning, once the other rows are behind; that market is lost for good.
         """
+        broken: StreamError | None = None
         for row in rows:
             index, kind = row[6], row[7]
             if kind == GAP:
                 self._lost[index] = True
             elif kind == CLEAR:
                 self._lost[index] = False
-            if kind == GAP or (self._lost[index] and kind in _SIZED):
+            if kind == GAP or self._broken[index] or (self._lost[index] and kind in _SIZED):
                 continue
-            self._put(index, row)
+            if row[0] <= self.played_ns:
+                self.late += 1
+            try:
+                self._put(index, row)
+            except StreamError as error:
+                self._broken[index] = str(error)
+                broken = broken or error
+        if broken is not None:
+            raise broken
 
     def _put(self, index: int, row: Row) -> None:
         local_ns, venue_ns, qty, px, seq, flags, _, kind, side = row
@@ -137,9 +157,9 @@ class Stream:
         self._close(index)
         if self._engine is not None:
             self._ends[:, index] = end + 2
-            if self._cursors[0, index] == end:  # all accounts have played what came before: they play alike
-                clock = self._clock[:, index]
-                np.minimum(clock, local_ns, out=clock)
+            for account in range(len(self._cursors)):
+                if self._cursors[account, index] == end:  # it has played what came before, and waits
+                    self._clock[account, index] = min(self._clock[account, index], local_ns)
 
     def _lots(self, index: int, row: Row) -> int:
         """A size in lots: prints and levels are floored, a change must be whole."""
@@ -159,7 +179,6 @@ class Stream:
         return number + (ticks if kind == TICKS else fees)
 
     def _unplayable(self, index: int, what: str) -> StreamError:
-        self._lost[index] = True
         market = self.rules[index].listing.market.id
         return StreamError(f"{market}: {what}; begin a new stream with the market's rules as they are now")
 
@@ -170,10 +189,11 @@ class Stream:
     def _compact(self, index: int) -> int:
         """Throw away what every account has played; where the next event goes."""
         begin, end = index * self._capacity, self._end[index]
-        played = end if self._engine is None else int(self._cursors[:, index].min())
+        playing = self._engine is not None and self._engine.state.account["done"] == 0
+        played = int(self._cursors[playing, index].min()) if np.any(playing) else end
         if played == begin:
             market = self.rules[index].listing.market.id
-            raise StreamError(f"{market}: {self._capacity} events have not been played; advance the accounts first")
+            raise OverflowError(f"{market}: {self._capacity} events have not been played; advance the accounts first")
         left = end - played
         self._events[begin : begin + left] = self._events[played:end].copy()
         self._end[index] = begin + left

@@ -20,6 +20,7 @@ from live.fake.answers import Answer, Ask, Problem
 from live.fake.faults import Close
 from live.fake.link import Link, Out, Ping
 from sim.types import SECOND_NS
+from sim.wire.listing import Listing
 
 HOST = "127.0.0.1"
 _MOST_WAITING = 100_000  # frames that a client has not read
@@ -31,7 +32,10 @@ _MOST_BODY = 1 << 20
 class Session(Protocol):
     """A connection, as a venue sees it."""
 
-    link: Link
+    @property
+    def link(self) -> Link:
+        """Its outgoing side."""
+        ...
 
     def receive(self, text: str) -> None:
         """Take a frame of the client's."""
@@ -45,8 +49,20 @@ class Session(Protocol):
 class Venue(Protocol):
     """A fake venue without sockets."""
 
-    clock: Clock
-    socket_paths: tuple[str, ...]
+    @property
+    def clock(self) -> Clock:
+        """What it goes by."""
+        ...
+
+    @property
+    def listings(self) -> Sequence[Listing]:
+        """Its markets."""
+        ...
+
+    @property
+    def socket_paths(self) -> Sequence[str]:
+        """Paths of its sockets."""
+        ...
 
     @property
     def sessions(self) -> Sequence[Session]:

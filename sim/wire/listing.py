@@ -33,7 +33,8 @@ class Rules:
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
         self.tick_tables: tuple[Ticks, ...] = (listing.ticks,)
-        self.fee_schedules: tuple[FeeRates, ...] = (listing.fees,)
+        known = (listing.fees, listing.base_fees or listing.fees)
+        self.fee_schedules: tuple[FeeRates, ...] = tuple(dict.fromkeys(known))
 
     def ticks_index(self, table: Ticks) -> int:
         """Number of a table, a new one where it has not been seen."""

@@ -100,6 +100,16 @@ def test_batches_have_a_result_for_each_item() -> None:
     assert cancelled[0]["reduced_by"] == "1.00" and cancelled[1]["error"]["code"] == "not_found"
 
 
+def test_a_batch_costs_the_sum_of_its_items() -> None:
+    one = Kalshi(opening(), config=KalshiConfig(write=Rate(30, 10)))
+    one.to(T0)
+    body = {"ticker": "KXT-E0-M0", "side": "bid", "count": "1.00", "price": "0.4000",
+            "time_in_force": "good_till_canceled", "self_trade_prevention_type": "maker"}  # fmt: skip
+    assert one.ask("POST", f"{ORDERS}/batched", {"orders": [body] * 4}).status == 429
+    assert one.ask("POST", f"{ORDERS}/batched", {"orders": [body] * 3}).status == 201
+    assert one.order("bid", "0.4000", "1.00").status == 429
+
+
 def test_maintenance_takes_no_orders_and_a_halt_no_cancels() -> None:
     windows = (Window(T0 + 10, T0 + 20), Window(T0 + 20, T0 + 30, halted=True))
     one = Kalshi(opening(), config=KalshiConfig(maintenance=windows))
@@ -170,6 +180,7 @@ def test_twelve_subscribes_give_one_sid_and_numbers_without_a_gap() -> None:
         assert kinds.count("orderbook_delta") > 50
         numbers = [frame["seq"] for frame in said if "seq" in frame]
         assert numbers == list(range(1, len(numbers) + 1))
+        assert all("seq" in frame for frame in said if frame["type"] == "ok")
         codes = [(frame["msg"]["code"], "seq" in frame) for frame in said if frame["type"] == "error"]
         assert codes == [(13, True), (7, False)]
         assert next(frame for frame in said if frame["type"] == "ok")["msg"] == {

@@ -15,7 +15,7 @@ from agents.policy import choose
 from agents.trained import TrainedPolicy
 from live.session import Session
 from live.stream import Opening, Stream, StreamError
-from sim.types import GAP, LEVEL, SECOND_NS, TICKS
+from sim.types import CLEAR, GAP, LEVEL, SECOND_NS, TICKS
 from sim.wire.kalshi_writer import KalshiWriter, Numbers
 from sim.wire.listing import CENT_TICKS
 from tests.live.parity import Beside, reader_of, replaying, tell
@@ -129,7 +129,7 @@ def test_a_stream_that_nobody_plays_says_so():
     told = tell("kalshi", 1, 60.0)
     beside = Beside(told, capacity=len(told.events[0]) // 3)
     beside.session.begin()
-    with pytest.raises(StreamError, match=r"TEST-0: .* events have not been played; advance the accounts first"):
+    with pytest.raises(OverflowError, match=r"TEST-0: .* events have not been played; advance the accounts first"):
         beside.until(10**18)
 
 
@@ -161,6 +161,57 @@ def test_what_is_lost_is_not_played_until_it_is_told_whole():
     assert not beside.stream.lost(0)
 
 
+def test_nothing_but_cancels_goes_out_while_a_book_is_not_known():
+    beside = Beside(tell("kalshi", 2, 30.0))
+    look = beside.session.begin()
+    assert not look.lost.any() and not look.ended.any()
+    buy = int(np.flatnonzero(look.masks[0, 0])[-1])
+    sent = beside.session.certify(np.array([[buy, buy]]))
+    assert (sent.orders["do"] > 0).any(axis=2).all() and not sent.held.any()
+    now = beside.session.now_ns
+    beside.stream.append([(now + 1, 0, 0, 0, -1, 0, 1, GAP, -1)])
+    look = beside.session.proceed(now + SECOND_NS)
+    assert look.lost.tolist() == [False, True]
+    sent = beside.session.certify(np.array([[buy, buy]]))
+    assert sent.held.any(axis=2).tolist() == [[False, True]]
+    assert (sent.orders["do"] > 0).any(axis=2).tolist() == [[True, False]]
+
+
+def test_an_account_that_has_ended_does_not_hold_up_the_other():
+    told = tell("kalshi", 1, 40.0)
+    alone, both = Beside(told), Beside(told, accounts=2)
+    alone.session.begin()
+    both.session.begin()
+    both.env.engine.state.account["done"][0] = 1
+    while not alone.over:
+        alone.session.certify(np.array([5]))
+        both.session.certify(np.array([5, 5]))
+        one, two = alone.second(), both.second()
+        assert one.obs[0].tobytes() == two.obs[1].tobytes() and two.ended.tolist() == [True, False]
+    assert both.session.now_ns == both.env.engine.state.account["now_ns"][1]
+    both.env.engine.state.account["done"][1] = 1
+    with pytest.raises(ValueError, match="every account has ended"):
+        both.second()
+
+
+@pytest.mark.parametrize("actions", [np.array([21]), np.array([-1]), np.array([0.5]), np.array([1, 1])])
+def test_what_is_no_row_of_the_table_is_refused(actions):
+    beside = Beside(tell("kalshi", 1, 10.0))
+    beside.session.begin()
+    with pytest.raises(ValueError, match="actions: "):
+        beside.session.certify(actions)
+
+
+def test_rows_that_come_late_are_counted():
+    beside = Beside(tell("kalshi", 1, 10.0))
+    beside.session.begin()
+    moment = beside.session.now_ns + 3 * SECOND_NS
+    beside.session.proceed(moment)
+    before = beside.stream.late
+    beside.stream.append([(moment, 0, 10_000_000, 4500, -1, 1, 0, LEVEL, 0)])
+    assert (before, beside.stream.late) == (0, 1)
+
+
 def _snapshot_of(reader):
     writer = KalshiWriter([rules.listing for rules in reader.rules])
     for side in (0, 1):
@@ -180,11 +231,14 @@ def _snapshot_of(reader):
         ((1, 0, 5, 4500, -1, 1, 0, 1, 0), "a change of 5 x 1e-6 contracts, which is not whole lots"),
     ],
 )
-def test_what_no_engine_can_play_loses_the_market(row, message):
-    beside = Beside(tell("kalshi", 1, 10.0))
+def test_what_no_engine_can_play_loses_the_market_for_good_and_no_other(row, message):
+    beside = Beside(tell("kalshi", 2, 10.0))
     beside.session.begin()
+    other = (1, 0, 10_000_000, 4500, -1, 1, 1, LEVEL, 0)
     with pytest.raises(StreamError, match=f"TEST-0: {message}; begin a new stream"):
-        beside.stream.append([row])
+        beside.stream.append([row, other])
+    assert beside.stream.unknown.tolist() == [True, False] and beside.stream.events == 1
+    beside.stream.append([(2, 0, 0, 0, -1, 1, 0, CLEAR, -1)])  # a new snapshot does not bring the rules back
     assert beside.stream.lost(0)
 
 
@@ -196,6 +250,8 @@ def test_a_session_wants_whole_books_a_shield_and_a_later_moment():
     beside = Beside(told)
     with pytest.raises(ValueError, match="the shield cannot be switched off here"):
         Session(replaying(told, reader, limits=None), beside.stream)
+    with pytest.raises(ValueError, match="expected window_s = inf"):
+        Session(replaying(told, reader, window_s=60.0), beside.stream)
     beside.session.begin()
     with pytest.raises(ValueError, match="expected a moment after"):
         beside.session.proceed(beside.session.now_ns)

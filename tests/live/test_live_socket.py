@@ -1,10 +1,11 @@
-"""Over real sockets: a fake venue tells a session; what is seen and certified is what a replay in the environment gives."""
+"""Over real sockets: what a session sees and certifies beside a fake venue is what an environment's replay gives."""
 
 import asyncio
 import random
 
 import numpy as np
 import pytest
+from aiohttp import web
 
 from envs.vector import TradingVectorEnv
 from live.backoff import Backoff
@@ -25,6 +26,7 @@ from live.stream import Opening, Stream
 from sim.types import GAP, SECOND_NS
 from sim.wire.kalshi import KalshiReader
 from sim.wire.listing import CENT_TICKS
+from tests.live.loopback import served
 from tests.live.parity import SETTINGS, replaying, tell
 
 
@@ -167,5 +169,63 @@ def test_a_key_that_is_not_known_is_not_tried_again():
             client = Kept(told, world.clock, server.socket_url, world.key, key_id="nobody's")
             await asyncio.wait_for(client.socket.run(), 5.0)
             assert client.link.state == STOPPED and "the handshake was refused with 401" in client.socket.why
+
+    asyncio.run(main())
+
+
+def test_a_redirect_is_not_followed_and_no_key_goes_with_it():
+    told = tell("kalshi", 1, 10.0)
+    stolen = []
+
+    async def main():
+        async def elsewhere(request):
+            stolen.append(dict(request.headers))
+            return web.Response(status=200)
+
+        async with served(elsewhere) as other:
+
+            async def moved(_):
+                raise web.HTTPFound(f"{other}/stolen")
+
+            async with served(moved) as url:
+                key, _ = new_kalshi_key()
+                client = Kept(told, ManualClock(10**18), url.replace("http", "ws"), key)
+                running = asyncio.create_task(client.socket.run())
+                await until(lambda: client.link.counts["backoff"] == 1, "the redirect is refused")
+                await client.socket.stop()
+                await running
+
+    asyncio.run(main())
+    assert stolen == []
+
+
+@pytest.mark.parametrize("where", ["take", "headers"])
+def test_what_a_callback_raises_ends_the_socket_and_is_raised(where):
+    told = tell("kalshi", 1, 10.0)
+
+    def broken(*_):
+        raise OSError("the disk is full")
+
+    async def main():
+        world = World(told)
+        async with world.server as server:
+            client = Kept(told, world.clock, server.socket_url, world.key)
+            setattr(client.socket, f"_{where}", broken)
+            world.venue.step()
+            with pytest.raises(OSError, match="the disk is full"):
+                await asyncio.wait_for(client.socket.run(), 5.0)
+
+    asyncio.run(main())
+
+
+def test_a_socket_that_is_stopped_before_it_runs_does_not_run():
+    told = tell("kalshi", 1, 10.0)
+
+    async def main():
+        key, _ = new_kalshi_key()
+        client = Kept(told, ManualClock(10**18), "ws://127.0.0.1:1", key)
+        await client.socket.stop("never mind")
+        await asyncio.wait_for(client.socket.run(), 5.0)
+        assert client.socket.why == "never mind"
 
     asyncio.run(main())
