@@ -16,9 +16,9 @@ from live.kalshi_rest import KalshiMarket, KalshiRest
 from live.reconnect import KALSHI_LINK
 from sim.tape import FeeRates, Market
 from sim.venues import VENUES
-from sim.venues.fees import FeeSchedule
 from sim.venues.responses import MarketRules, combined
 from sim.wire import kalshi_frames as frames
+from sim.wire.kalshi import fee_rates
 from sim.wire.kalshi_writer import BOOK, CHANNELS
 from sim.wire.listing import Listing
 from sim.wire.units import Taken
@@ -28,6 +28,7 @@ SOCKET_URL = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
 DEMO_SOCKET_URL = "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2"
 _TERMINAL = {10: "channel error", 25: "buffer overflow"}  # errors after which a subscription tells nothing any more
 
+_ENDED = ("closed", "determined", "disputed", "amended", "finalized")
 _BOOKS, _SNAPSHOT = f"subscribe to {BOOK}", "get_snapshot"  # commands, as they are named in the log
 
 
@@ -100,12 +101,15 @@ class Kalshi:
 async def read_listings(rest: KalshiRest, tickers: Sequence[str]) -> list[Listing]:
     """What the venue says of markets now: scheduled times, ticks, fees of series and event.
 
-    Raises ValueError for a market that the venue does not know, and for fees whose formula is not known.
+    Raises ValueError for a market that the venue does not know or that has ended, and for fees whose formula is not
+    known.
     """
     known = await rest.markets(tickers)
     missing = [ticker for ticker in tickers if ticker not in known]
     if missing:
         raise ValueError(f"Kalshi does not list {', '.join(missing)}; expected tickers such as KXBTC15M-26SEP171600-00")
+    for ticker in tickers:
+        _check_open(known[ticker])
     events = {name: await rest.event(name) for name in {market.event_ticker for market in known.values()}}
     series = {name: await rest.series(name) for name in {event.series_ticker for event in events.values()}}
     found = []
@@ -113,6 +117,16 @@ async def read_listings(rest: KalshiRest, tickers: Sequence[str]) -> list[Listin
         event = events[known[ticker].event_ticker]
         found.append(_listing(known[ticker], series[event.series_ticker].rules, event.rules))
     return found
+
+
+def _check_open(market: KalshiMarket) -> None:
+    if market.status in _ENDED:
+        raise ValueError(
+            f"Kalshi: {market.ticker} is {market.status}; expected a market that has not ended: leave it out, or name "
+            "one that is active"
+        )
+    if market.status != "active":
+        _LOG.warning("kalshi: %s is %s: it does not trade yet, or not now", market.ticker, market.status)
 
 
 def _listing(market: KalshiMarket, series: MarketRules, event: MarketRules) -> Listing:
@@ -128,8 +142,6 @@ def _listing(market: KalshiMarket, series: MarketRules, event: MarketRules) -> L
 
 
 def _rates(ticker: str, rules: MarketRules) -> FeeRates:
-    schedule: FeeSchedule | None = rules.fees
-    if schedule is None:
+    if rules.fees is None or rules.fee_name is None:
         raise ValueError(f"{ticker}: no formula is known for fees {rules.fee_name!r}; it cannot be simulated")
-    multiplier = float(rules.multiplier or 1)
-    return FeeRates(f"{rules.fee_name} x {multiplier:g}", "kalshi", schedule.taker_ppm, schedule.maker_ppm)
+    return fee_rates(rules.fee_name, rules.multiplier)

@@ -41,18 +41,23 @@ class Polymarket:
     def ask(self, markets: tuple[int, ...]) -> list[str]:
         """Leave and come back: the whole book comes first."""
         tokens = [token for index in markets for token in self._tokens[index]]
-        leave = {"operation": "unsubscribe", "assets_ids": tokens}
+        leave: dict[str, object] = {"operation": "unsubscribe", "assets_ids": tokens}
         return [_text(leave), _text({"operation": "subscribe", "assets_ids": tokens, "custom_feature_enabled": True})]
 
 
 async def read_listings(rest: PolymarketRest, names: Sequence[str]) -> list[Listing]:
     """What the venue says of markets now, by condition id (0x...) or slug: tokens, times, ticks, fees.
 
-    Raises ValueError for fees whose formula is not known, and VenueError for a market that is not known.
+    Raises ValueError for a market that is closed and for fees whose formula is not known, VenueError for one that is
+    not known.
     """
     found = []
     for name in names:
         market = await (rest.market(name) if name.startswith("0x") else rest.market_of_slug(name))
+        if market.closed:
+            raise ValueError(
+                f"Polymarket: {name} is closed; expected a market that has not ended: leave it out, or name an open one"
+            )
         found.append(_listing(market))
     return found
 

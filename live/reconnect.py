@@ -6,9 +6,10 @@ It is told what happens and when, and says what to do. Times are monotonic nanos
         ^            |             |           |        |
         +-- backoff <-- closed, refused, late, or silent for too long        stopped: asked to, or no use in going on
 
-*handshake*: the socket is open, subscriptions are sent, and one is yet to be confirmed. *subscribed*: confirmed, no
-data yet. *stale*: silent for longer than the venue should ever be; a probe is sent, and books are as good as they were,
-for a socket loses nothing while it lives. One that stays silent is half open: it is closed, and a new one opened.
+*handshake*: the socket is open, subscriptions are sent, and one is yet to be confirmed; where the venue confirms none,
+this is passed over. *subscribed*: no data yet, as from a market that is quiet or over; any frame keeps it. *stale*:
+silent for longer than the venue should ever be; a probe is sent, and books are as good as they were, for a socket loses
+nothing while it lives. One that stays silent is half open: it is closed, and a new one opened.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ STOPPED = "stopped"
 _OPEN = (HANDSHAKE, SUBSCRIBED, LIVE, STALE)
 
 _HOPELESS = (400, 401, 403, 404, 410)  # of a handshake: the same request will be refused again
+_MOST_REFUSALS = 5  # of these, without a connection between them, where one has worked before
 
 
 class Connect(NamedTuple):
@@ -77,7 +79,7 @@ class LinkRules(NamedTuple):
     """How a venue's socket behaves."""
 
     connect_s: float  # until it is open
-    confirm_s: float  # until a subscription is confirmed, and until the first data after that
+    confirm_s: float  # until a subscription is confirmed; 0 = the venue confirms none
     stale_s: float  # of silence, until it is probed
     dead_s: float  # of silence, until it is given up
     ping_s: float = 0.0  # how often text pings are sent; 0 = the venue sends ping frames
@@ -87,7 +89,7 @@ class LinkRules(NamedTuple):
 # Kalshi sends a ping frame every 10 s (docs.kalshi.com, read 2026-10-26).
 KALSHI_LINK = LinkRules(connect_s=10.0, confirm_s=10.0, stale_s=15.0, dead_s=25.0)
 # Polymarket wants the text PING every 10 s and answers PONG (docs.polymarket.com, read 2026-08-22).
-POLYMARKET_LINK = LinkRules(connect_s=10.0, confirm_s=10.0, stale_s=15.0, dead_s=25.0, ping_s=10.0, ping_text="PING")
+POLYMARKET_LINK = LinkRules(connect_s=10.0, confirm_s=0.0, stale_s=15.0, dead_s=25.0, ping_s=10.0, ping_text="PING")
 
 
 class Link:
@@ -104,14 +106,16 @@ class Link:
     """
 
     def __init__(self, name: str, rules: LinkRules, backoff: Backoff) -> None:
-        if not 0 < rules.stale_s < rules.dead_s or min(rules.connect_s, rules.confirm_s) <= 0:
-            raise ValueError(f"{name}: {rules}; expected times above 0, and stale before dead")
+        if not 0 < rules.stale_s < rules.dead_s or rules.connect_s <= 0 or rules.confirm_s < 0:
+            raise ValueError(f"{name}: {rules}; expected times above 0 (to confirm: or 0), and stale before dead")
         self.state = BACKOFF
         self.counts: Counter[str] = Counter()  # entries of each state
         self._name, self._rules, self._backoff = name, rules, backoff
         self._due_ns: int | None = 0  # when the present state is over; None = it is not by itself
         self._heard_ns = 0
         self._pinged_ns = 0
+        self._worked = False  # some handshake was accepted
+        self._refusals = 0  # in a row, of those that look final
 
     @property
     def wake_ns(self) -> int | None:
@@ -132,26 +136,35 @@ class Link:
         if self.state != CONNECTING:
             return []
         self._heard_ns = self._pinged_ns = now_ns
-        self._enter(HANDSHAKE, now_ns + nanoseconds(self._rules.confirm_s))
+        self._worked, self._refusals = True, 0
+        if self._rules.confirm_s:
+            self._enter(HANDSHAKE, now_ns + nanoseconds(self._rules.confirm_s))
+        else:
+            self._enter(SUBSCRIBED, now_ns + nanoseconds(self._rules.dead_s))
         return [Subscribe()]
 
     def refused(self, now_ns: int, status: int) -> list[Action]:
-        """The handshake was answered with an HTTP status. Some are answers for good."""
+        """The handshake was answered with an HTTP status.
+
+        Some are answers for good, unless the same request was accepted before: then only several in a row are.
+        """
         if self.state != CONNECTING:
             return []
-        if status in _HOPELESS:
-            return self._stop(f"the handshake was refused with {status}; check key, host and clock")
-        return self._again(now_ns, f"the handshake was refused with {status}")
+        why = f"the handshake was refused with {status}"
+        self._refusals += status in _HOPELESS
+        if status in _HOPELESS and (not self._worked or self._refusals >= _MOST_REFUSALS):
+            return self._stop(f"{why}, {self._refusals} in a row; check key, host and clock")
+        return self._again(now_ns, why)
 
     def confirmed(self, now_ns: int) -> list[Action]:
         """The venue has confirmed a subscription."""
         self._hear(now_ns)
         if self.state == HANDSHAKE:
-            self._enter(SUBSCRIBED, now_ns + nanoseconds(self._rules.confirm_s))
+            self._enter(SUBSCRIBED, now_ns + nanoseconds(self._rules.dead_s))
         return []
 
     def data(self, now_ns: int) -> list[Action]:
-        """A frame with market data came; where a venue confirms nothing, its first data is the confirmation."""
+        """A frame with market data came."""
         self._hear(now_ns)
         if self.state in (HANDSHAKE, SUBSCRIBED):
             self._backoff.succeeded(now_ns)
@@ -196,7 +209,7 @@ class Link:
         late = {
             CONNECTING: f"not open within {self._rules.connect_s:g} s",
             HANDSHAKE: f"no subscription confirmed within {self._rules.confirm_s:g} s",
-            SUBSCRIBED: f"no data within {self._rules.confirm_s:g} s of the subscription",
+            SUBSCRIBED: f"silent for {self._rules.dead_s:g} s",
             STALE: f"silent for {self._rules.dead_s:g} s",
         }[self.state]
         return [Close(late), *self._again(now_ns, late)]
@@ -211,6 +224,9 @@ class Link:
         self._heard_ns = now_ns
         if self.state == STALE:
             self._enter(LIVE)
+        if self.state == SUBSCRIBED:
+            self._backoff.succeeded(now_ns)
+            self._due_ns = now_ns + nanoseconds(self._rules.dead_s)
         if self.state == LIVE:
             self._due_ns = now_ns + nanoseconds(self._rules.stale_s)
 

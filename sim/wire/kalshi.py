@@ -282,18 +282,19 @@ class KalshiReader:
         told, rows = message.msg, []
         ours = [index for index in self._of_event(told.event_ticker) if not self._over[index]]
         try:
-            rates = _rates(told) if told.fee_type_override is not None else None
+            own = told.fee_type_override
+            rates = None if own is None else fee_rates(own, told.fee_multiplier_override)
         except ValueError:
             self.counts["unreadable"] += 1
             return Taken([], notes=tuple(Unclear(index, "fees") for index in ours))
         self.counts[_NAMES[type(message)] if ours else "other_market"] += 1
         unclear = []
         for index in ours:
-            own = rates or self.rules[index].listing.base_fees
-            if own is None:
+            held = rates or self.rules[index].listing.base_fees
+            if held is None:
                 unclear.append(Unclear(index, "fees"))
             else:
-                rows += self._rare(index, FEES, qty=self.rules[index].fees_index(own)).rows
+                rows += self._rare(index, FEES, qty=self.rules[index].fees_index(held)).rows
         return Taken(rows, notes=tuple(unclear))
 
     def _of_event(self, ticker: str) -> list[int]:
@@ -363,12 +364,14 @@ def _payout(told: frames.Lifecycle) -> int | None:
     return {"yes": PX_ONE, "no": 0}.get(told.result or "")
 
 
-def _rates(told: frames.EventFee) -> FeeRates:
-    """Raises ValueError for a fee type whose formula is not known."""
-    multiplier = 1.0 if told.fee_multiplier_override is None else told.fee_multiplier_override
-    name = str(told.fee_type_override)
-    schedule = kalshi_fees(name, Fraction(str(multiplier)))
-    return FeeRates(f"{name} x {multiplier:g}", "kalshi", schedule.taker_ppm, schedule.maker_ppm)
+def fee_rates(fee_type: str, multiplier: float | Fraction | None) -> FeeRates:
+    """Fees by the venue's own words, named by them; no multiplier = 1.
+
+    Raises ValueError for a fee type whose formula is not known.
+    """
+    factor = Fraction(1 if multiplier is None else str(multiplier))
+    schedule = kalshi_fees(fee_type, factor)
+    return FeeRates(f"{fee_type} x {float(factor):g}", "kalshi", schedule.taker_ppm, schedule.maker_ppm)
 
 
 _READERS: dict = {

@@ -56,22 +56,47 @@ def test_from_nothing_to_live():
     assert link.start(5) == [Connect()] and link.wake_ns == 5 + 10 * NS
     assert link.connected(6) == [Subscribe()] and link.state == reconnect.HANDSHAKE
     link.confirmed(7)
-    assert link.state == reconnect.SUBSCRIBED and link.wake_ns == 7 + 10 * NS
+    assert link.state == reconnect.SUBSCRIBED and link.wake_ns == 7 + 25 * NS
     link.data(8)
     assert link.state == reconnect.LIVE and link.wake_ns == 8 + 15 * NS
     with pytest.raises(ValueError, match="started twice"):
         link.start(9)
 
 
-def test_where_nothing_is_confirmed_data_is_the_confirmation():
+def test_where_nothing_is_confirmed_nothing_is_waited_for():
     link = link_of(POLYMARKET_LINK)
     link.start(0)
     link.connected(0)
+    assert link.state == reconnect.SUBSCRIBED
     link.data(1)
     assert link.state == reconnect.LIVE
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("rules", [KALSHI_LINK, POLYMARKET_LINK])
+def test_a_quiet_market_is_not_cut_off_but_silence_is(rules):
+    link = link_of(rules)
+    link.start(0)
+    link.connected(0)
+    link.confirmed(0)
+    for second in range(10, 310, 10):  # pings, or pongs to ours
+        assert kinds(link.tick(second * NS)) == ([Send] if rules.ping_s else [])
+        link.heard(second * NS + 1)
+        assert link.state == reconnect.SUBSCRIBED
+    for second in (310, 320):
+        link.tick(second * NS)
+    assert kinds(link.tick(325 * NS)) == [] and link.state == reconnect.SUBSCRIBED
+    assert link.tick(325 * NS + 1) == [Close("silent for 25 s"), Distrust("silent for 25 s")]
+
+
+def test_a_subscription_that_is_never_confirmed_is_given_up_though_pings_come():
+    link = link_of(KALSHI_LINK)
+    link.start(0)
+    link.connected(0)
+    link.heard(9 * NS)
+    assert kinds(link.tick(10 * NS)) == [Close, Distrust]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
 def test_who_is_late_is_closed_and_tried_again(steps):
     link = link_of()
     link.start(0)
@@ -146,8 +171,26 @@ def test_a_refusal_for_good_stops_and_a_passing_one_does_not():
     assert link.refused(1, 503) == [] and link.state == reconnect.BACKOFF
     link.tick(2 * NS)
     actions = link.refused(3 * NS, 401)
-    assert kinds(actions) == [Close, Stopped] and "401; check key" in actions[1].why
+    assert kinds(actions) == [Close, Stopped] and "401, 1 in a row; check key" in actions[1].why
     assert link.wake_ns is None and link.tick(10**18) == [] and link.connected(10**18) == []
+
+
+def test_a_refusal_after_a_connection_has_worked_is_tried_again_and_five_in_a_row_stop():
+    link = live_link()
+    link.closed(NS, 1006)
+    for _ in range(4):
+        assert link.tick(link.wake_ns) == [Connect()]
+        now = link.wake_ns - 1
+        assert link.refused(now, 403) == [] and link.state == reconnect.BACKOFF
+    link.tick(link.wake_ns)
+    link.connected(now)  # a handshake that is accepted ends the row
+    link.closed(now, 1006)
+    for status in (401, 503, 401, 403, 404):  # 503 is none of them
+        link.tick(link.wake_ns)
+        assert link.refused(now, status) == [] and link.state == reconnect.BACKOFF
+    link.tick(link.wake_ns)
+    actions = link.refused(now, 401)
+    assert kinds(actions) == [Close, Stopped] and "401, 5 in a row; check key" in actions[1].why
 
 
 def test_attempts_may_be_bounded():
