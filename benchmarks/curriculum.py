@@ -135,6 +135,7 @@ def draw(path: Path, found: dict[str, Any]) -> None:
             y = [line[arm]["result_usd"] for line in found["seeds"]]
             error = [line[arm]["plus_minus"] for line in found["seeds"]]
             axes.errorbar(x, y, error, fmt="o", color=colour, label=arm.replace("_", " "))
+        axes.set_xticks([line["seed"] for line in found["seeds"]])
         axes.legend()
         label(axes, "Last phase, validation rows, 95 % intervals", "seed", "dollars an episode")
         write_png(figure, path)

@@ -59,7 +59,7 @@ def test_it_acts_as_it_did_whatever_the_new_features_say(first):
     with torch.no_grad():
         now = acting(model.policy, names, "now").outputs(shown)
         then = acting(before.policy, names, "then").outputs(hidden)
-    assert torch.allclose(now, then, atol=1e-6)
+    assert np.allclose(now, then, atol=1e-6)
 
 
 def test_what_was_hidden_is_learnt_from_then_on(first):
