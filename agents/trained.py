@@ -188,7 +188,7 @@ def check_observations(name: str, observations: np.ndarray, features: Sequence[s
     if observations.ndim != 2 or observations.shape[1] != len(features):
         raise ValueError(f"policy {name}: expected observations (N, {len(features)}), got {observations.shape}")
     finite = np.isfinite(observations)
-    if not finite.all():
+    if np.count_nonzero(finite) < finite.size:
         row = int(np.argmin(finite.all(1)))
         bad = ", ".join(f"{features[i]} = {observations[row, i]}" for i in np.flatnonzero(~finite[row]).tolist())
         raise FloatingPointError(f"policy {name}: the observation of row {row} is not finite: {bad}")

@@ -26,7 +26,7 @@ class Look(NamedTuple):
     ns: int
     obs: np.ndarray  # (N, F) or (N, M x F) float32
     masks: np.ndarray  # (N, [M], A) bool
-    lost: np.ndarray  # (M,) bool: the book is not known; what is seen of it is what was known last
+    lost: np.ndarray  # (M,) bool, no copy: the book is not known; what is seen of it is what was known last
     ended: np.ndarray  # (N,) bool: the account is ruined, or all of its markets have settled
 
 
@@ -71,6 +71,7 @@ class Session:
         )  # fmt: skip
         self._shapes = obs.shape, info["action_mask"].shape
         self._held = np.zeros(self.env.sent.shape, np.bool_)
+        self._done = self.env.engine.state.account["done"]
         self.now_ns = self.stream.played_ns = int(self.env.engine.state.account["now_ns"][0])
         return self._look(obs.copy(), info["action_mask"].copy())
 
@@ -94,13 +95,12 @@ class Session:
         else:
             chosen = check_controls(actions, env.num_envs, env.engine.num_markets)
         env.core.prepare(chosen, now)
-        orders = env.sent
+        orders, unknown = env.sent, self.stream.unknown
         self._held[:] = False
-        for market in range(env.engine.num_markets):
-            if self.stream.lost(market):
-                np.greater(orders["do"][:, market], DO_NOTHING, out=self._held[:, market])
-                self._held[:, market] &= orders["do"][:, market] != DO_CANCEL
-                orders["do"][:, market][self._held[:, market]] = DO_NOTHING
+        if np.count_nonzero(unknown):
+            np.greater(orders["do"], DO_NOTHING, out=self._held)
+            self._held &= (orders["do"] != DO_CANCEL) & unknown[:, None]
+            orders["do"][self._held] = DO_NOTHING
         return Certified(orders, now.reject, now.shield_reason, now.shield_cut, self._held)
 
     def proceed(self, until_ns: int) -> Look:
@@ -111,14 +111,14 @@ class Session:
         now, step_ns = self.buffers, until_ns - self.now_ns
         if step_ns <= 0:
             raise ValueError(f"session: expected a moment after {self.now_ns} ns, got {until_ns}")
-        if self.env.engine.state.account["done"].all():
+        if np.count_nonzero(self._done) == len(self._done):
             raise ValueError("session: every account has ended; nothing goes on")
         self.env.core.proceed(step_ns, now)
         self.now_ns = self.stream.played_ns = until_ns
         return self._look(now.obs.reshape(self._shapes[0]), now.action_mask.reshape(self._shapes[1]))
 
     def _look(self, obs: np.ndarray, masks: np.ndarray) -> Look:
-        return Look(self.now_ns, obs, masks, self.stream.unknown, self.env.engine.state.account["done"] == 1)
+        return Look(self.now_ns, obs, masks, self.stream.unknown, self._done == 1)
 
     def proceed_s(self, seconds: float) -> Look:
         """As `proceed`, by so much market time."""

@@ -74,7 +74,7 @@ class Stream:
         self._end = [0] * len(tapes)  # of each market, where its next event goes
         self._legal = self.scenario.grid.level_of >= 0
         self._tables = [_offsets(self.scenario, index) for index in range(len(tapes))]
-        self._lost = [False] * len(tapes)
+        self._unknown = np.zeros(len(tapes), np.bool_)
         self._broken = [""] * len(tapes)  # why a market cannot go on
         self.events = 0  # put behind so far
         self.late = 0  # of these, rows whose stamp had been played already
@@ -107,12 +107,12 @@ class Stream:
 
     def lost(self, index: int) -> bool:
         """Whether a market's book is not known: messages were lost, and no snapshot came since; or it cannot go on."""
-        return self._lost[index] or bool(self._broken[index])
+        return bool(self._unknown[index])
 
     @property
     def unknown(self) -> np.ndarray:
-        """``(M,)`` bool: `lost`, of every market."""
-        return np.array([self.lost(index) for index in range(len(self._lost))])
+        """``(M,)`` bool: `lost`, of every market; not a copy."""
+        return self._unknown
 
     def append(self, rows: Sequence[Row]) -> None:
         """Put rows behind, in the order in which they hold. Those of a market that is lost wait for its CLEAR.
@@ -126,11 +126,9 @@ class Stream:
         broken: StreamError | None = None
         for row in rows:
             index, kind = row[6], row[7]
-            if kind == GAP:
-                self._lost[index] = True
-            elif kind == CLEAR:
-                self._lost[index] = False
-            if kind == GAP or self._broken[index] or (self._lost[index] and kind in _SIZED):
+            if kind in (GAP, CLEAR):
+                self._unknown[index] = kind == GAP or bool(self._broken[index])
+            if kind == GAP or self._broken[index] or (kind in _SIZED and self._unknown[index]):
                 continue
             if row[0] <= self.played_ns:
                 self.late += 1
@@ -138,6 +136,7 @@ class Stream:
                 self._put(index, row)
             except StreamError as error:
                 self._broken[index] = str(error)
+                self._unknown[index] = True
                 broken = broken or error
         if broken is not None:
             raise broken
