@@ -114,9 +114,7 @@ async def _kalshi(
             "poll without one, keyless=true; or try a fake venue: python -m live.fake kalshi"
         )
     signer = KalshiSigner(credentials, clock)
-    limiter = Limiter(KALSHI_BASIC, clock, KALSHI_COSTS)
-    client = RestClient(at.rest or kalshi_rest.BASE_URL, clock=clock, rng=rng, limiter=limiter, signer=signer)
-    rest = kalshi_rest.KalshiRest(await held.enter_async_context(client))
+    rest = await _kalshi_rest(clock, rng, at, held, Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer)
     listings = await kalshi.read_listings(rest, markets)
     url = at.socket or kalshi.SOCKET_URL
     path = urlsplit(url).path
@@ -132,9 +130,7 @@ async def _kalshi(
 async def _kalshi_polled(
     markets: Sequence[str], clock: Clock, rng: random.Random, at: Addresses, held: AsyncExitStack
 ) -> Door:
-    limiter = Limiter(KALSHI_KEYLESS, clock)
-    client = RestClient(at.rest or kalshi_rest.BASE_URL, clock=clock, rng=rng, limiter=limiter)
-    rest = kalshi_rest.KalshiRest(await held.enter_async_context(client))
+    rest = await _kalshi_rest(clock, rng, at, held, Limiter(KALSHI_KEYLESS, clock))
     listings = await kalshi.read_listings(rest, markets)
     reader = KalshiPollReader(listings)
 
@@ -142,6 +138,18 @@ async def _kalshi_polled(
         return KalshiPoller(rest, reader, intake, clock, take)
 
     return Door(listings, reader, POLLED, (), source)
+
+
+async def _kalshi_rest(
+    clock: Clock,
+    rng: random.Random,
+    at: Addresses,
+    held: AsyncExitStack,
+    limiter: Limiter,
+    signer: KalshiSigner | None = None,
+) -> kalshi_rest.KalshiRest:
+    client = RestClient(at.rest or kalshi_rest.BASE_URL, clock=clock, rng=rng, limiter=limiter, signer=signer)
+    return kalshi_rest.KalshiRest(await held.enter_async_context(client))
 
 
 async def _polymarket(

@@ -23,7 +23,6 @@ class Answer(NamedTuple):
     """What follows from a frame."""
 
     kind: str = "data"  # of what the link is told: data, confirmed or heard
-    send: tuple[str, ...] = ()
     broken: str = ""  # why the subscription is to be made afresh; "" = it stands
 
 
@@ -81,7 +80,6 @@ class Feed:
         actions = getattr(self.link, answer.kind)(mono_ns)
         if answer.broken:
             return taken, self._told(self.link.resubscribe(mono_ns, answer.broken))
-        actions += [Send(text) for text in answer.send]
         for row in taken.rows if self._wanted else ():
             if row[7] in (CLEAR, SETTLE):
                 self._wanted.pop(row[6], None)

@@ -25,7 +25,6 @@ from sim.wire.units import Taken
 
 _LOG = logging.getLogger(__name__)
 SOCKET_URL = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
-DEMO_SOCKET_URL = "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2"
 _TERMINAL = {10: "channel error", 25: "buffer overflow"}  # errors after which a subscription tells nothing any more
 
 _ENDED = ("closed", "determined", "disputed", "amended", "finalized")

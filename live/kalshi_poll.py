@@ -29,7 +29,6 @@ from sim.types import (
     BID,
     CLEAR,
     CLOSED,
-    END_OF_BATCH,
     GAP,
     INFERRED,
     LEVEL,
@@ -39,7 +38,7 @@ from sim.types import (
 )
 from sim.wire.ladder import Ladder
 from sim.wire.listing import Listing, Rules
-from sim.wire.units import Row, Taken
+from sim.wire.units import Row, Taken, end_batch
 
 _LOG = logging.getLogger(__name__)
 _LATE_NS = 10 * SECOND_NS  # a print may be listed that much after one that is newer
@@ -156,7 +155,7 @@ class KalshiPollReader:
     def _book(self, index: int, told: Book, local_ns: int) -> list[Row]:
         book, rows = self.books[index], []
         if book.known:
-            changes = _changes(book, told)
+            changes = book.changes_to(dict(told[BID]), dict(told[ASK]))
         else:
             rows.append((local_ns, 0, 0, 0, -1, 0, index, CLEAR, -1))
             book.clear()
@@ -186,8 +185,7 @@ class KalshiPollReader:
     def _ended(self, index: int, rows: list[Row]) -> list[Row]:
         """An answer is a batch, once the book is known."""
         if rows and self.books[index].known:
-            last = rows[-1]
-            rows[-1] = (*last[:5], last[5] | END_OF_BATCH, *last[6:])
+            end_batch(rows)
         return rows
 
 
@@ -250,16 +248,3 @@ class KalshiPoller:
             _LOG.warning("poll: %s", error)
             told = Polled("failed", ask.tickers if isinstance(ask, BooksAsk) else ())
         return self._intake.received(0, msgspec.json.encode(told), self._clock.now_ns())
-
-
-def _changes(book: Ladder, told: Book) -> list[tuple[int, int, int]]:
-    """(side, px, new size) from ``book`` to ``told``; what leaves goes first, best first, so that nothing crosses."""
-    now = {side: dict(told[side]) for side in (BID, ASK)}
-    gone = [
-        (side, px, 0)
-        for side in (BID, ASK)
-        for px in sorted(book.sizes[side].keys() - now[side].keys(), reverse=side == BID)
-    ]
-    return gone + [
-        (side, px, qty) for side in (BID, ASK) for px, qty in told[side] if book.sizes[side].get(px, 0) != qty
-    ]

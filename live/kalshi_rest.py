@@ -23,7 +23,6 @@ from sim.venues.responses import MarketRules, read_rules
 from sim.wire.units import px_of, qty_of
 
 BASE_URL = "https://external-api.kalshi.com/trade-api/v2"
-DEMO_URL = "https://external-api.demo.kalshi.co/trade-api/v2"
 MOST_BOOKS = 100  # in one request
 PAGE = 1_000  # most trades or markets in one answer
 

@@ -17,7 +17,7 @@ from envs.surface import check_controls
 from envs.vector import TradingVectorEnv
 from live.stream import Stream
 from sim.latency import NEVER_NS
-from sim.types import DO_CANCEL, DO_NOTHING, SECOND_NS
+from sim.types import DO_CANCEL, DO_NOTHING
 
 
 class Look(NamedTuple):
@@ -119,7 +119,3 @@ class Session:
 
     def _look(self, obs: np.ndarray, masks: np.ndarray) -> Look:
         return Look(self.now_ns, obs, masks, self.stream.unknown, self._done == 1)
-
-    def proceed_s(self, seconds: float) -> Look:
-        """As `proceed`, by so much market time."""
-        return self.proceed(self.now_ns + round(seconds * SECOND_NS))

@@ -73,7 +73,7 @@ class Stream:
         self._stamps = self._events["local_ns"]
         self._end = [0] * len(tapes)  # of each market, where its next event goes
         self._legal = self.scenario.grid.level_of >= 0
-        self._tables = [_offsets(self.scenario, index) for index in range(len(tapes))]
+        self._ticks, self._fees = self.scenario.tape_offsets
         self._unknown = np.zeros(len(tapes), np.bool_)
         self._broken = [""] * len(tapes)  # why a market cannot go on
         self.events = 0  # put behind so far
@@ -105,13 +105,12 @@ class Stream:
         self._ends = engine.state.market["cursor_end"].reshape(engine.num_envs, -1)
         self._clock = engine.state.clock
 
-    def lost(self, index: int) -> bool:
-        """Whether a market's book is not known: messages were lost, and no snapshot came since; or it cannot go on."""
-        return bool(self._unknown[index])
-
     @property
     def unknown(self) -> np.ndarray:
-        """``(M,)`` bool: `lost`, of every market; not a copy."""
+        """``(M,)`` bool, no copy: a market's book is not known.
+
+        Messages were lost and no snapshot came since, or it cannot go on.
+        """
         return self._unknown
 
     def append(self, rows: Sequence[Row]) -> None:
@@ -171,11 +170,15 @@ class Stream:
 
     def _number(self, index: int, kind: int, number: int) -> int:
         """A tick table's or fee schedule's place in the world's tables."""
-        ticks, fees, counts = self._tables[index]
-        if number >= counts[0 if kind == TICKS else 1]:
-            what = "tick table" if kind == TICKS else "fee schedule"
+        header = self.scenario.tapes[index].header
+        what, known, first = (
+            ("tick table", header.tick_tables, self._ticks)
+            if kind == TICKS
+            else ("fee schedule", header.fee_schedules, self._fees)
+        )
+        if number >= len(known):
             raise self._unplayable(index, f"a {what} that was not known when the stream began")
-        return number + (ticks if kind == TICKS else fees)
+        return number + first[index]
 
     def _unplayable(self, index: int, what: str) -> StreamError:
         market = self.rules[index].listing.market.id
@@ -207,13 +210,3 @@ def _events(rows: Sequence[Row]) -> np.ndarray:
     events = np.array(list(rows), EVENT)
     events["market"] = 0
     return events
-
-
-def _offsets(scenario: Scenario, tape: int) -> tuple[int, int, tuple[int, int]]:
-    """Where a tape's tick tables and fee schedules begin in the world's tables, and how many there are."""
-    ticks = fees = 2 * len(scenario.places)  # the synthetic markets' own come first
-    for other in scenario.tapes[:tape]:
-        ticks += len(other.header.tick_tables)
-        fees += len(other.header.fee_schedules)
-    header = scenario.tapes[tape].header
-    return ticks, fees, (len(header.tick_tables), len(header.fee_schedules))

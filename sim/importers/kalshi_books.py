@@ -16,8 +16,9 @@ import pandas as pd
 
 from sim.importers import common
 from sim.tape import FeeRates, Header, Market, Tape, TapeError, seal
-from sim.types import ASK, BID, CLEAR, END_OF_BATCH, LEVEL, PX_ONE
+from sim.types import ASK, BID, CLEAR, LEVEL, PX_ONE
 from sim.wire.listing import CENT_TICKS
+from sim.wire.units import Row, end_batch
 
 _COLUMNS = ("captured_at", "ticker", "series", "close_time", "yes_levels", "no_levels")
 _MICRO = 1_000_000
@@ -56,7 +57,7 @@ def _convert(source: Path, groups: list[tuple[str, pd.DataFrame]]) -> Iterator[t
 
 
 def _events(source: Path, ticker: str, frame: pd.DataFrame) -> np.ndarray:
-    rows: list[tuple] = []
+    rows: list[Row] = []
     ordered = frame.assign(ns=pd.to_datetime(frame["captured_at"], utc=True, format="ISO8601")).sort_values("ns")
     for stamp, yes, no in zip(ordered["ns"], ordered["yes_levels"], ordered["no_levels"], strict=True):
         local_ns = pd.Timestamp(stamp).value
@@ -65,7 +66,7 @@ def _events(source: Path, ticker: str, frame: pd.DataFrame) -> np.ndarray:
             for leg_px, qty in _levels(source, ticker, text):
                 px = leg_px if side == BID else PX_ONE - leg_px
                 rows.append((local_ns, 0, qty, px, -1, 0, 0, LEVEL, side))
-        rows[-1] = (*rows[-1][:5], END_OF_BATCH, *rows[-1][6:])
+        end_batch(rows)
     return common.from_tuples(rows)
 
 

@@ -17,8 +17,9 @@ import pandas as pd
 
 from sim.importers import common
 from sim.tape import FeeRates, Header, Market, Tape, TapeError, seal
-from sim.types import ASK, BID, CLEAR, END_OF_BATCH, INFERRED, LEVEL, PX_ONE
+from sim.types import ASK, BID, CLEAR, INFERRED, LEVEL, PX_ONE
 from sim.wire.listing import CENT_TICKS
+from sim.wire.units import Row, end_batch
 
 _COLUMNS = ("timestamp", "market_ticker", "best_yes_bid", "best_no_bid")
 _CENT = 100
@@ -68,7 +69,7 @@ def _events(frame: pd.DataFrame) -> np.ndarray:
     stamps = frame["timestamp"].to_numpy("datetime64[ns]").astype(np.int64).tolist()
     bids = (frame["best_yes_bid"].to_numpy(np.int64) * _CENT).tolist()
     asks = (PX_ONE - frame["best_no_bid"].to_numpy(np.int64) * _CENT).tolist()
-    rows: list[tuple] = [(stamps[0], 0, 0, 0, -1, 0, 0, CLEAR, -1)]
+    rows: list[Row] = [(stamps[0], 0, 0, 0, -1, 0, 0, CLEAR, -1)]
     shown = list(_NONE)
     for stamp, bid, ask in zip(stamps, bids, asks, strict=True):
         now = (bid, ask)
@@ -81,5 +82,5 @@ def _events(frame: pd.DataFrame) -> np.ndarray:
             ]
         shown[:] = now
         if bid < ask:
-            rows[-1] = (*rows[-1][:5], rows[-1][5] | END_OF_BATCH, *rows[-1][6:])
+            end_batch(rows)
     return common.from_tuples(rows)

@@ -90,6 +90,11 @@ class Scenario:
         """The ladder: the union of the tick tables of the synthetic market and of every tape."""
         return self._tables[0]
 
+    @property
+    def tape_offsets(self) -> tuple[list[int], list[int]]:
+        """Where each tape's tick tables, and its fee schedules, begin in those of the world."""
+        return self._tables[2:]
+
     @cached_property
     def _tables(self) -> tuple[Grid, np.ndarray, list[int], list[int]]:
         """Grid, fee table, and where each tape's tick tables and fee schedules begin in them.

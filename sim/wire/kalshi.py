@@ -27,7 +27,6 @@ from sim.types import (
     CLEAR,
     CLOSED,
     DELTA,
-    END_OF_BATCH,
     FEES,
     GAP,
     INFERRED,
@@ -47,7 +46,7 @@ from sim.venues.rules import tick_prices
 from sim.wire import kalshi_frames as frames
 from sim.wire.ladder import Ladder, check_levels, check_whole, yes_space
 from sim.wire.listing import Listing, Rules, Ticks
-from sim.wire.units import NOTHING, Row, Taken, Unclear, ns_of_ms, px_of, qty_of, written
+from sim.wire.units import NOTHING, Row, Taken, Unclear, end_batch, ns_of_ms, px_of, qty_of, written
 
 _CLOCK_SLACK_NS = SECOND_NS  # the receiver's clock may run a little behind the venue's
 _BOOK_CHANNEL = "orderbook_delta"
@@ -307,8 +306,7 @@ class KalshiReader:
         """The end of a message is the end of a batch, unless the book is crossed: then more is to come."""
         book = self.books[index]
         if book.known and not book.crossed:
-            last = rows[-1]
-            rows[-1] = (*last[:5], last[5] | END_OF_BATCH, *last[6:])
+            end_batch(rows)
         return Taken(rows)
 
 

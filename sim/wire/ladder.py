@@ -38,6 +38,24 @@ class Ladder:
             self.sizes[side].clear()
             self.best[side] = EMPTY[side]
 
+    def changes_to(self, bids: Levels, asks: Levels) -> list[tuple[int, int, int]]:
+        """(side, px, new size) from here to a whole book.
+
+        What leaves goes first, best first, so that no crossing appears that neither has.
+        """
+        wanted = ((BID, bids), (ASK, asks))
+        gone = [
+            (side, px, 0)
+            for side, levels in wanted
+            for px in sorted(self.sizes[side].keys() - levels.keys(), reverse=side == BID)
+        ]
+        return gone + [
+            (side, px, qty)
+            for side, levels in wanted
+            for px, qty in levels.items()
+            if self.sizes[side].get(px, 0) != qty
+        ]
+
     @property
     def crossed(self) -> bool:
         """Whether the best bid is at or above the best ask."""

@@ -32,7 +32,7 @@ from sim.types import (
 from sim.venues.rules import whole
 from sim.wire.ladder import Ladder, Levels
 from sim.wire.listing import CENT_TICKS, MILL_TICKS, Ticks
-from sim.wire.units import Row
+from sim.wire.units import Row, end_batch
 
 _CENT = 100
 
@@ -159,14 +159,9 @@ class BookWriter:
         return np.array(rows, EVENT)
 
     def _set_all(self, bids: Levels, asks: Levels, flags: int) -> None:
-        """Go to the given levels; what leaves goes first, best first, so that no crossing appears that neither has."""
-        for side, levels in ((BID, bids), (ASK, asks)):
-            for px in sorted(self.levels[side].keys() - levels.keys(), reverse=side == BID):
-                self._set(side, px, 0, flags)
-        for side, levels in ((BID, bids), (ASK, asks)):
-            for px, qty in levels.items():
-                if self.levels[side].get(px, 0) != qty:
-                    self._set(side, px, qty, flags)
+        """Go to the given levels."""
+        for side, px, qty in self.ladder.changes_to(bids, asks):
+            self._set(side, px, qty, flags)
 
     def _infer_trades(self, bids: Levels, asks: Levels) -> None:
         """What a re-sent book lacks at the touch was traded: from the best level on, as long as levels are used up."""
@@ -206,5 +201,4 @@ class BookWriter:
     def _end_message(self, keep_open: bool) -> None:
         """Close the batch on the last row, unless the book is crossed or no whole book was seen yet."""
         if self._rows and self.ladder.known and not keep_open:
-            row = self._rows[-1]
-            self._rows[-1] = (*row[:5], row[5] | END_OF_BATCH, *row[6:])
+            end_batch(self._rows)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sim.types import PX_ONE
+from sim.types import END_OF_BATCH, PX_ONE
 
 Row = tuple[int, int, int, int, int, int, int, int, int]  # a row of a tape, in the order of EVENT's fields
 
@@ -39,6 +39,12 @@ class Unclear(NamedTuple):
 
 
 NOTHING = Taken([])
+
+
+def end_batch(rows: list[Row]) -> None:
+    """The book is whole behind the last of ``rows``, of which there is one."""
+    last = rows[-1]
+    rows[-1] = (*last[:5], last[5] | END_OF_BATCH, *last[6:])
 
 
 def _exact(text: str, digits: int) -> int:

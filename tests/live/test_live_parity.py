@@ -155,10 +155,10 @@ def test_what_is_lost_is_not_played_until_it_is_told_whole():
         one.session.proceed(one.session.now_ns + 5 * SECOND_NS)
     now = beside.session.now_ns
     beside.stream.append([(now + 1, 0, 0, 0, -1, 0, 0, GAP, -1), (now + 2, 0, 500_000_000, 100, -1, 1, 0, LEVEL, 0)])
-    assert beside.stream.lost(0) and not other.stream.lost(0)
+    assert beside.stream.unknown[0] and not other.stream.unknown[0]
     assert beside.session.proceed(now + 10).obs.tobytes() == other.session.proceed(now + 10).obs.tobytes()
     beside.stream.append(beside.reader.take(_snapshot_of(beside.reader), now + 20).rows)
-    assert not beside.stream.lost(0)
+    assert not beside.stream.unknown[0]
 
 
 def test_nothing_but_cancels_goes_out_while_a_book_is_not_known():
@@ -239,7 +239,7 @@ def test_what_no_engine_can_play_loses_the_market_for_good_and_no_other(row, mes
         beside.stream.append([row, other])
     assert beside.stream.unknown.tolist() == [True, False] and beside.stream.events == 1
     beside.stream.append([(2, 0, 0, 0, -1, 1, 0, CLEAR, -1)])  # a new snapshot does not bring the rules back
-    assert beside.stream.lost(0)
+    assert beside.stream.unknown[0]
 
 
 def test_a_session_wants_whole_books_a_shield_and_a_later_moment():
