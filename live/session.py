@@ -92,11 +92,12 @@ class Session:
             return check_actions(actions, (len(actions), *shape[1:-1]), shape[-1])
         return check_controls(actions, len(actions), self.env.engine.num_markets)
 
-    def certify(self, actions: np.ndarray, stale: np.ndarray | None = None) -> Certified:
+    def certify(self, actions: np.ndarray, stale: np.ndarray | None = None, *, cancel: bool = False) -> Certified:
         """Decode the accounts' actions and certify their orders; they go out with the next `proceed`.
 
         Where a market's book is not known, or ``stale`` bool ``(M,)`` says that it is too old, no order goes out, but
-        cancels do. Raises ValueError as :meth:`checked` does, and for actions of another number of accounts.
+        cancels do. ``cancel``: whatever rests is cancelled, and nothing else goes out. Raises ValueError as
+        :meth:`checked` does, and for actions of another number of accounts.
         """
         now, env = self.buffers, self.env
         if len(actions) != env.num_envs:
@@ -105,6 +106,8 @@ class Session:
         orders, unknown = env.sent, self.stream.unknown
         if stale is not None:
             unknown = unknown | stale
+        if cancel:
+            orders["do"] = DO_CANCEL
         self._held[:] = False
         if np.count_nonzero(unknown):
             np.greater(orders["do"], DO_NOTHING, out=self._held)

@@ -34,8 +34,9 @@ class Gate:
     fill_px: float = 50.0  # 1e-4 dollar, of the mean price
 
     def __post_init__(self) -> None:
-        if self.least_decisions < 1 or self.least_fills < 1 or min(self.disagreement, self.loss_usd) < 0:
-            raise ValueError(f"{self}: expected counts of at least 1 and limits of at least 0")
+        limits = (self.disagreement, self.position, self.loss_usd, self.fill_share, self.fill_px)
+        if self.least_decisions < 1 or self.least_fills < 1 or not min(limits) > 0:
+            raise ValueError(f"{self}: expected counts of at least 1 and limits above 0")
 
 
 class Measured(NamedTuple):
@@ -90,7 +91,7 @@ class Divergence:
         found, gate = self.measured, self.gate
         if found.decisions < gate.least_decisions:
             return None
-        loss = max(-found.result_uusd, 0) / (gate.loss_usd * UUSD) if gate.loss_usd else float(found.result_uusd < 0)
+        loss = max(-found.result_uusd, 0) / (gate.loss_usd * UUSD)
         return max(found.disagreement / gate.disagreement, found.position / gate.position, loss)
 
     def breaches(self) -> list[str]:

@@ -6,6 +6,7 @@ and at each decision the same actions are certified, on what was seen then.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,10 +81,8 @@ class _Again:
         if self._session is None:
             self._gathering.take(rows)
             return
-        try:
+        with contextlib.suppress(StreamError):  # the stream says so in `unknown`, as it did then
             self._session.stream.append(rows)
-        except StreamError:
-            pass  # the stream says so in `unknown`, as it did then
 
     def decide(self, decision: Decision) -> None:
         if self._session is None:
@@ -99,7 +98,8 @@ class _Again:
         actions = np.stack([arrays["action"] for arrays in told])
         if self._shapes.table and self._shapes.markets == 1:
             actions = actions[:, 0]
-        certified = session.certify(actions, np.frombuffer(decision.stale, np.bool_))
+        stale = np.frombuffer(decision.stale, np.bool_)
+        certified = session.certify(actions, stale, cancel=decision.cancel)
         now = session.buffers
         for place, (account, arrays) in enumerate(zip(decision.accounts, told, strict=True)):
             made = {

@@ -6,13 +6,13 @@ handed to ``keep`` before its orders can go anywhere, so a session can be played
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from live.monitor.traces import trace_id
 from live.session import Certified, Look, Session
 from live.shadow.records import Account, Decision, encode
 from live.shadow.seats import Seat
@@ -80,6 +80,7 @@ class Runner:
         self.session, self.seats, self.freshness = session, seats, freshness
         self.number = 0  # decisions so far
         self.broken: list[str] = []  # why markets cannot go on
+        self.killed = ""  # why nothing but cancels goes out any more
         self._keep, self._monotonic_ns, self._name, self._signals = keep, monotonic_ns, name, signals
         engine = session.env.engine
         self._market = engine.state.market.reshape(engine.num_envs, engine.num_markets)
@@ -132,7 +133,7 @@ class Runner:
         chosen_ns = self._monotonic_ns()
         verdict = self._judged(look, before_ns, heard_ns, chosen_ns - played_ns)
         actions = np.concatenate([choice.action for choice in choices])
-        certified = self.session.certify(actions, verdict.stale)
+        certified = self.session.certify(actions, verdict.stale, cancel=bool(self.killed))
         certified_ns = self._monotonic_ns()
         now, rows = self.session.buffers, actions.dtype.kind in "iu"
         reject = certified.reject.reshape(len(choices), -1)
@@ -158,8 +159,9 @@ class Runner:
             for place, choice in enumerate(choices)
         )
         decision = Decision(
-            self.number, look.ns, self._trace(), verdict.stale.tobytes(), verdict.quality.tobytes(), accounts
-        )
+            self.number, look.ns, trace_id(self._name, self.number), bool(self.killed), verdict.stale.tobytes(),
+            verdict.quality.tobytes(), accounts,
+        )  # fmt: skip
         self._keep(encode(decision), look.ns)
         kept_ns = self._monotonic_ns()
         self.number += 1
@@ -186,7 +188,3 @@ class Runner:
             prediction_ns=forecast,
         )
         return self.freshness.judge(ages, self.status, look.lost, self.crossed())
-
-    def _trace(self) -> str:
-        """32 hexadecimal digits, as trace ids are written: the same in a replay."""
-        return hashlib.blake2b(f"{self._name}/{self.number}".encode(), digest_size=16).hexdigest()

@@ -64,7 +64,7 @@ class Seat:
         name: str,
         policy: Policy,
         baseline: Policy,
-        check: Callable[[np.ndarray], None],
+        check: Callable[[np.ndarray], object],
         health: Health,
         monotonic_ns: Callable[[], int],
     ) -> None:

@@ -1,4 +1,4 @@
-"""What a session has come to so far: counts, lives of orders, latencies, curves. Fed once a decision, read now and then."""
+"""What a session has come to: counts, lives of orders, latencies, curves. Fed every decision, read now and then."""
 
 from __future__ import annotations
 

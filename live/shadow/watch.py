@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -129,9 +129,9 @@ class Watch:
         return Statistics(
             span_ns=ns - self._started_ns,
             feed_age_ns=max(ns - heard_ns, 0),
-            lost=tuple(self._rules[index].listing.market.id for index in np.flatnonzero(lost)),
+            lost=tuple(self._rules[index].listing.market.id for index in np.flatnonzero(lost).tolist()),
             frames=counts.get("frames", 0),
-            frames_unread=sum(failures(counts).values()),
+            frames_unread=sum(failures(Counter(counts)).values()),
             quotes=counts.get("quotes_agree", 0) + counts.get("quotes_differ", 0),
             quotes_differing=counts.get("quotes_differ", 0),
             orders=int(tally.orders[place]),
@@ -174,7 +174,10 @@ class Watch:
         for place, seat in enumerate(self._runner.seats):
             for side, name in _SIDES.items():
                 order = step.certified.orders[place, index, side]
-                reason, cut = int(step.certified.reason[place, index, side]), int(step.certified.cut[place, index, side])
+                reason, cut = (
+                    int(step.certified.reason[place, index, side]),
+                    int(step.certified.cut[place, index, side]),
+                )
                 held = bool(step.certified.held[place, index, side])
                 if order["do"] == DO_NOTHING and not (reason or held):
                     continue
