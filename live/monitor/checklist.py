@@ -45,7 +45,7 @@ def _limit(default: float, unit: str, meaning: str) -> Any:
     return field(default=default, metadata={"unit": unit, "meaning": meaning})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Thresholds:
     """What is accepted. Raises ValueError for one that is negative or no number."""
 
@@ -69,7 +69,7 @@ class Thresholds:
                 raise ValueError(f"thresholds: {one.name} = {value}; expected {one.metadata['unit']}, 0 or more")
 
 
-def check(found: Statistics, accepted: Thresholds = Thresholds()) -> tuple[Check, ...]:
+def check(found: Statistics, accepted: Thresholds) -> tuple[Check, ...]:
     """The checklist, in the order in which a person should work through it."""
     return (
         _feed(found, accepted),

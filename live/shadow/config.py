@@ -52,12 +52,13 @@ class ShadowConfig:
     socket: str = ""  # another address of the socket
     clob: str = ""  # another address of Polymarket's CLOB
     seed: int = 0  # of policies and fill models that draw
-    registry: str = "promoted"  # where checkpoint=promoted looks
+    registry: str = "checkpoints/promoted"  # where checkpoint=promoted looks
     replay: str | None = None  # folder of a session: play it again from its log, and compare
     health: Health = field(default_factory=Health)
     freshness: TimeToLive = field(default_factory=TimeToLive)
     gate: Gate = field(default_factory=Gate)
-    checks: Thresholds = field(default_factory=Thresholds)
+    # divergence is in shares of the gate's limits; a decision of several accounts also waits for their log
+    checks: Thresholds = field(default_factory=lambda: Thresholds(divergence=1.0, latency_p99=5000.0))
     page: PageConfig = field(default_factory=PageConfig)
     recording: RecordingConfig = field(default_factory=RecordingConfig)
 

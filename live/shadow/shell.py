@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from rich.console import Console
 from tqdm import tqdm
 
 from agents.policy import Policy
@@ -29,6 +30,7 @@ from live.monitor.gate import new_token
 from live.monitor.metrics import Metrics
 from live.monitor.server import MonitorServer
 from live.monitor.summary import Summary, as_json, as_text, summarise
+from live.monitor.terminal import show as draw
 from live.monitor.traces import Decision as Traced
 from live.monitor.traces import Traces
 from live.monitor.view import Trading, View
@@ -43,6 +45,7 @@ from live.shadow.divergence import Divergence, FillsCompared
 from live.shadow.opening import Gathering
 from live.shadow.pace import Pace
 from live.shadow.records import SESSION_FILE, SeatSaid, SessionSaid, write_session
+from live.shadow.rehearsal import rehearse
 from live.shadow.runner import Runner, Step
 from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
@@ -50,6 +53,7 @@ from live.shadow.watch import Watch
 from live.stream import Stream
 from sim.scenarios import Scenario
 from sim.types import DO_NOTHING, SECOND_NS
+from sim.wire.listing import Listing
 from sim.wire.units import Taken
 
 _LOG = logging.getLogger(__name__)
@@ -84,15 +88,14 @@ class Plan(NamedTuple):
 class Shadow:
     """One session. ``run`` it once."""
 
-    def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random, console: Console) -> None:
         self.config, self.plan = config, plan
         self.folder = Path(config.out) / session_name(config.name, config.venue, clock)
         self.view = View(
             clock.now_ns(), self.folder.name, config.venue, config.mode, "connecting", "", clock.now_ns(), 0, (), "",  # type: ignore[arg-type]
             ready=("no book has been told yet",),
         )  # fmt: skip
-        self.link = ""  # to the page, with its token
-        self._clock, self._rng = clock, rng
+        self._clock, self._rng, self._console = clock, rng, console
         self._heard_ns = 0
         self._gathering: Gathering | None = None
         self._runner: Runner | None = None
@@ -102,8 +105,8 @@ class Shadow:
         self._killed = ""
         self._traced: list[Traced] = []
 
-    async def run(self, show: Callable[[View], None] | None = None) -> Summary:
-        """Until it is asked to end, its time is up, or its markets have settled. ``show`` is given each view.
+    async def run(self) -> Summary:
+        """Until it is asked to end, its time is up, or its markets have settled.
 
         Raises LogError where nothing can be written, or the name is taken; VenueError, SecretError or ValueError where
         the venue refuses; GivenUpError where it refuses to go on. What was recorded is kept in any case.
@@ -118,6 +121,7 @@ class Shadow:
             )
             keep_quiet_about(door.secrets)
             header = recording_header(config.venue, door)  # type: ignore[arg-type]
+            self._rehearse(door.listings)
             writer = SessionWriter(config.out, self.folder.name, header, self._clock.now_ns, _rotation(config))
             recorder = Recorder(writer, door.reader)
             held.callback(recorder.close)
@@ -126,12 +130,22 @@ class Shadow:
             self._traces = Traces(self.folder.name, _STAGES)
             self._metrics = Metrics(lambda: self.view)
             await self._open_page(held)
+            if config.page.terminal:
+                drawing = asyncio.create_task(draw(lambda: self.view, self._clock, self._console))
+                held.callback(drawing.cancel)
             self._door, self._recorder = door, recorder
             self._gathering = Gathering(door.reader.rules)
             source = door.source(recorder, self._take)
             self._catch_kill_signal()
-            await self._play(source, ends, show)
+            await self._play(source, ends)
         return self._end(source)
+
+    def _rehearse(self, listings: Sequence[Listing]) -> None:
+        def seats(sheet: dict[str, Any]) -> list[tuple[Policy, Policy]]:
+            return [(one.policy, one.baseline) for one in self.plan.seat(sheet)]
+
+        clock = self._clock
+        rehearse(self.plan.make_env, seats, listings, self.plan.accounts, clock.now_ns(), clock.monotonic_ns)
 
     async def kill(self, reason: str) -> None:
         """The kill switch: whatever rests is cancelled, and nothing else goes out in this session."""
@@ -184,17 +198,15 @@ class Shadow:
         self._decided(self._runner.begin(self._heard_ns))
         self._pace = Pace(session.now_ns, plan.dt_s, plan.events_per_step, stream)
 
-    async def _play(self, source: Source, ends: asyncio.Event, show: Callable[[View], None] | None) -> None:
+    async def _play(self, source: Source, ends: asyncio.Event) -> None:
         """Until the source gives up, somebody asks for the end, time is up, or all is settled."""
         clock, config = self._clock, self.config
         end_ns = clock.monotonic_ns() + round(config.minutes * 60 * SECOND_NS) if config.minutes > 0 else None
         running, asked = asyncio.create_task(source.run()), asyncio.create_task(ends.wait())
-        shown_ns, heard = 0, 0
+        shown_ns, heard, why = 0, 0, ""
         try:
-            with tqdm(unit="decision", desc=f"{config.mode} on {config.venue}", disable=show is not None) as bar:
-                while not (running.done() or asked.done() or (self._runner is not None and self._runner.ended)):
-                    if end_ns is not None and clock.monotonic_ns() >= end_ns:
-                        break
+            with tqdm(unit="decision", desc=f"{config.mode} on {config.venue}", disable=config.page.terminal) as bar:
+                while not why:
                     if source.heard != heard:
                         heard, self._heard_ns = source.heard, clock.now_ns()
                     self._recorder.idle(clock.now_ns())
@@ -203,16 +215,30 @@ class Shadow:
                     self._decide()
                     if clock.monotonic_ns() - shown_ns >= config.page.every_s * SECOND_NS:
                         shown_ns = clock.monotonic_ns()
-                        self._show(source.state, show)
+                        self._show(source.state)
                         bar.update(self.view.decisions - bar.n)
                         bar.set_postfix_str(_line(self.view))
                     await self._wait({running, asked})
+                    why = self._over(running, asked, end_ns)
         finally:
             asked.cancel()
+            self._show(source.state)
+            self.view = msgspec.structs.replace(self.view, state="killed" if self._killed else "ended", why=why)
             if not running.done():
                 await source.stop(ASKED)
             await running
-            self._show(source.state, show)
+
+    def _over(self, running: asyncio.Task, asked: asyncio.Task, end_ns: int | None) -> str:
+        """Why the session is over; "" = it is not."""
+        if asked.done():
+            return "asked to"
+        if running.done():
+            return "the venue's feed ended"
+        if self._runner is not None and self._runner.ended:
+            return "every account has ended: its markets have settled, or it is ruined"
+        if end_ns is not None and self._clock.monotonic_ns() >= end_ns:
+            return f"{self.config.minutes:g} minutes are up"
+        return ""
 
     def _decide(self) -> None:
         """If it is time."""
@@ -251,7 +277,7 @@ class Shadow:
             for task in (sleeping, *waking):
                 task.cancel()
 
-    def _show(self, feed: str, show: Callable[[View], None] | None) -> None:
+    def _show(self, feed: str) -> None:
         """Take a view, and hand on what has come together since the last."""
         now_ns = self._clock.now_ns()
         if self._watch is None or self._runner is None:
@@ -270,8 +296,6 @@ class Shadow:
             self._metrics.observe(self._watch.tally.fresh_latencies())
             self._traces.write(self._traced)
             self._traced.clear()
-        if show is not None:
-            show(self.view)
 
     def _counts(self) -> dict[str, int]:
         found = self._recorder.statistics()
@@ -292,7 +316,7 @@ class Shadow:
         keep_quiet_about([token])
         server = MonitorServer(lambda: self.view, self.kill, self._metrics, token, self._clock, self.config.page.port)
         await held.enter_async_context(server)
-        self.link = server.link
+        self._console.print(f"page       {server.link}", soft_wrap=True, markup=False, highlight=False)
 
     def _catch_kill_signal(self) -> None:
         loop = asyncio.get_running_loop()
