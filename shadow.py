@@ -38,6 +38,8 @@ from live.shadow.records import SeatSaid, read_session
 from live.shadow.replay import replay
 from live.shadow.shell import Placed, Plan, Shadow
 
+BESIDE = "baseline"  # the seat of whom the policies stand beside
+
 ConfigStore.instance().store(name="shadow_schema", node=ShadowConfig)
 
 
@@ -45,9 +47,9 @@ ConfigStore.instance().store(name="shadow_schema", node=ShadowConfig)
 def main(composed: DictConfig) -> None:
     """Compose, connect, run, report."""
     config: ShadowConfig = to_config(composed)
-    check_config(config)
     torch.set_num_threads(1)
     try:
+        check_config(config)
         status = _replay(config.replay) if config.replay is not None else _run(config, composed)
     except (FileNotFoundError, GivenUpError, LogError, SecretError, ValueError, VenueError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
@@ -74,7 +76,12 @@ def _replay(folder: str) -> int:
     said = read_session(folder)
     schema = OmegaConf.structured(ShadowConfig)
     config: ShadowConfig = to_config(OmegaConf.merge(schema, said.config))
-    found = replay(folder, _plan(config, said.config).make_env)
+    for seat in said.seats:
+        if digest_of(seat.spec) != seat.digest:
+            raise ValueError(f"{seat.spec}: is another policy now than {folder} was made with; bring that one back")
+    spec = next(seat.spec for seat in said.seats if seat.name != BESIDE)
+    _, make_env = maker_of(spec, config.limits, config.seed)
+    found = replay(folder, make_env)
     console = Console(markup=False, highlight=False)
     console.print(f"{folder}: {found.decisions:,} decisions and {found.orders:,} orders again")
     for line in found.differ:
@@ -93,7 +100,7 @@ def _plan(config: ShadowConfig, resolved: dict[str, Any]) -> Plan:
     executes = config.mode != "shadow"
     seated = [("policy" if not others else "a", spec, executes)]
     seated += [("b", other, True) for other in others]
-    beside = ("baseline", baseline, not executes)
+    beside = (BESIDE, baseline, not executes)
     seated = [*seated, beside] if executes else [beside, *seated]
 
     def seat(sheet: dict[str, Any]) -> list[Placed]:
