@@ -37,7 +37,7 @@ class Gate:
     def __post_init__(self) -> None:
         given = (self.disagreement, self.position, self.loss_usd, self.fill_share, self.fill_px)
         limits = [limit for limit in given if limit is not None]
-        if self.least_decisions < 1 or self.least_fills < 1 or not min(limits) > 0:
+        if self.least_decisions < 1 or self.least_fills < 1 or not all(limit > 0 for limit in limits):
             raise ValueError(f"{self}: expected counts of at least 1 and limits above 0")
 
 

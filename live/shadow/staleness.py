@@ -42,7 +42,7 @@ class TimeToLive:
 
     def __post_init__(self) -> None:
         times = (self.quote_s, self.quiet_s, self.grace, self.silence_s, self.bar_s, self.feature_s, self.prediction_s)
-        if min(times) <= 0 or self.quote_s > self.quiet_s:
+        if not all(one > 0 for one in times) or self.quote_s > self.quiet_s:
             raise ValueError(f"{self}: expected times above 0, and quote_s not above quiet_s")
 
 
