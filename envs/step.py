@@ -20,7 +20,7 @@ from envs.terminations import write_ends
 from envs.transition import measure, rest
 from sim.feed import hide_feeds, show_feeds
 from sim.kernel import kernel
-from sim.loop import advance_slice, finish_slice, submit_slice
+from sim.loop import ANY_NUMBER, advance_slice, finish_slice, submit_slice
 
 TILE = 32  # markets whose stages follow each other; their state fits a cache of 512 KiB
 
@@ -104,15 +104,34 @@ def prepare(state, rules, rows, memory, guard, work, now, actions, first, last):
 def proceed(
     world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last, step_ns, events
 ):
-    """Submit what was prepared, advance, measure, cost, terminate, reward, observe, mask.
+    """Submit what was prepared, advance, and :func:`judge`.
 
-    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
-    rows of ``now``. Episodes that end here are observed as they ended. Returns an environment that had more fills than
-    its journal holds, or -1.
+    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events. Returns an
+    environment that had more fills than its journal holds, or -1.
     """
     submit_slice(world, state, first, last, work.intents)
     advance_slice(world, state, first, last, step_ns, events)
     overflow = finish_slice(state, first, last, work.over, work.cut)
+    judge(world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last)
+    return overflow
+
+
+@kernel
+def advance(
+    world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last, step_ns
+):
+    """The first part of :func:`proceed`: submit what was prepared, and advance by ``step_ns``."""
+    submit_slice(world, state, first, last, work.intents)
+    advance_slice(world, state, first, last, step_ns, ANY_NUMBER)
+    return finish_slice(state, first, last, work.over, work.cut)
+
+
+@kernel
+def judge(world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last):
+    """The second part of :func:`proceed`: measure, cost, terminate, reward, observe, mask.
+
+    Writes the rows ``first`` to ``last`` of ``now``. Episodes that end here are observed as they ended.
+    """
     measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, last, work.changes)
     rest(work.awake, first, last, work.changes)
     if len(guard.limits) > 0:
@@ -134,7 +153,6 @@ def proceed(
     observe(rules, state, memory, links, columns, scratch, work.awake, first, last, now.obs)
     write_masks(rules, state.pool, state.market, rows, work.awake, first, last, now.action_mask)
     hide_feeds(state, first, last)
-    return overflow
 
 
 @kernel
