@@ -12,19 +12,12 @@ from random import Random
 
 from live.clock import Clock, SystemClock
 from live.fake.faults import Plan, load
-from live.fake.guard import (
-    KalshiGuard,
-    PolymarketGuard,
-    new_kalshi_key,
-    new_polymarket_key,
-    new_wallet,
-    write_owner_only,
-)
+from live.fake.guard import KalshiGuard, PolymarketGuard, new_kalshi_key, new_polymarket_key, new_wallet
 from live.fake.kalshi import SOCKET_PATH, KalshiVenue
 from live.fake.market import Markets, Synthetic, from_tapes, synthetic
 from live.fake.polymarket import MARKET_PATH, USER_PATH, PolymarketVenue
 from live.fake.server import HOST, FakeVenue, Venue
-from live.secrets import Secret
+from live.secrets import Secret, write_owner_only
 
 _KEY_ID = "fake-key-1"
 

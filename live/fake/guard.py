@@ -6,10 +6,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
@@ -146,10 +144,3 @@ def new_polymarket_key(rng: Random, wallet: Wallet) -> PolymarketCredentials:
         wallet.address, Secret(api_key.hex()), Secret(base64.urlsafe_b64encode(secret).decode()),
         Secret(passphrase.hex()),
     )  # fmt: skip
-
-
-def write_owner_only(path: Path, secret: Secret) -> None:
-    """Write a new file that only its owner may read. Raises FileExistsError where there is one."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(secret.reveal())
