@@ -116,8 +116,8 @@ class MonitorServer:
     ) -> None:
         for stream in self._streams:
             stream.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        assert self._runner is not None  # made by __aenter__
+        await self._runner.cleanup()
 
     @property
     def url(self) -> str:
