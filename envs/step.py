@@ -20,7 +20,7 @@ from envs.terminations import write_ends
 from envs.transition import measure, rest
 from sim.feed import hide_feeds, show_feeds
 from sim.kernel import kernel
-from sim.loop import ANY_NUMBER, advance_slice, finish_slice, submit_slice
+from sim.loop import advance_slice, finish_slice, submit_slice
 
 TILE = 32  # markets whose stages follow each other; their state fits a cache of 512 KiB
 
@@ -112,22 +112,12 @@ def proceed(
     submit_slice(world, state, first, last, work.intents)
     advance_slice(world, state, first, last, step_ns, events)
     overflow = finish_slice(state, first, last, work.over, work.cut)
-    judge(world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last)
+    judge(state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last)
     return overflow
 
 
 @kernel
-def advance(
-    world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last, step_ns
-):
-    """The first part of :func:`proceed`: submit what was prepared, and advance by ``step_ns``."""
-    submit_slice(world, state, first, last, work.intents)
-    advance_slice(world, state, first, last, step_ns, ANY_NUMBER)
-    return finish_slice(state, first, last, work.over, work.cut)
-
-
-@kernel
-def judge(world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last):
+def judge(state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last):
     """The second part of :func:`proceed`: measure, cost, terminate, reward, observe, mask.
 
     Writes the rows ``first`` to ``last`` of ``now``. Episodes that end here are observed as they ended.

@@ -131,7 +131,7 @@ class Session:
         if between is None:
             self.env.core.proceed(step_ns, now)
         else:
-            self.env.core.advance(step_ns, now)
+            self.env.core.advance(step_ns)
             between()
             self.env.core.judge(now)
         self.now_ns = self.stream.played_ns = until_ns

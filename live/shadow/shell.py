@@ -73,7 +73,7 @@ class Placed(NamedTuple):
 class Plan(NamedTuple):
     """What an entry point builds of a config, for any scenario."""
 
-    make_env: Callable[[Scenario, int], TradingVectorEnv]  # of a number of accounts
+    make_env: Callable[[Scenario, int, float | None], TradingVectorEnv]  # of so many accounts, with so many dollars
     seat: Callable[[dict[str, Any]], list[Placed]]  # who plays an environment with this spec sheet
     accounts: int
     dt_s: float  # market time between two decisions, or:
@@ -176,7 +176,7 @@ class Shadow:
         plan, config, now_ns = self.plan, self.config, self._clock.now_ns()
         rules = self._gathering.opening.rules
         stream = Stream(self._gathering.opening)
-        env = plan.make_env(stream.scenario, plan.accounts)
+        env = plan.make_env(stream.scenario, plan.accounts, None)
         session = Session(env, stream)
         placed = plan.seat(env.spec_sheet)
         seats = [
@@ -195,7 +195,9 @@ class Shadow:
             compared=FillsCompared(config.gate), thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
         )  # fmt: skip
         self._runner.killed = self._killed
-        self._decided(self._runner.begin(self._heard_ns))
+        first = self._runner.begin(self._heard_ns)
+        if first is not None:
+            self._decided(first)
         self._pace = Pace(session.now_ns, plan.dt_s, plan.events_per_step, stream)
 
     async def _play(self, source: Source, ends: asyncio.Event) -> None:
@@ -346,7 +348,7 @@ class Shadow:
             seats=tuple(one.said for one in placed), features=tuple(sheet["observation"]),
             observation_digest=sheet["observation_digest"], action_digest=sheet["action_digest"],
             rewards=tuple(sheet["rewards"]), costs=tuple(sheet["costs"]), table=sheet["action_form"] == "table",
-            config=plan.config, versions=plan.versions, commit=plan.commit, created_ns=now_ns,
+            config=plan.config, versions=plan.versions, commit=plan.commit, cash=None, created_ns=now_ns,
         )  # fmt: skip
 
 
