@@ -58,6 +58,7 @@ export function book(view, market) {
 function order(one) {
   if (one.do !== "place") return one.do === "cancel" ? `cancel ${one.side}` : `${one.do} ${contracts(one.lots)}`;
   const verb = (one.side === "bid") === (one.leg === "yes") ? "buy" : "sell";
+  if (!one.lots) return `${verb} ${one.leg.toUpperCase()} refused`;
   const at = one.leg === "yes" ? price(one.px) : `${price(ONE - one.px)} (YES ${price(one.px)})`;
   return `${verb} ${one.leg.toUpperCase()} ${contracts(one.lots)} at ${at}`;
 }
