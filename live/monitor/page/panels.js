@@ -167,7 +167,7 @@ export function checks(view) {
     const [kind, sign] = SIGN.get(one.ok);
     const advice = one.ok === false ? el("div.do", one.do) : null;
     return titled(el(`tr.${kind}`, el("td.sign", sign), el("th", one.name),
-      el("td", el("div", one.measured, el("span.wanted", ` · ${one.wanted}`)), advice)), one.do);
+      el("td", el("div", one.measured, " ", el("span.wanted", `· ${one.wanted}`)), advice)), one.do);
   });
   return [el("table.checks", el("tbody", ...rows))];
 }
