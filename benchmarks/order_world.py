@@ -18,6 +18,7 @@ import numpy as np
 
 from live.backoff import Backoff
 from live.clock import ManualClock
+from live.errors import VenueError, refusal
 from live.fake.answers import Ask
 from live.fake.faults import Close as Cut
 from live.fake.faults import Fault, Plan
@@ -35,7 +36,6 @@ from live.orders.kalshi_user import Heard, KalshiUser, KalshiUserReader, Missed
 from live.orders.manager import Manager
 from live.orders.requests import Answer, Failed, FillSaid, OrderSaid, Place, PositionSaid, Request
 from live.orders.sights import Sight
-from live.errors import VenueError, refusal
 from live.reading import Reading
 from live.reconnect import KALSHI_LINK, Action, Close, Connect, Distrust, Link, Ping, Send, Stopped
 from live.secrets import kalshi_credentials
