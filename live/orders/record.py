@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from live.orders.journal import BEFORE, Intent, Journal
-from live.orders.ledger import Exposure, Ledger, locked_uusd
+from live.orders.ledger import Exposure, Ledger, least_uusd, locked_uusd
 from live.orders.requests import FillSaid, OrderSaid
 from live.orders.working import DONE, UNKNOWN, Working
 from sim.tape import FeeRates
@@ -184,6 +184,18 @@ class Record:
                         self._fees.get(one.ticker, self._any_fees))
             for one in self.others.values()
         )  # fmt: skip
+
+    @property
+    def least_uusd(self) -> int:
+        """What the venue reserves at least, for everyone's orders."""
+        total = 0
+        for ticker in {one.ticker for one in (*self.orders.values(), *self.others.values())}:
+            orders = [one.exposure for one in self.of_market(ticker) if one.live]
+            orders += [
+                Exposure(one.side, one.px, one.left, True) for one in self.others.values() if one.ticker == ticker
+            ]
+            total += least_uusd(self.ledger.holding(ticker).lots, orders)
+        return total
 
     @property
     def free_uusd(self) -> int:
