@@ -1,8 +1,8 @@
 """Real orders of a session: off unless it is said twice. The first account is then the venue's own.
 
-What the order manager knows of the account is what the policy sees, `live.shadow.mirror`; what was certified for it goes
-to the manager, which has caps, budgets and a kill switch of its own. On paper beside it the same policy trades too, and
-what the simulator fills there is compared with what the venue fills.
+What the order manager knows of the account is what the policy sees, `live.shadow.mirror`; what was certified for it
+goes to the manager, which has caps, budgets and a kill switch of its own. On paper beside it the same policy trades
+too, and what the simulator fills there is compared with what the venue fills.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,7 +24,9 @@ from live.doors import Addresses
 from live.kalshi import SOCKET_URL
 from live.kalshi_rest import BASE_URL
 from live.limits import KALSHI_BASIC, KALSHI_COSTS, Limiter
-from live.orders.caps import Budgets, Caps, Confirmation, Permit, permit
+from live.monitor.view import Trading
+from live.monitor.words import money
+from live.orders.caps import TRADING, Budgets, Caps, Confirmation, Permit, permit
 from live.orders.journal import Journal
 from live.orders.manager import Manager
 from live.orders.presign import Keeper, PresignedSigner
@@ -59,6 +61,7 @@ class TradingConfig:
     drawdown: float = 10.0  # ends trading
     # the limits once more, said by you: [order, risk, order after all doublings, risk after them, daily_loss, drawdown]
     confirm: list[float] = field(default_factory=list)
+    lift: str = ""  # your name: a kill or a breach of an earlier session is lifted
 
 
 def permit_of(config: TradingConfig) -> Permit:
@@ -86,16 +89,26 @@ class RealHands:
     def __init__(self, orders: Orders, compared: FillsCompared) -> None:
         self.orders, self._compared = orders, compared
         self.fills = 0
-        self.mirror: Mirror | None = None  # of the session, once it has begun
 
-    def image(self) -> Image:
+    @property
+    def equity_uusd(self) -> int:
+        """Cash, and positions at cost: what the session's accounts begin with."""
+        return self.orders.manager.record.ledger.equity_uusd({})
+
+    @property
+    def trading(self) -> Trading:
+        """For the page."""
+        state = self.orders.state
+        caps = f"{money(state.order_uusd)} an order, {money(state.at_risk_uusd)} of {money(state.risk_uusd)} at risk"
+        return Trading(enabled=state.mode == TRADING, caps=f"{state.mode}: {caps}")
+
+    def image(self, mirror: Mirror) -> Image:
         """The account as its journal has it."""
-        assert self.mirror is not None
         while self.orders.fills:
             fill = self.orders.fills.popleft().fill
             self.fills += 1
             self._compared.add(live=True, px=fill.px, lots=fill.qty)
-        return self.mirror.image(self.orders.manager.record)
+        return mirror.image(self.orders.manager.record)
 
     def send(self, ns: int, orders: np.ndarray) -> None:
         """Hand on what was certified; nothing waits."""
@@ -127,9 +140,13 @@ async def open_orders(
     rest, socket = at.rest or BASE_URL, at.socket or SOCKET_URL
     place = ("POST", urlsplit(rest).path + ORDER_PATH)
     keeper = Keeper(presigned.presigner, lambda: [place] * _STOCK, clock, in_thread=True)
-    client = RestClient(rest, clock=clock, rng=rng, limiter=Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer=presigned)
-    with Journal.open(Path(config.journal), "kalshi", config.account, clock.now_ns()) as journal:
+    client = RestClient(
+        rest, clock=clock, rng=rng, limiter=Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer=presigned
+    )
+    with closing(Journal(config.journal, "kalshi", config.account, clock.now_ns())) as journal:
         manager = Manager(listings, journal, leave, clock.now_ns())
+        if config.lift:
+            manager.lift(config.lift, clock.now_ns())
         warming = asyncio.create_task(keeper.run())
         try:
             async with Orders(
