@@ -64,12 +64,16 @@ def live_env(spec: str, limits: Any) -> tuple[DirectionalConfig, dict[str, Any]]
 
 def maker_of(
     spec: str, limits: Any, seed: int
-) -> tuple[DirectionalConfig, Callable[[Scenario, int], TradingVectorEnv]]:
-    """The environment's config, and what makes it on a scenario with a number of accounts."""
+) -> tuple[DirectionalConfig, Callable[[Scenario, int, float | None], TradingVectorEnv]]:
+    """The environment's config, and what makes it: on a scenario, of so many accounts, with so many dollars each.
+
+    None = dollars as configured.
+    """
     env, settings = live_env(spec, limits)
 
-    def make(scenario: Scenario, accounts: int) -> TradingVectorEnv:
-        return make_env(env, scenario, num_envs=accounts, seed=seed, **settings)
+    def make(scenario: Scenario, accounts: int, cash: float | None) -> TradingVectorEnv:
+        funded = env if cash is None else replace(env, cash=cash)
+        return make_env(funded, scenario, num_envs=accounts, seed=seed, **settings)
 
     return env, make
 

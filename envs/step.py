@@ -104,15 +104,24 @@ def prepare(state, rules, rows, memory, guard, work, now, actions, first, last):
 def proceed(
     world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last, step_ns, events
 ):
-    """Submit what was prepared, advance, measure, cost, terminate, reward, observe, mask.
+    """Submit what was prepared, advance, and :func:`judge`.
 
-    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
-    rows of ``now``. Episodes that end here are observed as they ended. Returns an environment that had more fills than
-    its journal holds, or -1.
+    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events. Returns an
+    environment that had more fills than its journal holds, or -1.
     """
     submit_slice(world, state, first, last, work.intents)
     advance_slice(world, state, first, last, step_ns, events)
     overflow = finish_slice(state, first, last, work.over, work.cut)
+    judge(state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last)
+    return overflow
+
+
+@kernel
+def judge(state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last):
+    """The second part of :func:`proceed`: measure, cost, terminate, reward, observe, mask.
+
+    Writes the rows ``first`` to ``last`` of ``now``. Episodes that end here are observed as they ended.
+    """
     measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, last, work.changes)
     rest(work.awake, first, last, work.changes)
     if len(guard.limits) > 0:
@@ -134,7 +143,6 @@ def proceed(
     observe(rules, state, memory, links, columns, scratch, work.awake, first, last, now.obs)
     write_masks(rules, state.pool, state.market, rows, work.awake, first, last, now.action_mask)
     hide_feeds(state, first, last)
-    return overflow
 
 
 @kernel

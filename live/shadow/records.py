@@ -52,6 +52,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     stale: bytes  # (M,) bool
     quality: bytes  # (M,) float64
     accounts: tuple[Account, ...]
+    image: bytes = b""  # of the first account, where it is a real one: live.shadow.mirror.Image
 
 
 class SeatSaid(msgspec.Struct, frozen=True):
@@ -81,6 +82,7 @@ class SessionSaid(msgspec.Struct, frozen=True):
     config: dict[str, Any]  # resolved
     versions: dict[str, str]
     commit: str | None
+    cash: float | None  # dollars that accounts begin with; None = the environment's
     created_ns: int
     schema_version: int = SCHEMA_VERSION
 

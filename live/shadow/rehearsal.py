@@ -26,7 +26,7 @@ _LOTS = 10_000
 
 
 def rehearse(
-    make_env: Callable[[Scenario, int], TradingVectorEnv],
+    make_env: Callable[[Scenario, int, float | None], TradingVectorEnv],
     seats: Callable[[dict[str, Any]], Sequence[tuple[Any, Any]]],
     listings: Sequence[Listing],
     accounts: int,
@@ -40,7 +40,7 @@ def rehearse(
     gathering = Gathering([Rules(listing) for listing in listings])
     gathering.take([row for index in range(len(listings)) for row in _book(index, now_ns)])
     stream = Stream(gathering.opening)
-    env = make_env(stream.scenario, accounts)
+    env = make_env(stream.scenario, accounts, None)
     session = Session(env, stream)
     placed = [
         Seat("rehearsal", policy, baseline, session.checked, Health(deadline_ms=60_000.0), monotonic_ns)

@@ -71,12 +71,14 @@ class Watch:
         thresholds: Thresholds,
         started_ns: int,
         watched: int,
+        twin: int | None = None,
     ) -> None:
         self.tally, self.alerts = Tally(runner), Alerts()
         self.divergence, self.compared = divergence, compared
         self._runner, self._rules, self._session, self._mode = runner, rules, session, mode
         self._roles, self._thresholds, self._started_ns = roles, thresholds, started_ns
         self._watched = watched  # the account that the checklist judges
+        self._twin = twin  # the account that trades on paper what another one trades at the venue
         self._step: Step | None = None
 
     def add(self, step: Step) -> None:
@@ -87,6 +89,10 @@ class Watch:
         count = len(self._roles)
         net = (state.position["yes_qty"] - state.position["no_qty"]).reshape(count, -1)
         self.divergence.add(step.certified.orders, net, self._runner.equity_uusd)
+        if self._twin is not None:
+            account = state.account[self._twin]
+            for fill in account["fills"][: account["n_fills"]]:
+                self.compared.add(live=False, px=int(fill["px"]), lots=abs(int(fill["qty"])))
         for place, seat in enumerate(self._runner.seats):
             if step.decision.accounts[place].why:
                 self.alerts.add(
