@@ -47,9 +47,9 @@ ConfigStore.instance().store(name="shadow_schema", node=ShadowConfig)
 def main(composed: DictConfig) -> None:
     """Compose, connect, run, report."""
     config: ShadowConfig = to_config(composed)
-    check_config(config)
     torch.set_num_threads(1)
     try:
+        check_config(config)
         status = _replay(config.replay) if config.replay is not None else _run(config, composed)
     except (OSError, GivenUpError, JournalError, LogError, SecretError, ValueError, VenueError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
