@@ -102,10 +102,14 @@ class _Walk:
             del self._books[market][side][px]
 
 
-def wandering(rng: Random, seconds: float, markets: int = MARKETS, rows_per_s: float = 6.0) -> list[Row]:
+def wandering(
+    rng: Random, seconds: float, markets: int = MARKETS, rows_per_s: float = 6.0, *, settles: bool = True
+) -> list[Row]:
     """Rows of markets that wander; each may close and settle early."""
     walk, ns = _Walk(rng, markets), START_NS
-    over = [START_NS + round(seconds * SECOND_NS * rng.choice((0.6, 2, 2))) for _ in range(markets)]
+    over = [
+        START_NS + round(seconds * SECOND_NS * rng.choice((0.6, 2, 2) if settles else (2,))) for _ in range(markets)
+    ]
     while ns < START_NS + seconds * SECOND_NS:
         ns += round(rng.expovariate(rows_per_s) * SECOND_NS) + 1
         market = rng.randrange(markets)
@@ -119,11 +123,11 @@ def wandering(rng: Random, seconds: float, markets: int = MARKETS, rows_per_s: f
     return sorted(walk.rows, key=lambda row: row[0])
 
 
-def markets_of(rows: list[Row], maker_ppm: int, markets: int = MARKETS) -> Markets:
+def markets_of(rows: list[Row], maker_ppm: int, markets: int = MARKETS, open_ns: int = START_NS) -> Markets:
     """Listings for rows of :func:`wandering`."""
     rates = FeeRates("quadratic x 1", "kalshi", 70_000, maker_ppm)
     listings = [
-        Listing("kalshi", Market(f"KXT-E{one}-M{one}", f"Market {one}", START_NS, START_NS + 7_200 * SECOND_NS),
+        Listing("kalshi", Market(f"KXT-E{one}-M{one}", f"Market {one}", open_ns, open_ns + 7_200 * SECOND_NS),
                 CENT_TICKS, rates, event=f"KXT-E{one}", base_fees=rates)
         for one in range(markets)
     ]  # fmt: skip

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SLACK_NS = 120 * SECOND_NS  # how wrong this machine's clock may be against the venue's
 _ROUNDING_UUSD = 10_000  # what the venue may reserve beyond our bound, an order
-_MOST_PUT_OFF = 10  # then it is compared on the move: what differs must do so twice all the same
+_MOST_PUT_OFF = 10  # then no order goes out until the account has held still
 
 
 class Difference(NamedTuple):
@@ -86,9 +86,9 @@ class Reconciler:
             self._facts(answer, here, now_ns)
         if moved or any(one.state == UNKNOWN or one.owed for one in self._record.orders.values()):
             self.put_off += 1
-            if self.put_off < _MOST_PUT_OFF:
-                self._later(now_ns, self._manager.rules.again_s)
-                return []
+            self.ready &= self.put_off < _MOST_PUT_OFF
+            self._later(now_ns, self._manager.rules.again_s)
+            return []
         self._compare(answer, asked_ns, now_ns)
         return []
 

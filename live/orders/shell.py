@@ -139,7 +139,7 @@ class Orders:
             raise
         if self._kill_signal is not None:
             asyncio.get_running_loop().add_signal_handler(self._kill_signal, self.kill, "a signal")
-        self._tasks = [asyncio.create_task(self._guarded(one)) for one in (self._act(), self._tick(), self._listen())]
+        self._tasks = [asyncio.create_task(self._guarded(one)) for one in (self._act, self._tick, self._listen)]
         return self
 
     async def __aexit__(
@@ -248,7 +248,7 @@ class Orders:
     def _send(self, requests: Sequence[Request]) -> None:
         """Put requests on their way, each for itself, in their order."""
         for request in requests:
-            task = asyncio.get_running_loop().create_task(self._guarded(self._call(request)))
+            task = asyncio.get_running_loop().create_task(self._guarded(self._call, request))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
@@ -256,10 +256,10 @@ class Orders:
         answer = await carry_out(self._client, request)
         self._send(self.manager.answered(request, answer, self._clock.now_ns()))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Request) -> None:
         """What ends one part ends all: without journal, channel or clock no order may go out."""
         try:
-            await work
+            await work(*args)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -271,7 +271,8 @@ class Orders:
             raise
 
     async def _farewell(self) -> None:
-        """Cancel what rests, and wait for it."""
+        """Take no more wishes, cancel what rests, and wait for it."""
+        self._tasks[0].cancel()
         self.manager.cancel_all()
         until_ns = self._clock.monotonic_ns() + round(_FAREWELL_S * SECOND_NS)
         while any(one.live for one in self.manager.record.orders.values()) and self._error is None:
