@@ -80,7 +80,7 @@ def permit_of(config: TradingConfig) -> Permit:
         wanted = ",".join(f"{limit:g}" for limit in limits)
         raise PermissionError(
             f"live.confirm={config.confirm}: real orders ask for their limits once more: live.confirm=[{wanted}], "
-            "dollars an order, at risk, an order and at risk after all doublings, lost in a day, below the highest equity"
+            "dollars an order, at risk, the same two after all doublings, lost in a day, below the highest equity"
         )
     confirmation = Confirmation(config.account, *map(_uusd, config.confirm)) if config.confirm else None
     return permit(config.account, caps, budgets, enabled=config.enabled, confirmation=confirmation)
