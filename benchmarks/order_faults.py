@@ -282,10 +282,14 @@ def check(world: World, *, exact: bool) -> None:
 
 
 def _check_fills(world: World) -> None:
-    """Each fill once, as it was, in the journal and in the ledger."""
+    """Each fill once, as it was, in the journal and in the ledger; those before the first look in its opening."""
     true = {one.key: one for one in map(fill_of, world.venue.fills)}
-    kept = {fill.key: fill for fill, source in world.journal.fills() if source != BEFORE}
     assert len(true) == len(world.venue.fills), "the venue names two fills alike"
+    told = list(world.journal.fills())
+    for fill, source in told:
+        if source == BEFORE:
+            assert true.pop(fill.key) == fill
+    kept = {fill.key: fill for fill, source in told if source != BEFORE}
     assert kept == true, f"fills differ: {set(kept.items()) ^ set(true.items())}"
     folded = {fact.key for one in world.manager.record.ledger.holdings.values() for fact in one.facts}
     assert folded >= true.keys(), "a fill is in the journal and not in the ledger"

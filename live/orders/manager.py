@@ -98,11 +98,10 @@ class Manager:
         return self._reconciler.ready and self.hearing
 
     @property
-    def wake_ns(self) -> int:
-        """When :meth:`tick` is to be called at the latest."""
-        times = [self._reconciler.due_ns]
-        times += [due_ns for one in self.record.orders.values() if (due_ns := self._due_ns(one)) is not None]
-        return min(times)
+    def wake_ns(self) -> int | None:
+        """When :meth:`tick` is to be called at the latest; None where only answers are awaited."""
+        times = [self._reconciler.wake_ns, *(self._due_ns(one) for one in self.record.orders.values())]
+        return min((one for one in times if one is not None), default=None)
 
     def want(self, ns: int, wishes: np.ndarray, sights: Sequence[Sight], now_ns: int) -> list[Request]:
         """Bring our side of every book to what was decided at ``ns``; refused orders are counted and logged.
@@ -177,6 +176,7 @@ class Manager:
         """No order is to stay."""
         for order in self.record.orders.values():
             order.leaving = order.leaving or order.live
+            order.again_ns = 0
 
     def breach(self, why: str, now_ns: int) -> None:
         """A budget is broken, unless ``why`` is "": to the baseline."""

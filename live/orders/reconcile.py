@@ -53,6 +53,11 @@ class Reconciler:
         self._seen: Difference = _SAME
         self._ghosts: frozenset[str] = frozenset()  # orders that are done here and listed there
 
+    @property
+    def wake_ns(self) -> int | None:
+        """When to ask; None while an answer is awaited."""
+        return None if self._asked is not None else self.due_ns
+
     def tick(self, now_ns: int) -> list[Request]:
         """Ask, if it is time."""
         if self._asked is not None or now_ns < self.due_ns:

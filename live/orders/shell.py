@@ -45,6 +45,7 @@ from sim.wire.units import Taken
 
 _LOG = logging.getLogger(__name__)
 _LOOK_S = 0.25  # between two looks at the clock, the kill file and the socket's health
+_SHORTEST_S = 0.001
 _FAREWELL_S = 15.0  # for cancels at the end
 _HOSTS = tuple(
     str(urlsplit(url).hostname)
@@ -226,8 +227,9 @@ class Orders:
                 self._send(self.manager.kill(f"the file {self._kill_file}", now_ns))
             self._send(self.manager.heard(self._subscribed and self._socket.state != STALE, now_ns))
             self._send(self.manager.tick(now_ns))
-            wait_s = (self.manager.wake_ns - now_ns) / SECOND_NS
-            await self._clock.sleep(min(max(wait_s, 0.001), _LOOK_S))
+            wake_ns = self.manager.wake_ns
+            wait_s = _LOOK_S if wake_ns is None else (wake_ns - now_ns) / SECOND_NS
+            await self._clock.sleep(min(max(wait_s, _SHORTEST_S), _LOOK_S))
 
     async def _listen(self) -> None:
         await self._socket.run()
