@@ -154,6 +154,7 @@ class World:
         self.lost = lost  # share of requests, and of answers, that do not arrive in time
         self.messages = 0  # frames and answers taken
         self.counts: Counter[str] = Counter()  # what went wrong, by what
+        self.deposited = False  # money came or went that no trade explains
         self.refused: list[str] = []  # the venue's codes
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0

@@ -189,8 +189,8 @@ class Manager:
         _LOG.warning("orders: recovered: %s %s", what, detail)
 
     def take_fill(self, fill: FillSaid, now_ns: int, source: str) -> bool:
-        """Count a fill, once; False where it has been."""
-        if not self.record.fill(fill, now_ns, source):
+        """Count a fill, once; False where it has been, or where the first look at the account is yet to come."""
+        if not self.record.opened or not self.record.fill(fill, now_ns, source):
             return False
         if source != "channel":
             self.recovered("fill", now_ns, key=fill.key, source=source)

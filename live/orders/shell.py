@@ -129,7 +129,7 @@ class Orders:
         self._subscribed = False
         self._tasks: list[asyncio.Task[None]] = []
         self._calls: set[asyncio.Task[None]] = set()
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None  # what has ended it
 
     async def __aenter__(self) -> Orders:
         await self._client.__aenter__()
@@ -147,18 +147,17 @@ class Orders:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._error is None:
+            if self.error is None:
                 await self._farewell()
         finally:
-            await self._socket.stop("the end")
             for task in (*self._tasks, *self._calls):
                 task.cancel()
             await asyncio.gather(*self._tasks, *self._calls, return_exceptions=True)
             if self._kill_signal is not None:
                 asyncio.get_running_loop().remove_signal_handler(self._kill_signal)
             await self._client.__aexit__(kind, error, trace)
-        if self._error is not None and error is None:
-            raise self._error
+        if self.error is not None and error is None:
+            raise self.error
 
     @property
     def fills(self) -> deque[Fill]:
@@ -194,8 +193,8 @@ class Orders:
 
     def want(self, ns: int, wishes: np.ndarray) -> None:
         """Put a decision of ``ns`` into the queue: ``(M, 2)`` INTENT, copied. Raises what has ended the manager."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         self.actions.put_nowait((ns, wishes.copy()))
 
     def kill(self, why: str) -> None:
@@ -265,8 +264,8 @@ class Orders:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            if self._error is None:
-                self._error = error
+            if self.error is None:
+                self.error = error
                 _LOG.exception("orders: ended by an error; orders that rest stay at the venue")
                 for task in self._tasks:
                     task.cancel()
@@ -277,7 +276,7 @@ class Orders:
         self._tasks[0].cancel()
         self.manager.cancel_all()
         until_ns = self._clock.monotonic_ns() + round(_FAREWELL_S * SECOND_NS)
-        while any(one.live for one in self.manager.record.orders.values()) and self._error is None:
+        while any(one.live for one in self.manager.record.orders.values()) and self.error is None:
             if self._clock.monotonic_ns() > until_ns:
                 left = [one.client_id for one in self.manager.record.orders.values() if one.live]
                 _LOG.error("orders: not cancelled in %g s: %s", _FAREWELL_S, ", ".join(left))

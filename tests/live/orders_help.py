@@ -49,8 +49,7 @@ class Bench:
         self.sights = [Sight(T0, 4800, 5200), Sight(T0, 4800, 5200)]
         self.asked: list[Request] = []
         if start:
-            self.take(self.manager.heard(True, self.now))
-            self.reconcile(account())
+            self.open(account())
 
     @property
     def record(self):
@@ -71,6 +70,13 @@ class Bench:
         self.now += round(seconds * S)
         self.sights = [one._replace(heard_ns=self.now) for one in self.sights]
         return self.take(self.manager.tick(self.now))
+
+    def open(self, first: AccountSaid) -> None:
+        """The first looks at the account: two, which must be alike."""
+        self.take(self.manager.heard(True, self.now))
+        self.reconcile(first)
+        self.later(3)
+        self.reconcile(first)
 
     def reconcile(self, said: AccountSaid) -> None:
         """Answer the question for the account, which must have been asked."""

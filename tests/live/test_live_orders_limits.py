@@ -25,7 +25,7 @@ def test_the_defaults_are_tiny():
 
 @pytest.mark.parametrize("enabled", [False, 1, "true", None])
 def test_nothing_goes_without_being_enabled(enabled):
-    with pytest.raises(PermissionError, match="live[.]enabled=true"):
+    with pytest.raises(PermissionError, match=r"live[.]enabled=true"):
         permit(ACCOUNT, TINY, Budgets(), enabled=enabled, confirmation=SAID)
 
 
@@ -154,13 +154,13 @@ def intent(number=0) -> Intent:
 def test_a_journal_names_what_is_wrong_with_it(tmp_path):
     path = tmp_path / "j.sqlite"
     journal = Journal(path, "kalshi", ACCOUNT, 1)
-    with pytest.raises(JournalError, match="j[.]sqlite: database is locked; expected .* no other process"):
+    with pytest.raises(JournalError, match=r"j[.]sqlite: database is locked; expected .* no other process"):
         Journal(path, "kalshi", ACCOUNT, 1)
     journal.close()
     with pytest.raises(JournalError, match="name another file for this account"):
         Journal(path, "kalshi", "other", 1)
     (tmp_path / "no.sqlite").write_bytes(b"no database at all" * 100)
-    with pytest.raises(JournalError, match="no[.]sqlite: file is not a database"):
+    with pytest.raises(JournalError, match=r"no[.]sqlite: file is not a database"):
         Journal(tmp_path / "no.sqlite", "kalshi", ACCOUNT, 1)
 
 

@@ -291,10 +291,9 @@ def test_self_trade_expiry_and_close_end_orders():
 
 def test_the_first_look_is_where_the_ledger_begins():
     bench = Bench(start=False)
-    bench.take(bench.manager.heard(True, bench.now))
     old = fill("t0", "before", qty=500, ns=bench.now - S)
     stranger = said("s1", "", left=200, px=3000)
-    bench.reconcile(account(free=CASH, orders=[stranger], positions=[held(500, 2_350_000)], fills=[old]))
+    bench.open(account(free=CASH, orders=[stranger], positions=[held(500, 2_350_000)], fills=[old]))
     assert bench.manager.ready
     assert bench.record.ledger.holding(A).lots == [500, 0]
     assert bench.record.free_uusd == CASH  # what the venue says is free; the stranger's 60 cents are not
@@ -302,6 +301,29 @@ def test_the_first_look_is_where_the_ledger_begins():
     bench.tell(old)  # its message comes late
     assert bench.record.ledger.holding(A).position == 500
     assert bench.popped(Cancel) == []  # a stranger's order is left alone
+
+
+def test_an_account_that_moves_while_it_is_first_read_is_read_again():
+    bench = Bench(start=False)
+    bench.take(bench.manager.heard(True, bench.now))
+    old = fill("t0", "before", qty=500)
+    bench.reconcile(account(free=CASH, fills=[old]))  # the fill came between two requests
+    bench.later(3)
+    bench.reconcile(account(free=CASH - 2_350_000, positions=[held(500, 2_350_000)], fills=[old]))
+    assert not bench.manager.ready and not bench.record.opened
+    bench.later(3)
+    bench.reconcile(account(free=CASH - 2_350_000, positions=[held(500, 2_350_000)], fills=[old]))
+    assert bench.manager.ready and bench.record.ledger.holding(A).lots == [500, 0]
+
+
+def test_a_fill_that_is_told_before_the_first_look_is_in_it():
+    bench = Bench(start=False)
+    old = fill("t0", "before", qty=500)
+    bench.tell(old)
+    bench.open(account(free=CASH - 2_350_000, positions=[held(500, 2_350_000)], fills=[old]))
+    bench.tell(old)
+    assert bench.record.ledger.holding(A).lots == [500, 0]
+    assert bench.record.ledger.cash_uusd == CASH - 2_350_000 and not bench.record.fills
 
 
 def test_what_differs_twice_is_believed_and_ends_trading():
