@@ -26,12 +26,12 @@ def test_the_proof_notices(monkeypatch, what):
 
     def fill(self, one):
         number = next(count)
-        if what == "lost" and number == 3:
+        if what == "lost" and number % 5 == 3 and not self.knows(one.key):
             self.before(one.key)
             return True
         counted = true_fill(self, one)
-        if what == "twice" and number == 3:
-            self.holding(one.ticker).add(self.holding(one.ticker).facts[-1]._replace(key="again"))
+        if what == "twice" and number % 5 == 3 and counted:
+            self.holding(one.ticker).add(self.holding(one.ticker).facts[-1]._replace(key=f"again {number}"))
         return counted
 
     def correct(self, key, ns, ticker, lots, uusd):

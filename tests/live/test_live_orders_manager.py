@@ -319,6 +319,7 @@ def test_an_account_that_moves_while_it_is_first_read_is_read_again():
 def test_a_fill_that_is_told_before_the_first_look_is_in_it():
     bench = Bench(start=False)
     old = fill("t0", "before", qty=500)
+    bench.take(bench.manager.heard(True, bench.now))
     bench.tell(old)
     bench.open(account(free=CASH - 2_350_000, positions=[held(500, 2_350_000)], fills=[old]))
     bench.tell(old)
