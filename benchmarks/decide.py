@@ -37,7 +37,7 @@ STAGES = ("read", "play", "policy", "certify")
 Reader = KalshiReader | PolymarketReader
 
 
-def session_frames(venue: str, seconds: float) -> tuple[Reader, Iterator[tuple[int, bytes]]]:
+def session_frames(venue: str, seconds: float, seed: int = 0) -> tuple[Reader, Iterator[tuple[int, bytes]]]:
     """A reader, and (local_ns, frame) of a synthetic market's first ``seconds``."""
     listing = Listing(
         venue,
@@ -46,7 +46,7 @@ def session_frames(venue: str, seconds: float) -> tuple[Reader, Iterator[tuple[i
         FeeRates("crypto", venue, 70_000),
         tokens=("1", "2"),  # type: ignore[arg-type]
     )
-    (events,) = record(benchmark_rows()[:1], seconds)
+    (events,) = record(benchmark_rows()[:1], seconds, seed)
     if venue == "kalshi":
         return KalshiReader([listing]), kalshi_writer.frames_of(kalshi_writer.KalshiWriter([listing]), events)
     writer = polymarket_writer.PolymarketWriter([listing])

@@ -4,7 +4,7 @@
 to the fake venue's answer, the venue in another process. Without and with a stock take turns, order by order; filling
 the stock is not counted: it happens between signals. Orders are such that nothing trades or rests.
 
-``touch``: a synthetic session's best prices frame by frame. The stock is filled a millisecond after each frame, if no
+``touch``: synthetic sessions' best prices frame by frame. The stock is filled a millisecond after each frame, if no
 other frame comes before, and signals come with frames: they want the touch that the frame has just made.
 """
 
@@ -16,6 +16,7 @@ import multiprocessing
 import random
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -43,7 +44,7 @@ from live.fake.server import FakeVenue, Venue
 from live.limits import Limiter, LimitRule, Rate
 from live.orders.polymarket_orders import PolymarketOrders, near_touch
 from live.orders.polymarket_signing import Terms
-from live.orders.presign import PresignedSigner, Presigner
+from live.orders.presign import PresignedSigner, Presigner, Request, Statistics
 from live.rest import RestClient
 from live.secrets import KalshiCredentials, Secret
 from live.signing import KalshiSigner, PolymarketSigner
@@ -64,6 +65,7 @@ TERMS = Terms(TOKENS[0], BID, 100, 500, kind="FAK")
 AMPLE = Rate(10**6, 10**6)
 SIGNALS = 0.06  # of frames
 WARMED_AFTER_NS = 1_000_000
+SESSION_S = 600.0  # longer than such a market lives
 SIZES = (500, 1_000, 2_500)  # lots
 
 
@@ -217,31 +219,47 @@ def measure(kind: str, readies: int, answers: int) -> dict[str, float]:
     return percentiles("ready", ready_us(signer, readies)) | found
 
 
-def touch(reach: int, seconds: float, seed: int = 0) -> dict[str, float]:
-    """What a stock of Polymarket orders within ``reach`` ticks of the touch holds of what a session's signals want."""
-    reader, frames = session_frames("polymarket", seconds)
+def touch(reach: int, sessions: int) -> dict[str, float]:
+    """What a stock of orders within ``reach`` ticks of the touch, and one of two headers, hold of what signals want."""
+    polymarket, kalshi, passed_ns = Statistics(), Statistics(), 0
+    for seed in range(sessions):
+        found, headers, ns = one_session(reach, seed)
+        polymarket, kalshi, passed_ns = added(polymarket, found), added(kalshi, headers), passed_ns + ns
+    return {
+        "reach": reach, "signals": polymarket.hits + polymarket.misses, "hit_rate": round(polymarket.hit_rate, 4),
+        "warmed": polymarket.warmed, "stale": polymarket.stale, "dropped": polymarket.dropped,
+        "signatures_per_s": round(polymarket.warmed * SECOND_NS / passed_ns, 1),
+        "kalshi_hit_rate": round(kalshi.hit_rate, 4),
+        "kalshi_signatures_per_s": round(kalshi.warmed * SECOND_NS / passed_ns, 1),
+    }  # fmt: skip
+
+
+def one_session(reach: int, seed: int) -> tuple[Statistics, Statistics, int]:
+    """Statistics of both stocks over a synthetic market's life, and nanoseconds of it."""
+    reader, frames = session_frames("polymarket", SESSION_S, seed)
     clock, rng = ManualClock(0), random.Random(seed)
-    presigner: Presigner[Terms, Terms] = Presigner(lambda key, _: key, clock)
+    orders: Presigner[Terms, Terms] = Presigner(lambda key, _: key, clock)
+    headers: Presigner[Request, Request] = Presigner(lambda key, _: key, clock)
     due_ns, likely, begin_ns = 0, list[Terms](), 0
     for local_ns, frame in frames:
         begin_ns = begin_ns or local_ns
         if likely and due_ns <= local_ns:
             clock.set_ns(max(due_ns, clock.now_ns()))
-            presigner.warm(likely)
+            orders.warm(likely)
+            headers.warm([REQUEST] * 2)
         clock.set_ns(max(local_ns, clock.now_ns()))
         reader.take(frame, local_ns)
         bid_px, ask_px = reader.books[0].best
         likely, due_ns = near_touch(TOKENS[0], bid_px, ask_px, 100, SIZES, reach=reach), local_ns + WARMED_AFTER_NS
         if rng.random() < SIGNALS and bid_px > 0 and ask_px < PX_ONE:
-            wanted = near_touch(TOKENS[0], bid_px, ask_px, 100, SIZES, reach=0)
-            presigner.take(rng.choice(wanted))
-    told = presigner.statistics
-    passed_s = (clock.now_ns() - begin_ns) / SECOND_NS
-    return {
-        "reach": reach, "hit_rate": round(told.hit_rate, 4), "hits": told.hits, "misses": told.misses,
-        "warmed": told.warmed, "stale": told.stale, "dropped": told.dropped,
-        "signatures_per_s": round(told.warmed / passed_s, 1),
-    }  # fmt: skip
+            orders.take(rng.choice(near_touch(TOKENS[0], bid_px, ask_px, 100, SIZES, reach=0)))
+            headers.take(REQUEST)
+    return orders.statistics, headers.statistics, clock.now_ns() - begin_ns
+
+
+def added(one: Statistics, other: Statistics) -> Statistics:
+    """Their sum."""
+    return Statistics(*(getattr(one, field.name) + getattr(other, field.name) for field in fields(Statistics)))
 
 
 def main(arguments: list[str]) -> int:
@@ -249,11 +267,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks presign", description=__doc__)
     parser.add_argument("--readies", type=int, default=2_000, help="signed requests of a kind, each way")
     parser.add_argument("--answers", type=int, default=1_000, help="orders of a kind over the socket, each way")
-    parser.add_argument("--seconds", type=float, default=3_600.0, help="of the synthetic session")
+    parser.add_argument("--sessions", type=int, default=12, help="synthetic markets whose touch is followed")
     options = parser.parse_args(arguments)
     result: dict[str, Any] = {"benchmark": "presign"}
     for kind in tqdm(KINDS, unit="key"):
         result[kind] = measure(kind, options.readies, options.answers)
-    result["touch"] = [touch(reach, options.seconds) for reach in (0, 1, 2)]
+    result["touch"] = [touch(reach, options.sessions) for reach in (0, 1, 2)]
     print_result({**result, **describe()})
     return 0
