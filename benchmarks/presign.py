@@ -65,7 +65,7 @@ TERMS = Terms(TOKENS[0], BID, 100, 500, kind="FAK")
 AMPLE = Rate(10**6, 10**6)
 SIGNALS = 0.06  # of frames
 WARMED_AFTER_NS = 1_000_000
-SESSION_S = 600.0  # longer than such a market lives
+SESSION_S = 300.0
 SIZES = (500, 1_000, 2_500)  # lots
 
 
@@ -235,7 +235,7 @@ def touch(reach: int, sessions: int) -> dict[str, float]:
 
 
 def one_session(reach: int, seed: int) -> tuple[Statistics, Statistics, int]:
-    """Statistics of both stocks over a synthetic market's life, and nanoseconds of it."""
+    """Statistics of both stocks over a synthetic market's first minutes, and nanoseconds of them."""
     reader, frames = session_frames("polymarket", SESSION_S, seed)
     clock, rng = ManualClock(0), random.Random(seed)
     orders: Presigner[Terms, Terms] = Presigner(lambda key, _: key, clock)

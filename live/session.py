@@ -7,6 +7,7 @@ observations and certified orders, byte for byte, as an environment that replays
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ class Session:
         """
         now, env = self.buffers, self.env
         if len(actions) != env.num_envs:
-            raise ValueError(f"session: expected actions of {env.num_envs} accounts, got {len(actions)}")
+            raise ValueError(f"actions: expected those of {env.num_envs} accounts, got {len(actions)}")
         env.core.prepare(self.checked(actions), now)
         orders, unknown = env.sent, self.stream.unknown
         if stale is not None:
@@ -115,8 +116,10 @@ class Session:
             orders["do"][self._held] = DO_NOTHING
         return Certified(orders, now.reject, now.shield_reason, now.shield_cut, self._held)
 
-    def proceed(self, until_ns: int) -> Look:
+    def proceed(self, until_ns: int, between: Callable[[], None] | None = None) -> Look:
         """Send what was certified, play what came up to ``until_ns``, and look.
+
+        ``between`` is called when it has been played and nothing has been measured or observed yet.
 
         Raises ValueError where that is not after ``now_ns``, and once every account has ended.
         """
@@ -125,7 +128,12 @@ class Session:
             raise ValueError(f"session: expected a moment after {self.now_ns} ns, got {until_ns}")
         if np.count_nonzero(self._done) == len(self._done):
             raise ValueError("session: every account has ended; nothing goes on")
-        self.env.core.proceed(step_ns, now)
+        if between is None:
+            self.env.core.proceed(step_ns, now)
+        else:
+            self.env.core.advance(step_ns)
+            between()
+            self.env.core.judge(now)
         self.now_ns = self.stream.played_ns = until_ns
         return self._look(now.obs.reshape(self._shapes[0]), now.action_mask.reshape(self._shapes[1]))
 

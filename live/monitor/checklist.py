@@ -45,7 +45,7 @@ def _limit(default: float, unit: str, meaning: str) -> Any:
     return field(default=default, metadata={"unit": unit, "meaning": meaning})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Thresholds:
     """What is accepted. Raises ValueError for one that is negative or no number."""
 
@@ -69,7 +69,7 @@ class Thresholds:
                 raise ValueError(f"thresholds: {one.name} = {value}; expected {one.metadata['unit']}, 0 or more")
 
 
-def check(found: Statistics, accepted: Thresholds = Thresholds()) -> tuple[Check, ...]:
+def check(found: Statistics, accepted: Thresholds) -> tuple[Check, ...]:
     """The checklist, in the order in which a person should work through it."""
     return (
         _feed(found, accepted),
@@ -129,10 +129,14 @@ def _books(found: Statistics) -> Check:
 
 
 def _share(name: str, part: int, whole: int, of_what: str, most: float, fewest: int, do: str) -> Check:
-    wanted = f"at most {most:.3%}"
+    wanted = f"at most {_percent(most)}"
     if whole < fewest or not whole:
-        return Check(name, None, f"{whole} so far; judged from {max(fewest, 1)}", wanted, do)
-    return Check(name, part / whole <= most, f"{part / whole:.3%} {of_what} ({part:,} of {whole:,})", wanted, do)
+        return Check(name, None, f"{whole} so far, judged from {max(fewest, 1)}", wanted, do)
+    return Check(name, part / whole <= most, f"{_percent(part / whole)} {of_what} ({part:,} of {whole:,})", wanted, do)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _churn(found: Statistics, accepted: Thresholds) -> tuple[Check, Check]:
@@ -156,8 +160,8 @@ def _churn(found: Statistics, accepted: Thresholds) -> tuple[Check, Check]:
 def _latency(found: Statistics, accepted: Thresholds) -> Check:
     p99_ns, most_ns = found.latency_p99_ns, round(accepted.latency_p99 * _US_NS)
     return Check(
-        "latency", None if p99_ns is None else p99_ns <= most_ns, f"p99 {duration(p99_ns)}",
-        f"p99 at most {duration(most_ns)}",
+        "latency", None if p99_ns is None else p99_ns <= most_ns,
+        "not measured" if p99_ns is None else f"p99 {duration(p99_ns)}", f"at most {duration(most_ns)}",
         "See which stage grew. Another program on this core, a page that many look at, or a log on a slow disk are "
         "the usual ones.",
     )  # fmt: skip

@@ -38,6 +38,7 @@ _LOG = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 PERIOD_S = 1.0  # between two events of a stream
 OLDEST_NS = 10 * SECOND_NS  # of a view: an older one means that the runner hangs
+_END_S = 5.0  # for a command under way when the server ends
 _MOST_STREAMS = 16
 _MOST_BODY = 1 << 10
 _FOLDER = Path(__file__).parent / "page"
@@ -101,7 +102,7 @@ class MonitorServer:
         ):  # fmt: skip
             app.router.add_get(path, handler, allow_head=False)
         app.router.add_post("/kill", self._throw)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_END_S)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, HOST, self._port).start()
@@ -116,8 +117,8 @@ class MonitorServer:
     ) -> None:
         for stream in self._streams:
             stream.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        assert self._runner is not None  # made by __aenter__
+        await self._runner.cleanup()
 
     @property
     def url(self) -> str:

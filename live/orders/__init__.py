@@ -1,1 +1,1 @@
-"""Orders at real venues: what is signed, sent, answered and kept account of."""
+"""Real orders: what is sent, what the venue says became of it, and what is left of the money. Off unless told twice."""

@@ -22,11 +22,11 @@ _SAME = ("do", "px", "qty", "leg", "tif")
 
 @dataclass
 class Gate:
-    """What is too far; inf = never."""
+    """What is too far; null = never."""
 
     least_decisions: int = 300  # before shares are judged
-    disagreement: float = float("inf")  # share of decisions with other orders
-    position: float = float("inf")  # contracts
+    disagreement: float | None = None  # share of decisions with other orders
+    position: float | None = None  # contracts
     loss_usd: float = 50.0  # that the policy's result may lie below the baseline's
     # between live and simulated fills of the same orders; in shadow and paper mode there are no live fills
     least_fills: int = 20
@@ -34,7 +34,8 @@ class Gate:
     fill_px: float = 50.0  # 1e-4 dollar, of the mean price
 
     def __post_init__(self) -> None:
-        limits = (self.disagreement, self.position, self.loss_usd, self.fill_share, self.fill_px)
+        given = (self.disagreement, self.position, self.loss_usd, self.fill_share, self.fill_px)
+        limits = [limit for limit in given if limit is not None]
         if self.least_decisions < 1 or self.least_fills < 1 or not min(limits) > 0:
             raise ValueError(f"{self}: expected counts of at least 1 and limits above 0")
 
@@ -92,16 +93,21 @@ class Divergence:
         if found.decisions < gate.least_decisions:
             return None
         loss = max(-found.result_uusd, 0) / (gate.loss_usd * UUSD)
-        return max(found.disagreement / gate.disagreement, found.position / gate.position, loss)
+        shares = [loss]
+        if gate.disagreement is not None:
+            shares.append(found.disagreement / gate.disagreement)
+        if gate.position is not None:
+            shares.append(found.position / gate.position)
+        return max(shares)
 
     def breaches(self) -> list[str]:
         """What is too far, in words."""
         found, gate = self.measured, self.gate
         words = []
         if found.decisions >= gate.least_decisions:
-            if found.disagreement > gate.disagreement:
+            if gate.disagreement is not None and found.disagreement > gate.disagreement:
                 words.append(f"other orders at {found.disagreement:.1%} of decisions; {gate.disagreement:.1%} allowed")
-            if found.position > gate.position:
+            if gate.position is not None and found.position > gate.position:
                 words.append(f"positions {found.position:.1f} contracts apart; {gate.position:g} allowed")
         if found.result_uusd < -gate.loss_usd * UUSD:
             words.append(f"result ${-found.result_uusd / UUSD:,.2f} below the other's; ${gate.loss_usd:,.2f} allowed")

@@ -51,6 +51,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     stale: bytes  # (M,) bool
     quality: bytes  # (M,) float64
     accounts: tuple[Account, ...]
+    image: bytes = b""  # of the first account, where it is a real one: live.shadow.mirror.Image
 
 
 class SeatSaid(msgspec.Struct, frozen=True):
@@ -80,6 +81,7 @@ class SessionSaid(msgspec.Struct, frozen=True):
     config: dict[str, Any]  # resolved
     versions: dict[str, str]
     commit: str | None
+    cash: float | None  # dollars that accounts begin with; None = the environment's
     created_ns: int
     schema_version: int = SCHEMA_VERSION
 

@@ -20,13 +20,15 @@ from live.recording.layout import DECISION, LogError, Record
 from live.recording.log import read_log
 from live.recording.validate import recorded_paths
 from live.session import Session
+from live.shadow.mirror import Image, Mirror
 from live.shadow.opening import Gathering
 from live.shadow.records import Account, Decision, SessionSaid, Shapes, arrays_of, decode, read_session
 from live.stream import Stream, StreamError
 from sim.scenarios import Scenario
 from sim.wire.units import Row
 
-Make = Callable[[Scenario, int], TradingVectorEnv]  # the environment of a session, on a stream's scenario, N accounts
+# the environment of a session: on a stream's scenario, N accounts, dollars each (None = as configured)
+Make = Callable[[Scenario, int, float | None], TradingVectorEnv]
 
 
 @dataclass
@@ -87,11 +89,16 @@ class _Again:
     def decide(self, decision: Decision) -> None:
         if self._session is None:
             stream = Stream(self._gathering.opening)
-            self._session = Session(self._make(stream.scenario, len(decision.accounts)), stream)
+            self._session = Session(self._make(stream.scenario, len(decision.accounts), self._said.cash), stream)
             look = self._session.begin()
-        else:
-            look = self._session.proceed(decision.ns)
-        session = self._session
+            self._mirror = Mirror(self._session.env.engine, 0) if decision.image else None
+        session, mirror = self._session, self._mirror
+        if mirror is not None:
+            image = Image.decode(decision.image, self._shapes.markets)
+            mirror.clear(session.env.sent[0])
+            look = session.proceed(decision.ns, lambda: mirror.show(image))
+        elif self.found.decisions:
+            look = session.proceed(decision.ns)
         if look.ns != decision.ns:
             raise LogError(f"decision {decision.number} at {decision.ns} ns: this log begins at {look.ns} ns")
         told = [arrays_of(account, self._shapes) for account in decision.accounts]

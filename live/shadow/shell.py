@@ -11,16 +11,16 @@ import contextlib
 import logging
 import random
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from rich.console import Console
 from tqdm import tqdm
 
 from agents.policy import Policy
-from envs.vector import TradingVectorEnv
 from live.clock import Clock
 from live.doors import Addresses, Source, open_door
 from live.files import write_whole
@@ -29,27 +29,33 @@ from live.monitor.gate import new_token
 from live.monitor.metrics import Metrics
 from live.monitor.server import MonitorServer
 from live.monitor.summary import Summary, as_json, as_text, summarise
+from live.monitor.terminal import show as draw
 from live.monitor.traces import Decision as Traced
 from live.monitor.traces import Traces
 from live.monitor.view import Trading, View
 from live.monitor.words import money
+from live.orders.caps import TRADING
+from live.orders.sights import Sight
 from live.program import ASKED, GivenUpError, asked_to_end, recording_header, session_name
 from live.recording.layout import LogError
 from live.recording.recorder import Recorder
 from live.recording.rotation import MIB, Rotation, SessionWriter
 from live.session import Session
-from live.shadow.config import NO_PORT, ShadowConfig
+from live.shadow.config import LIVE, LIVE_TWIN, NO_PORT, ShadowConfig
 from live.shadow.divergence import Divergence, FillsCompared
 from live.shadow.opening import Gathering
 from live.shadow.pace import Pace
-from live.shadow.records import SESSION_FILE, SeatSaid, SessionSaid, write_session
+from live.shadow.plan import Plan, said_of
+from live.shadow.records import SESSION_FILE, write_session
+from live.shadow.rehearsal import rehearse
 from live.shadow.runner import Runner, Step
 from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
+from live.shadow.trading import RealHands, open_orders
 from live.shadow.watch import Watch
 from live.stream import Stream
-from sim.scenarios import Scenario
-from sim.types import DO_NOTHING, SECOND_NS
+from sim.types import DO_NOTHING, SECOND_NS, UUSD
+from sim.wire.listing import Listing
 from sim.wire.units import Taken
 
 _LOG = logging.getLogger(__name__)
@@ -58,41 +64,17 @@ _KILL_FILE = "KILL"
 _STAGES = ("play", "policies", "certify", "keep")
 
 
-class Placed(NamedTuple):
-    """A policy and its account."""
-
-    said: SeatSaid
-    policy: Policy
-    baseline: Policy  # behind it
-
-
-class Plan(NamedTuple):
-    """What an entry point builds of a config, for any scenario."""
-
-    make_env: Callable[[Scenario, int], TradingVectorEnv]  # of a number of accounts
-    seat: Callable[[dict[str, Any]], list[Placed]]  # who plays an environment with this spec sheet
-    accounts: int
-    dt_s: float  # market time between two decisions, or:
-    events_per_step: int | None
-    watched: int  # account whose policy is judged
-    beside: int  # account that it is compared with
-    config: dict[str, Any]  # resolved, for the session's folder
-    versions: dict[str, str]
-    commit: str | None
-
-
 class Shadow:
     """One session. ``run`` it once."""
 
-    def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random, console: Console) -> None:
         self.config, self.plan = config, plan
         self.folder = Path(config.out) / session_name(config.name, config.venue, clock)
         self.view = View(
             clock.now_ns(), self.folder.name, config.venue, config.mode, "connecting", "", clock.now_ns(), 0, (), "",  # type: ignore[arg-type]
             ready=("no book has been told yet",),
         )  # fmt: skip
-        self.link = ""  # to the page, with its token
-        self._clock, self._rng = clock, rng
+        self._clock, self._rng, self._console = clock, rng, console
         self._heard_ns = 0
         self._gathering: Gathering | None = None
         self._runner: Runner | None = None
@@ -100,10 +82,12 @@ class Shadow:
         self._pace: Pace | None = None
         self._news = asyncio.Event()
         self._killed = ""
+        self._compared = FillsCompared(config.gate)
+        self._hands: RealHands | None = None
         self._traced: list[Traced] = []
 
-    async def run(self, show: Callable[[View], None] | None = None) -> Summary:
-        """Until it is asked to end, its time is up, or its markets have settled. ``show`` is given each view.
+    async def run(self) -> Summary:
+        """Until it is asked to end, its time is up, or its markets have settled.
 
         Raises LogError where nothing can be written, or the name is taken; VenueError, SecretError or ValueError where
         the venue refuses; GivenUpError where it refuses to go on. What was recorded is kept in any case.
@@ -118,6 +102,13 @@ class Shadow:
             )
             keep_quiet_about(door.secrets)
             header = recording_header(config.venue, door)  # type: ignore[arg-type]
+            self._rehearse(door.listings)
+            if config.mode == LIVE:
+                kill_file = self.folder / _KILL_FILE
+                opening = open_orders(
+                    config.live, door.listings, at, self._clock, self._rng, self._sights, kill_file
+                )  # fmt: skip
+                self._hands = RealHands(await held.enter_async_context(opening), self._compared)
             writer = SessionWriter(config.out, self.folder.name, header, self._clock.now_ns, _rotation(config))
             recorder = Recorder(writer, door.reader)
             held.callback(recorder.close)
@@ -126,12 +117,25 @@ class Shadow:
             self._traces = Traces(self.folder.name, _STAGES)
             self._metrics = Metrics(lambda: self.view)
             await self._open_page(held)
+            if config.page.terminal:
+                drawing = asyncio.create_task(draw(lambda: self.view, self._clock, self._console))
+                held.callback(drawing.cancel)
             self._door, self._recorder = door, recorder
             self._gathering = Gathering(door.reader.rules)
             source = door.source(recorder, self._take)
             self._catch_kill_signal()
-            await self._play(source, ends, show)
+            await self._play(source, ends)
         return self._end(source)
+
+    def _rehearse(self, listings: Sequence[Listing]) -> None:
+        def seats(sheet: dict[str, Any]) -> list[tuple[Policy, Policy]]:
+            return [(one.policy, one.baseline) for one in self.plan.seat(sheet)]
+
+        clock = self._clock
+        rehearse(
+            self.plan.make_env, seats, listings, self.plan.accounts, clock.now_ns(), clock.monotonic_ns,
+            real=self.config.mode == LIVE,
+        )  # fmt: skip
 
     async def kill(self, reason: str) -> None:
         """The kill switch: whatever rests is cancelled, and nothing else goes out in this session."""
@@ -145,6 +149,12 @@ class Shadow:
                 )  # fmt: skip
         if self._runner is not None:
             self._runner.killed = self._killed
+        if self._hands is not None:
+            self._hands.orders.kill(reason)
+
+    def _sights(self) -> Sequence[Sight]:
+        """The markets as they are seen now, for the order manager."""
+        return () if self._runner is None else self._runner.sights(self._heard_ns)
 
     def _take(self, taken: Taken) -> None:
         """What a frame said."""
@@ -162,39 +172,42 @@ class Shadow:
         plan, config, now_ns = self.plan, self.config, self._clock.now_ns()
         rules = self._gathering.opening.rules
         stream = Stream(self._gathering.opening)
-        env = plan.make_env(stream.scenario, plan.accounts)
+        cash = None if self._hands is None else self._hands.equity_uusd / UUSD
+        env = plan.make_env(stream.scenario, plan.accounts, cash)
         session = Session(env, stream)
         placed = plan.seat(env.spec_sheet)
         seats = [
             Seat(one.said.name, one.policy, one.baseline, session.checked, config.health, self._clock.monotonic_ns)
             for one in placed
         ]
-        write_session(self.folder, self._said(env, placed, now_ns))
+        said = said_of(plan, config.mode, config.venue, rules, env.spec_sheet, placed)
+        write_session(self.folder, msgspec.structs.replace(said, name=self.folder.name, cash=cash, created_ns=now_ns))
         self._runner = Runner(
             session, seats, Freshness(config.freshness, len(rules)), self._recorder.decided, self._clock.monotonic_ns,
-            self.folder.name, signals=any("signal" in name for name in env.schema.names),
+            self.folder.name, signals=any("signal" in name for name in env.schema.names), hands=self._hands,
         )  # fmt: skip
         self._watch = Watch(
             self._runner, rules, session=self.folder.name, mode=config.mode,  # type: ignore[arg-type]
             roles=["executes" if one.said.executes else "proposes" for one in placed],
             divergence=Divergence(config.gate, plan.watched, plan.beside, len(rules)),
-            compared=FillsCompared(config.gate), thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
+            compared=self._compared, thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
+            twin=None if self._hands is None else LIVE_TWIN, hands=self._hands,
         )  # fmt: skip
         self._runner.killed = self._killed
-        self._decided(self._runner.begin(self._heard_ns))
+        first = self._runner.begin(self._heard_ns)
+        if first is not None:
+            self._decided(first)
         self._pace = Pace(session.now_ns, plan.dt_s, plan.events_per_step, stream)
 
-    async def _play(self, source: Source, ends: asyncio.Event, show: Callable[[View], None] | None) -> None:
+    async def _play(self, source: Source, ends: asyncio.Event) -> None:
         """Until the source gives up, somebody asks for the end, time is up, or all is settled."""
         clock, config = self._clock, self.config
         end_ns = clock.monotonic_ns() + round(config.minutes * 60 * SECOND_NS) if config.minutes > 0 else None
         running, asked = asyncio.create_task(source.run()), asyncio.create_task(ends.wait())
-        shown_ns, heard = 0, 0
+        shown_ns, heard, why = 0, 0, ""
         try:
-            with tqdm(unit="decision", desc=f"{config.mode} on {config.venue}", disable=show is not None) as bar:
-                while not (running.done() or asked.done() or (self._runner is not None and self._runner.ended)):
-                    if end_ns is not None and clock.monotonic_ns() >= end_ns:
-                        break
+            with tqdm(unit="decision", desc=f"{config.mode} on {config.venue}", disable=config.page.terminal) as bar:
+                while not why:
                     if source.heard != heard:
                         heard, self._heard_ns = source.heard, clock.now_ns()
                     self._recorder.idle(clock.now_ns())
@@ -203,16 +216,30 @@ class Shadow:
                     self._decide()
                     if clock.monotonic_ns() - shown_ns >= config.page.every_s * SECOND_NS:
                         shown_ns = clock.monotonic_ns()
-                        self._show(source.state, show)
+                        self._show(source.state)
                         bar.update(self.view.decisions - bar.n)
                         bar.set_postfix_str(_line(self.view))
                     await self._wait({running, asked})
+                    why = self._over(running, asked, end_ns)
         finally:
             asked.cancel()
+            self._show(source.state)
+            self.view = msgspec.structs.replace(self.view, state="killed" if self._killed else "ended", why=why)
             if not running.done():
                 await source.stop(ASKED)
             await running
-            self._show(source.state, show)
+
+    def _over(self, running: asyncio.Task, asked: asyncio.Task, end_ns: int | None) -> str:
+        """Why the session is over; "" = it is not."""
+        if asked.done():
+            return "asked to"
+        if running.done():
+            return "the venue's feed ended"
+        if self._runner is not None and self._runner.ended:
+            return "every account has ended: its markets have settled, or it is ruined"
+        if end_ns is not None and self._clock.monotonic_ns() >= end_ns:
+            return f"{self.config.minutes:g} minutes are up"
+        return ""
 
     def _decide(self) -> None:
         """If it is time."""
@@ -251,7 +278,7 @@ class Shadow:
             for task in (sleeping, *waking):
                 task.cancel()
 
-    def _show(self, feed: str, show: Callable[[View], None] | None) -> None:
+    def _show(self, feed: str) -> None:
         """Take a view, and hand on what has come together since the last."""
         now_ns = self._clock.now_ns()
         if self._watch is None or self._runner is None:
@@ -259,19 +286,31 @@ class Shadow:
             reasons = tuple(f"{market}: its book has not been told yet" for market in waiting)
             self.view = _now(self.view, now_ns, feed, reasons, self._killed)
         else:
-            self._watch.gate(now_ns)
+            self._obey(self._watch.gate(now_ns), now_ns)
             for text in self._runner.broken:
                 self._alert(now_ns, "market", text, "It is played no further. Begin a new session with its new rules.")
             self.view = self._watch.view(
                 now_ns, state="killed" if self._killed else "running", why=self._killed, feed=feed,
                 heard_ns=self._heard_ns, counts=self._counts(), killed=bool(self._killed),
-                trading=Trading(),
+                trading=Trading() if self._hands is None else self._hands.trading,
             )  # fmt: skip
             self._metrics.observe(self._watch.tally.fresh_latencies())
             self._traces.write(self._traced)
             self._traced.clear()
-        if show is not None:
-            show(self.view)
+
+    def _obey(self, breaches: Sequence[str], now_ns: int) -> None:
+        """A gate or budget that is breached sends a real account back to the baseline."""
+        if self._hands is None or self._runner is None:
+            return
+        manager = self._hands.orders.manager
+        for why in breaches:
+            manager.breach(why, now_ns)
+        if manager.mode != TRADING:
+            self._runner.seats[0].give_back(f"orders: {manager.mode}: {manager.governor.why}")
+            self._alert(
+                now_ns, "orders", f"{manager.mode}: {manager.governor.why}",
+                "Only what reduces is sent. Find the cause; a new session with live.lift=NAME trades again.",
+            )  # fmt: skip
 
     def _counts(self) -> dict[str, int]:
         found = self._recorder.statistics()
@@ -292,7 +331,7 @@ class Shadow:
         keep_quiet_about([token])
         server = MonitorServer(lambda: self.view, self.kill, self._metrics, token, self._clock, self.config.page.port)
         await held.enter_async_context(server)
-        self.link = server.link
+        self._console.print(f"page       {server.link}", soft_wrap=True, markup=False, highlight=False)
 
     def _catch_kill_signal(self) -> None:
         loop = asyncio.get_running_loop()
@@ -313,17 +352,6 @@ class Shadow:
         if source.why != ASKED:
             raise GivenUpError(f"{source.why}; {self.folder} is kept as it is")
         return summary
-
-    def _said(self, env: TradingVectorEnv, placed: Sequence[Placed], now_ns: int) -> SessionSaid:
-        sheet, plan = env.spec_sheet, self.plan
-        return SessionSaid(
-            name=self.folder.name, mode=self.config.mode, venue=self.config.venue,
-            markets=tuple(listing.market.id for listing in self._door.listings),
-            seats=tuple(one.said for one in placed), features=tuple(sheet["observation"]),
-            observation_digest=sheet["observation_digest"], action_digest=sheet["action_digest"],
-            rewards=tuple(sheet["rewards"]), costs=tuple(sheet["costs"]), table=sheet["action_form"] == "table",
-            config=plan.config, versions=plan.versions, commit=plan.commit, created_ns=now_ns,
-        )  # fmt: skip
 
 
 def _now(view: View, ns: int, feed: str, reasons: tuple[str, ...], killed: str) -> View:

@@ -7,7 +7,7 @@ const ONE = 10_000; // a dollar, in price units
 
 // The account whose policy is judged; the others are what it is compared with.
 export const judged = (view) => view.accounts.find((one) => one.role === "executes") ?? view.accounts[0];
-const curve = (view, account) => (account === judged(view) ? "policy" : `baseline b${view.accounts.indexOf(account) % 3}`);
+const curve = (view, account) => (account === judged(view) ? "policy" : `baseline b${(view.accounts.indexOf(account) + 2) % 3}`);
 const swatch = (view, account) => el(`span.swatch.${curve(view, account).replace(" ", ".")}`);
 
 // ---- the book of a market, with our own orders in it
@@ -16,9 +16,8 @@ function ownOrders(view, market) {
   const found = new Map();
   for (const account of view.accounts) {
     for (const order of account.resting.filter((one) => one.market === market.id)) {
-      const text = `${account.name} ${contracts(order.lots)}`;
       const title = `${account.name}: ${order.side} of ${order.leg.toUpperCase()}, ${duration(order.age_ns)} old`;
-      const tag = titled(el(`span.own.${order.side}`, swatch(view, account), text), title);
+      const tag = titled(el(`span.own.${order.side}`, swatch(view, account), contracts(order.lots)), title);
       found.set(order.px, [...(found.get(order.px) ?? []), tag]);
     }
   }
@@ -59,6 +58,7 @@ export function book(view, market) {
 function order(one) {
   if (one.do !== "place") return one.do === "cancel" ? `cancel ${one.side}` : `${one.do} ${contracts(one.lots)}`;
   const verb = (one.side === "bid") === (one.leg === "yes") ? "buy" : "sell";
+  if (!one.lots) return `${verb} ${one.leg.toUpperCase()} refused`;
   const at = one.leg === "yes" ? price(one.px) : `${price(ONE - one.px)} (YES ${price(one.px)})`;
   return `${verb} ${one.leg.toUpperCase()} ${contracts(one.lots)} at ${at}`;
 }
@@ -76,7 +76,7 @@ export function differences(view, market) {
 
 function wish(one) {
   const cut = one.reasons.length || one.lots !== one.asked_lots;
-  const why = cut ? `asked ${contracts(one.asked_lots)}; ${one.reasons.map(words).join(", ") || "cut"}` : "";
+  const why = cut ? `asked for ${contracts(one.asked_lots)}: ${one.reasons.map(words).join(", ") || "cut"}` : "";
   return el("div.wish", order(one), cut ? titled(el("span.cut", why), "changed, refused or held by the shield") : null);
 }
 
@@ -90,7 +90,7 @@ export function proposals(view, market) {
       return el(differs ? "td.differs" : "td", ...(wanted.length ? wanted.map(wish) : [el("span.none", "nothing")]),
         differs ? titled(el("span.mark", "≠"), `${first.name} wants: ${gist(of(market, first, side))}`) : null);
     });
-    return el("tr", el("th", swatch(view, account), account.name, el("span.role", account.role)), ...cells);
+    return el("tr", el("th", swatch(view, account), account.name, " ", el("span.role", account.role)), ...cells);
   });
   const divergence = market.divergence === null ? null : el("p.note", `divergence ${market.divergence.toFixed(3)}`);
   return [table([market.id, "bid side", "ask side"], rows, "table.wishes"), divergence];
@@ -130,22 +130,28 @@ export function result(view, width) {
   const rows = view.accounts.map((one) => {
     const gain = one.equity_uusd - one.start_uusd;
     return el("tr",
-      el("th", swatch(view, one), one.name, el("span.role", one.role)), el(gain < 0 ? "td.num.loss" : "td.num.gain", money(gain, true)),
+      el("th", swatch(view, one), one.name, " ", el("span.role", one.role)), el(gain < 0 ? "td.num.loss" : "td.num.gain", money(gain, true)),
       el("td.num", money(one.equity_uusd)), el("td.num", money(one.cash_uusd - one.reserved_uusd)), el("td.num", money(one.drawdown_uusd)),
       el(one.regime === "normal" ? "td" : "td.bad", words(one.regime)), el("td.num", number(one.fills)), el("td.num", number(one.rejects)));
   });
   return [chart(lines, width), table(["account", ">result", ">equity", ">free cash", ">drawdown", "regime", ">fills", ">rejects"], rows)];
 }
 
+// What is held, at the mark: a price times lots is micro-dollars.
+function worth(view, one) {
+  const mark = view.markets.find((market) => market.id === one.market)?.mark_px ?? null;
+  return mark === null ? "–" : money(one.yes_lots * mark + one.no_lots * (ONE - mark));
+}
+
 export function positions(view) {
   const held = view.accounts.flatMap((account) => account.positions.map((one) => el("tr",
     el("td", swatch(view, account), account.name), el("td", one.market), el("td.num", contracts(one.yes_lots)),
-    el("td.num", contracts(one.no_lots)), el("td.num", money(one.cost_uusd)))));
+    el("td.num", contracts(one.no_lots)), el("td.num", money(one.cost_uusd)), el("td.num", worth(view, one)))));
   const resting = view.accounts.flatMap((account) => account.resting.map((one) => el("tr",
     el("td", swatch(view, account), account.name), el("td", one.market), el("td", order({ ...one, do: "place" })),
     el("td.num", duration(one.age_ns)))));
   return [
-    held.length ? table(["account", "market", ">YES", ">NO", ">cost"], held) : none("Nothing is held."),
+    held.length ? table(["account", "market", ">YES", ">NO", ">cost", ">at mark"], held) : none("Nothing is held."),
     resting.length ? table(["account", "market", "order", ">age"], resting) : none("No order rests."),
   ];
 }
@@ -161,7 +167,7 @@ export function checks(view) {
     const [kind, sign] = SIGN.get(one.ok);
     const advice = one.ok === false ? el("div.do", one.do) : null;
     return titled(el(`tr.${kind}`, el("td.sign", sign), el("th", one.name),
-      el("td", el("div", one.measured, el("span.wanted", ` ${one.wanted}`)), advice)), one.do);
+      el("td", el("div", one.measured, " ", el("span.wanted", `· ${one.wanted}`)), advice)), one.do);
   });
   return [el("table.checks", el("tbody", ...rows))];
 }
