@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from aiohttp import WSMsgType, web
 
-from benchmarks.recorder import Traffic, header_of
+from benchmarks.recorder import WORST_SHARE, Traffic, header_of
 from live.backoff import Backoff
 from live.clock import SystemClock
 from live.fake.server import HOST
@@ -127,7 +127,8 @@ def measure(seconds: int, rate: int, markets: int, folder: Path) -> dict:
     done = recorder.statistics()
     assert done.failures == 0 and done.frames >= seconds * rate * markets, done
     return {
-        "benchmark": "recorder", "socket": True, "core_share": round(cpu / seconds, 4), "wall_s": round(wall, 2),
+        "benchmark": "recorder", "socket": True, "core_share": round(cpu / seconds, 4), "below": WORST_SHARE,
+        "wall_s": round(wall, 2),
         "frames_per_s": rate * markets, "recorded_s": seconds, "frames": done.frames,
         "sender_late_ms": round(late_ms, 1),
         "bytes_per_message": round(done.file_bytes / done.frames, 2), "batches": done.batches,
