@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 import numba
@@ -199,9 +200,30 @@ def _write(_: Any, address: types.Integer, held: types.BaseTuple) -> Any:
     return types.void(address, held), generate
 
 
-@kernel
-def _store(address, held):
+def _store(address: Any, held: Any) -> None:
     _write(address, held)
+
+
+_stores: dict[type, Callable] = {}  # by class of what is held
+
+
+def _store_of(held: tuple) -> Callable:
+    """What puts NamedTuples of one class in their place.
+
+    One for each class, on disk by that one's name: in a file of all of them nobody could read who lacks one.
+    """
+    kind = type(held)
+    if kind not in _stores:
+        place = getattr(sys.modules.get(kind.__module__), "__file__", None) or "<unknown>"
+        code = _named(_store, f"{kind.__qualname__}.store", place, 1)
+        function = FunctionType(code, {"__name__": kind.__module__, "_write": _write})
+        _stores[kind] = _compile(function, KernelCompiler, cache=Path(place).is_file())
+    return _stores[kind]
+
+
+def _named(function: Callable, name: str, file: str, line: int) -> CodeType:
+    """The code of ``function`` under another name and place, by which it lies on disk."""
+    return function.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, co_qualname=name)
 
 
 _called: Any = None  # in each copy of the function below, the kernel that it calls
@@ -222,9 +244,7 @@ def _entry(facade: Any, address: _Address, count: int) -> Callable:
         plain = facade.py_func
         # on disk it lies by the kernel's own name, file and line; of what a closure holds none of them tells
         name, place = f"{plain.__qualname__}.held", plain.__code__
-        code = _call_at.__code__.replace(
-            co_filename=place.co_filename, co_firstlineno=place.co_firstlineno, co_name=name, co_qualname=name
-        )
+        code = _named(_call_at, name, place.co_filename, place.co_firstlineno)
         function = FunctionType(code, {"__name__": plain.__module__, "_called": facade, "_read": _read}, name)
         kinds = address, types.UniTuple(types.int64, count)
         cache = Path(place.co_filename).is_file() and plain.__closure__ is None
@@ -278,7 +298,7 @@ class Held:
         kind, context = _addresses[types_of], cpu_target.target_context
         place = np.zeros(context.get_abi_sizeof(context.get_value_type(kind.held)), np.uint8)
         address = place.ctypes.data
-        _store(address, held)
+        _store_of(held)(address, held)
         return _Form(held, place, address, kind, {})
 
     def __reduce__(self) -> tuple:

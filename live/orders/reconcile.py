@@ -51,7 +51,13 @@ class Reconciler:
         self._asked: tuple[int, int, frozenset[str]] | None = None  # moment, version and open orders then
         self._again = False  # what is under way was asked before something was missed
         self._seen: Difference = _SAME
+        self._first: AccountSaid | None = None  # the account before it was adopted
         self._ghosts: frozenset[str] = frozenset()  # orders that are done here and listed there
+
+    @property
+    def wake_ns(self) -> int | None:
+        """When to ask; None while an answer is awaited."""
+        return None if self._asked is not None else self.due_ns
 
     def tick(self, now_ns: int) -> list[Request]:
         """Ask, if it is time."""
@@ -81,6 +87,10 @@ class Reconciler:
             return []
         moved = version != self._record.version  # since it was asked for
         if not self._record.opened:
+            self._first, before = answer, self._first
+            if answer != before:  # it is read by several requests: only what is the same twice is one moment
+                self._later(now_ns, self._manager.rules.look_again_s)
+                return []
             self._open(answer, now_ns)
         else:
             self._facts(answer, here, now_ns)
@@ -107,7 +117,7 @@ class Reconciler:
             record.settle(ticker, payout_px, now_ns)
         self._others(said.orders, now_ns)
         record.correct("", 0, said.free_uusd + record.others_uusd, "opening", now_ns)
-        record.journal.put("opened", str(now_ns))
+        record.open(now_ns)
         record.journal.event(now_ns, "opening", "adopted", free_uusd=said.free_uusd, positions=len(said.positions))
 
     def _facts(self, said: AccountSaid, here: frozenset[str], now_ns: int) -> None:

@@ -48,6 +48,7 @@ class Record:
         self.fills: deque[Fill] = deque()  # for whoever trades; the manager owns it
         self.version = 0  # counts changes of what reconciliation compares
         self.others: dict[str, OrderSaid] = {}  # orders at the venue that are not ours, by its id
+        self.opened = bool(journal.get("opened"))  # the account's first state has been adopted
         self._step_uusd = step_uusd
         self._fees = {listing.market.id: self._table(listing.fees) for listing in listings}
         self._any_fees = fee_table([VENUES["kalshi"].fee_schedule("quadratic_with_maker_fees")])
@@ -57,10 +58,10 @@ class Record:
         self._locked: dict[str, int] = {}
         self._take_up()
 
-    @property
-    def opened(self) -> bool:
-        """Whether the account's first state has been adopted."""
-        return bool(self.journal.get("opened"))
+    def open(self, now_ns: int) -> None:
+        """The account's first state has been adopted."""
+        self.opened = True
+        self.journal.put("opened", str(now_ns))
 
     def commit(self) -> None:
         """Make everything durable, then hand fills on."""
