@@ -180,10 +180,9 @@ class Reconciler:
         there = {one.ticker: one.lots for one in said.positions}
         tickers = sorted({*there, *record.ledger.holdings})
         lots = ((name, there.get(name, 0) - record.ledger.holding(name).position) for name in tickers)
-        cash = record.ledger.cash_uusd
-        resting = len(record.orders) + len(record.others)
-        lowest = cash - record.reserved_uusd - record.others_uusd - resting * _ROUNDING_UUSD
-        highest = cash - record.least_uusd
+        cash, (least, most) = record.ledger.cash_uusd, record.range_uusd
+        lowest = cash - most - (len(record.orders) + len(record.others)) * _ROUNDING_UUSD
+        highest = cash - least
         return Difference(
             tuple((name, more) for name, more in lots if more),
             min(said.free_uusd - lowest, 0) + max(said.free_uusd - highest, 0),
