@@ -329,8 +329,7 @@ def _check_recoveries(world: World) -> None:
     assert unknown <= orders, f"never cleared up: {unknown - orders}"
     ups = [what for _, what, _ in world.journal.events("channel")]
     assert ups.count("up") >= 1
-    opened_ns = int(world.journal.get("opened"))
-    adopted = {ns for _, ns, *_ in world.journal.corrections() if ns != opened_ns}
+    adopted = {ns for _, ns, *_ in world.journal.corrections("difference")}
     assert adopted == {ns for ns, what, _ in recovered if what == "difference"}, "a correction without a recovery"
     assert world.deposited or not adopted, "cash or contracts went astray: nobody paid in, and something was corrected"
 

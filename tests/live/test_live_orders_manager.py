@@ -290,17 +290,22 @@ def test_self_trade_expiry_and_close_end_orders():
 
 
 def test_the_first_look_is_where_the_ledger_begins():
-    bench = Bench(start=False)
+    bench = Bench(start=False, maker_ppm=17_500)
     old = fill("t0", "before", qty=500, ns=bench.now - S)
-    stranger = said("s1", "", left=200, px=3000)
+    stranger = said("s1", "", left=2_000, px=3000)
     bench.open(account(free=CASH, orders=[stranger], positions=[held(500, 2_350_000)], fills=[old]))
     assert bench.manager.ready
     assert bench.record.ledger.holding(A).lots == [500, 0]
-    assert bench.record.free_uusd == CASH  # what the venue says is free; the stranger's 60 cents are not
-    assert bench.record.ledger.cash_uusd >= CASH + 200 * 3000
+    assert bench.record.ledger.cash_uusd == CASH + 6_000_000  # free, and 20 contracts at .30
+    assert bench.record.free_uusd <= CASH
     bench.tell(old)  # its message comes late
     assert bench.record.ledger.holding(A).position == 500
     assert bench.popped(Cancel) == []  # a stranger's order is left alone
+    for later in (30, 3):  # it is cancelled: 5 cents of fees had been reserved, at most .0175 x 20 x .21 = .0735
+        bench.later(later)
+        bench.reconcile(account(free=CASH + 6_050_000, positions=[held(500, 2_350_000)], fills=[old]))
+    assert bench.record.ledger.cash_uusd == CASH + 6_050_000
+    assert bench.manager.mode == "trading" and not bench.journal.events("recovery")
 
 
 def test_an_account_that_moves_while_it_is_first_read_is_read_again():
