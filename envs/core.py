@@ -21,7 +21,7 @@ from envs.rules import make_rules
 from envs.shaping import begin_shaping
 from envs.shield.limits import Limits
 from envs.shield.stage import begin_watch, lift_latches, make_guard
-from envs.step import Parts, Terms, Work, look, play, prepare, proceed
+from envs.step import Parts, Terms, Work, judge, look, play, prepare, proceed
 from envs.surface import Surface
 from envs.through import OUTCOME, play_through
 from envs.transition import CHANGE
@@ -152,6 +152,15 @@ class Core:
             self._columns, self._scratch[first], self._work, now,
         )  # fmt: skip
         return self._held.call(stages, parts, first, last, *numbers)
+
+    def advance(self, step_ns: int) -> None:
+        """The first part of :meth:`proceed`, where something is to happen before :meth:`judge`."""
+        self.engine.submit(self._work.intents)
+        self.engine.advance(step_ns / SECOND_NS)
+
+    def judge(self, now: Buffers) -> None:
+        """The second part of :meth:`proceed`: measure, cost, terminate, reward, observe, mask."""
+        self._run(judge, now, 0, self.engine.num_envs)
 
     def play_orders(self, wanted: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take a step with orders instead of rows of the table: ``wanted`` (N, M, 2) INTENT, checked."""

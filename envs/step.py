@@ -110,17 +110,27 @@ def prepare(parts, first, last, by_rows):
 
 @kernel
 def proceed(parts, first, last, step_ns, events):
-    """Submit what was prepared, advance, measure, cost, terminate, reward, observe, mask.
+    """Submit what was prepared, advance, and :func:`judge`.
 
-    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events and writes their
-    rows of ``now``. Episodes that end here are observed as they ended. Returns an environment that had more fills than
-    its journal holds, or -1.
+    Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events. Returns an
+    environment that had more fills than its journal holds, or -1.
     """
-    state, rules, terms, memory = parts.state, parts.rules, parts.terms, parts.memory
-    guard, links, work, now = parts.guard, parts.links, parts.work, parts.now
+    state, work = parts.state, parts.work
     submit_slice(parts.world, state, first, last, work.intents)
     advance_slice(parts.world, state, first, last, step_ns, events)
     overflow = finish_slice(state, first, last, work.over, work.cut)
+    judge(parts, first, last)
+    return overflow
+
+
+@kernel
+def judge(parts, first, last):
+    """The second part of :func:`proceed`: measure, cost, terminate, reward, observe, mask.
+
+    Writes the rows ``first`` to ``last`` of ``now``. Episodes that end here are observed as they ended.
+    """
+    state, rules, terms, memory = parts.state, parts.rules, parts.terms, parts.memory
+    guard, links, work, now = parts.guard, parts.links, parts.work, parts.now
     measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, last, work.changes)
     rest(work.awake, first, last, work.changes)
     if len(guard.limits) > 0:
@@ -142,7 +152,6 @@ def proceed(parts, first, last, step_ns, events):
     observe(rules, state, memory, links, parts.columns, parts.scratch, work.awake, first, last, now.obs)
     write_masks(rules, state.pool, state.market, parts.rows, work.awake, first, last, now.action_mask)
     hide_feeds(state, first, last)
-    return overflow
 
 
 @kernel

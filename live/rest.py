@@ -70,6 +70,11 @@ class RestClient:
         self.counts: Counter[str] = Counter()  # requests, retries, failures; refusals by status
 
     @property
+    def base_url(self) -> str:
+        """Scheme, host and the path in front of every endpoint."""
+        return self._base
+
+    @property
     def limiter(self) -> Limiter:
         """How often may be asked; an account's own rates go in here."""
         return self._limiter
@@ -103,6 +108,7 @@ class RestClient:
         body: Any = None,
         asks_only: bool = False,
         idempotency_key: str = "",
+        at_once: bool = False,
     ) -> Any:
         """Parsed JSON of the answer; None for one without a body.
 
@@ -113,6 +119,7 @@ class RestClient:
             body: becomes JSON.
             asks_only: a POST that changes nothing.
             idempotency_key: makes a POST safe to send twice; it must be in the body.
+            at_once: rather fail ("not_sent") than wait for the limiter: an order that waits is another order.
 
         Raises VenueError; ValueError for a key that the body does not hold.
         """
@@ -120,8 +127,12 @@ class RestClient:
         if idempotency_key and idempotency_key.encode() not in raw:
             raise ValueError(f"{method} {path}: the body lacks the idempotency key; a venue goes by what it is sent")
         again = method in _REPEATABLE or asks_only or bool(idempotency_key)
+        if at_once and not self._limiter.admit(method, self._prefix + path):
+            self.counts["not_sent"] += 1
+            raise VenueError(f"{method} {path}", 0, "not_sent", "the limiter would hold it back", "lower the rate")
+        work = self._attempt(method, path, params, raw, again, admitted=at_once)
         try:
-            return await within(self._clock, self._deadline_s, self._attempt(method, path, params, raw, again))
+            return await within(self._clock, self._deadline_s, work)
         except TimeoutError:
             self.counts["failures"] += 1
             raise VenueError(
@@ -132,11 +143,13 @@ class RestClient:
                 "try later, or allow more time",
             ) from None
 
-    async def _attempt(self, method: str, path: str, params: Params, raw: bytes, again: bool) -> Any:
-        """Try until there is an answer or no further attempt."""
+    async def _attempt(self, method: str, path: str, params: Params, raw: bytes, again: bool, *, admitted: bool) -> Any:
+        """Try until there is an answer or no further attempt. ``admitted``: the limiter has let the first one pass."""
         backoff = Backoff(f"{method} {path}", self._rng, attempts=self._attempts if again else 1)
         while True:
-            await self._limiter.acquire(method, self._prefix + path)
+            if not admitted:
+                await self._limiter.acquire(method, self._prefix + path)
+            admitted = False
             self.counts["requests"] += 1
             try:
                 return await self._once(method, path, params, raw)
