@@ -133,7 +133,10 @@ class Shadow:
             return [(one.policy, one.baseline) for one in self.plan.seat(sheet)]
 
         clock = self._clock
-        rehearse(self.plan.make_env, seats, listings, self.plan.accounts, clock.now_ns(), clock.monotonic_ns)
+        rehearse(
+            self.plan.make_env, seats, listings, self.plan.accounts, clock.now_ns(), clock.monotonic_ns,
+            real=self.config.mode == LIVE,
+        )  # fmt: skip
 
     async def kill(self, reason: str) -> None:
         """The kill switch: whatever rests is cancelled, and nothing else goes out in this session."""
@@ -190,7 +193,7 @@ class Shadow:
             roles=["executes" if one.said.executes else "proposes" for one in placed],
             divergence=Divergence(config.gate, plan.watched, plan.beside, len(rules)),
             compared=self._compared, thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
-            twin=None if self._hands is None else LIVE_TWIN,
+            twin=None if self._hands is None else LIVE_TWIN, hands=self._hands,
         )  # fmt: skip
         self._runner.killed = self._killed
         first = self._runner.begin(self._heard_ns)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -29,7 +30,7 @@ from live.monitor.words import money
 from live.orders.caps import TRADING, Budgets, Caps, Confirmation, Permit, permit
 from live.orders.journal import Journal
 from live.orders.manager import Manager
-from live.orders.presign import Keeper, PresignedSigner
+from live.orders.presign import Keeper, PresignedSigner, Presigner
 from live.orders.shell import Orders
 from live.orders.sights import Sight
 from live.rest import RestClient
@@ -43,6 +44,7 @@ from sim.wire.listing import Listing
 _LOG = logging.getLogger(__name__)
 ORDER_PATH = "/portfolio/events/orders"
 _STOCK = 4  # signatures for placing, in stock
+_REFUSED = ("400", "403", "404", "409")
 
 
 @dataclass
@@ -75,20 +77,40 @@ def permit_of(config: TradingConfig) -> Permit:
     limits = [config.order, config.risk, config.order * largest, config.risk * largest, config.daily_loss,
               config.drawdown]  # fmt: skip
     if config.enabled and config.confirm != limits:
+        wanted = ",".join(f"{limit:g}" for limit in limits)
         raise PermissionError(
-            f"live.confirm = {config.confirm}: real orders ask for their limits once more, as "
-            f"live.confirm={[round(limit, 6) for limit in limits]}".replace(" ", "").replace("asks", " asks")
+            f"live.confirm={config.confirm}: real orders ask for their limits once more: live.confirm=[{wanted}], "
+            "dollars an order, at risk, the same two after all doublings, lost in a day, below the highest equity"
         )
     confirmation = Confirmation(config.account, *map(_uusd, config.confirm)) if config.confirm else None
     return permit(config.account, caps, budgets, enabled=config.enabled, confirmation=confirmation)
 
 
+class Opened(NamedTuple):
+    """An order manager at work."""
+
+    orders: Orders
+    client: RestClient
+    presigner: Presigner
+
+
 class RealHands:
     """The account of ``orders`` where the first paper account would be."""
 
-    def __init__(self, orders: Orders, compared: FillsCompared) -> None:
-        self.orders, self._compared = orders, compared
-        self.fills = 0
+    def __init__(self, opened: Opened, compared: FillsCompared) -> None:
+        self.orders, self._opened, self._compared = opened.orders, opened, compared
+        self.fills = 0  # taken so far
+
+    @property
+    def messages(self) -> int:
+        """Orders, amendments and cancels sent."""
+        statistics = self._opened.presigner.statistics
+        return statistics.hits + statistics.misses
+
+    @property
+    def rejects(self) -> int:
+        """Requests that the venue refused for what they asked."""
+        return sum(self._opened.client.counts[status] for status in _REFUSED)
 
     @property
     def equity_uusd(self) -> int:
@@ -124,7 +146,7 @@ async def open_orders(
     rng: random.Random,
     sights: Callable[[], Sequence[Sight]],
     kill_file: Path,
-) -> AsyncIterator[Orders]:
+) -> AsyncIterator[Opened]:
     """The order manager of ``config.account``, compared with the venue. Leaving cancels what rests.
 
     Raises PermissionError as `permit_of` does, SecretError without a key, TimeoutError where the venue does not say
@@ -154,7 +176,7 @@ async def open_orders(
                 headers=lambda: signer.headers("GET", urlsplit(socket).path), kill_signal=None,
             ) as orders:  # fmt: skip
                 await _until_ready(orders, clock)
-                yield orders
+                yield Opened(orders, client, presigned.presigner)
         finally:
             warming.cancel()
             _LOG.info("orders: signatures made ahead: %s", presigned.presigner.statistics)
