@@ -63,6 +63,7 @@ MARKETS = 3
 _CENT = 100
 _QUIET_S = 120  # after a script, for everything that was lost to be noticed
 _LONGEST_S = 3_600
+_LONG_AGO_S = 60
 
 
 class _Walk:
@@ -285,6 +286,9 @@ def _check_fills(world: World) -> None:
     true = {one.key: one for one in map(fill_of, world.venue.fills)}
     assert len(true) == len(world.venue.fills), "the venue names two fills alike"
     told = list(world.journal.fills())
+    listed = {fill.key for fill, _ in told}
+    long_ago_ns = int(world.journal.get("opened")) - _LONG_AGO_S * SECOND_NS  # is not asked for at the first look
+    true = {key: one for key, one in true.items() if key in listed or one.venue_ns > long_ago_ns}
     for fill, source in told:
         if source == BEFORE:
             assert true.pop(fill.key) == fill
