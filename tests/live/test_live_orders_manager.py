@@ -22,6 +22,7 @@ from live.orders.requests import (
     Reduced,
 )
 from live.orders.working import DONE, OPEN, UNKNOWN
+from sim.tape import FeeRates
 from sim.types import ASK, BID, DO_CANCEL, DO_MERGE, INTENT, IOC, NO, UUSD, YES
 
 TIMEOUT = Failed(0, "connection", "no answer in 5 s")
@@ -111,6 +112,15 @@ def test_cash_is_reserved_and_released():
     bench.tell(said(status="canceled", filled=4_000, left=0))
     assert bench.record.reserved_uusd == 0 and not bench.record.orders
     assert [one.fill.key for one in bench.record.fills] == ["t1"]
+
+
+def test_other_fees_reserve_otherwise():
+    bench = Bench()
+    bench.place(px=5000, qty=100, order_id="v1")
+    assert bench.record.reserved_uusd == 500_000
+    bench.record.rates(A, FeeRates("with makers", "kalshi", 70_000, 17_500))
+    # .0175 x 1 x 1/4 = 4,375, a micro-dollar for each of 100 lots, and a step of 100 less 1
+    assert bench.record.reserved_uusd == 500_000 + 4_375 + 100 + 99
 
 
 def test_a_side_is_kept_shrunk_or_replaced_as_in_the_simulator():
