@@ -346,6 +346,8 @@ def play(task: tuple[int, int]) -> Counter[str]:
         return Script(*task).play()
     except AssertionError as error:
         raise AssertionError(f"script {task[0]}: {error}") from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def measure(scripts: int, messages: int, seed: int, workers: int = 1) -> dict:

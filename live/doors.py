@@ -50,6 +50,7 @@ class Source(Protocol):
     """What brings market data until it is stopped: a socket, or a poller."""
 
     why: str  # it was stopped
+    heard: int  # times that something came which is no message, such as an answer to a ping
 
     @property
     def state(self) -> str:

@@ -212,6 +212,7 @@ class KalshiPoller:
         take: Callable[[Taken], None],
     ) -> None:
         self.why = ""  # it was stopped
+        self.heard = 0
         self._rest, self._reader, self._intake, self._clock, self._take = rest, reader, intake, clock, take
         self._running: asyncio.Task[Any] | None = None
 

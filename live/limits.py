@@ -197,6 +197,12 @@ POLYMARKET_CLOB = (
     LimitRule("books", ("POST",), "/books", window(500, 10, 100)),
     LimitRule("market", _READ, "/clob-markets/:condition_id", window(500, 10, 100)),
 )
+# Of a signer: the standard tier.
+POLYMARKET_ORDERS = (
+    LimitRule("orders", ("POST",), "/order", Rate(60, 40)),
+    LimitRule("cancels", ("DELETE",), "/*", Rate(120, 80)),
+    LimitRule("account", _READ, "/*", window(500, 10, 100)),
+)
 POLYMARKET_GAMMA = (
     LimitRule("all", (), "/*", window(4_000, 10, 800)),
     LimitRule("markets", _READ, "/markets", window(300, 10, 60)),
@@ -208,5 +214,7 @@ SOURCES = (
     Source("Kalshi: costs that differ, Basic tier", "GET /account/limits and /account/endpoint_costs", "2026-07-06"),
     Source("Kalshi: 3 requests a second without a key", "third-party measurement; not documented", "2026-09-26"),
     Source("Polymarket: windows", "docs.polymarket.com, rate limits", "2026-08-22"),
+    Source("Polymarket: orders and cancels of a signer", "docs.polymarket.com, rate limits", "2026-08-22"),
+    Source("Polymarket: /data, /balance-allowance", "not looked up; taken as the smallest", "2026-08-22"),
     Source("Polymarket: /clob-markets", "not documented; taken as the smallest of the documented ones", "2026-08-22"),
 )

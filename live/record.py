@@ -8,9 +8,7 @@ one that has ended does not.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +18,12 @@ import msgspec
 from tqdm import tqdm
 
 from live.clock import Clock, SystemClock
-from live.doors import Addresses, Door, Source, open_door
+from live.doors import Addresses, Source, open_door
 from live.errors import VenueError
 from live.logs import keep_quiet_about
 from live.options import OptionError, describe_options, read_options
-from live.recording.layout import Header, LogError
+from live.program import ASKED, GivenUpError, asked_to_end, recording_header, session_name
+from live.recording.layout import LogError
 from live.recording.recorder import Recorder
 from live.recording.rotation import MIB, Rotation, SessionWriter
 from live.recording.seal import seal
@@ -32,11 +31,6 @@ from live.secrets import SecretError
 from sim.types import SECOND_NS
 
 _LOOK_S = 0.25  # how often a batch is looked at, and the progress is shown
-_ASKED = "asked to"  # why a source stops that did not give up
-
-
-class GivenUpError(RuntimeError):
-    """The venue can no longer be reached, or wants nothing to do with us."""
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,11 +70,15 @@ async def record(options: Options, clock: Clock, rng: random.Random) -> Path:
     it refuses to go on.
     """
     at = Addresses(options.rest, options.socket, options.clob)
-    ends = _asked_to_end()
+    ends = asked_to_end()
     async with open_door(options.venue, options.markets, clock, rng, at=at, keyless=options.keyless) as door:
         keep_quiet_about(door.secrets)
         writer = SessionWriter(
-            options.out, _name(options, clock), _header(options, door), clock.now_ns, _rotation(options)
+            options.out,
+            session_name(options.name, options.venue, clock),
+            recording_header(options.venue, door),
+            clock.now_ns,
+            _rotation(options),
         )
         recorder = Recorder(writer, door.reader)
         source = door.source(recorder, lambda taken: None)
@@ -88,19 +86,10 @@ async def record(options: Options, clock: Clock, rng: random.Random) -> Path:
             await _run(source, recorder, clock, options, ends)
         finally:
             recorder.close()
-    if source.why != _ASKED:
+    if source.why != ASKED:
         name = writer.folder.name
         raise GivenUpError(f"{source.why}; {writer.folder} is kept as it is, and goes on with name={name}")
     return writer.folder
-
-
-def _asked_to_end() -> asyncio.Event:
-    """Set by Ctrl-C, or a polite kill."""
-    loop, ends = asyncio.get_running_loop(), asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # a system or thread without them
-            loop.add_signal_handler(name, ends.set)
-    return ends
 
 
 async def _run(source: Source, recorder: Recorder, clock: Clock, options: Options, ends: asyncio.Event) -> None:
@@ -117,25 +106,8 @@ async def _run(source: Source, recorder: Recorder, clock: Clock, options: Option
             bar.set_postfix_str(f"{source.state}, {found.file_bytes / MIB:.1f} MiB, {found.failures} not read")
             await asyncio.wait({running}, timeout=_LOOK_S)
     if not running.done():
-        await source.stop(_ASKED)
+        await source.stop(ASKED)
     await running
-
-
-def _name(options: Options, clock: Clock) -> str:
-    if options.name:
-        return options.name
-    return f"{options.venue}-{clock.now_ns() // SECOND_NS}"
-
-
-def _header(options: Options, door: Door) -> Header:
-    return Header(
-        venue=options.venue,
-        markets=tuple(door.listings),
-        subscribed=door.subscribed,
-        program="shadowbook",
-        time_source="the wall clock when the frame was handed over by the socket",
-        created_ns=0,
-    )
 
 
 def _rotation(options: Options) -> Rotation:

@@ -163,6 +163,13 @@ def read_file(path: str | Path) -> Secret:
     return Secret(text)
 
 
+def write_owner_only(path: Path, secret: Secret) -> None:
+    """Write a new file that only its owner may read. Raises FileExistsError where there is one."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(secret.reveal())
+
+
 def _check_rights(path: str | Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise SecretError(f"{path}: no regular file; expected a file with a key")
@@ -228,4 +235,8 @@ class RedactingFilter(logging.Filter):
             return {self._cleaned(key): self._cleaned(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return type(value)(self._cleaned(item) for item in value)
-        return value
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        text = str(value)  # what a formatter would make of it
+        clean = redacted(text, self._secrets)
+        return value if clean == text else clean

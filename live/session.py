@@ -7,6 +7,7 @@ observations and certified orders, byte for byte, as an environment that replays
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Certified(NamedTuple):
     reject: np.ndarray  # (N, [M]) int32: why a row could not be decoded
     reason: np.ndarray  # (N, M, 2) int32: why the shield changed or refused an order
     cut: np.ndarray  # (N, M, 2) int64: lots it took off
-    held: np.ndarray  # (N, M, 2) bool: an order that was not let through because the market's book is not known
+    held: np.ndarray  # (N, M, 2) bool: an order that was not let through: the market's book is not known, or stale
 
 
 class Session:
@@ -82,20 +83,32 @@ class Session:
             raise ValueError("session: call begin first")
         return self._now
 
-    def certify(self, actions: np.ndarray) -> Certified:
+    def checked(self, actions: np.ndarray) -> np.ndarray:
+        """The actions of some accounts, one a row, as the environment's core takes them.
+
+        Raises ValueError as the environment's ``step`` does for actions that are none.
+        """
+        if self.env.surface is None:
+            shape = self._shapes[1]
+            return check_actions(actions, (len(actions), *shape[1:-1]), shape[-1])
+        return check_controls(actions, len(actions), self.env.engine.num_markets)
+
+    def certify(self, actions: np.ndarray, stale: np.ndarray | None = None, *, cancel: bool = False) -> Certified:
         """Decode the accounts' actions and certify their orders; they go out with the next `proceed`.
 
-        Where a market's book is not known no order goes out, but cancels do. Raises ValueError as the environment's
-        ``step`` does for actions that are none.
+        Where a market's book is not known, or ``stale`` bool ``(M,)`` says that it is too old, no order goes out, but
+        cancels do. ``cancel``: whatever rests is cancelled, and nothing else goes out. Raises ValueError as
+        :meth:`checked` does, and for actions of another number of accounts.
         """
         now, env = self.buffers, self.env
-        if env.surface is None:
-            rows = self._shapes[1][-1]
-            chosen = check_actions(actions, self._shapes[1][:-1], rows)
-        else:
-            chosen = check_controls(actions, env.num_envs, env.engine.num_markets)
-        env.core.prepare(chosen, now)
+        if len(actions) != env.num_envs:
+            raise ValueError(f"actions: expected those of {env.num_envs} accounts, got {len(actions)}")
+        env.core.prepare(self.checked(actions), now)
         orders, unknown = env.sent, self.stream.unknown
+        if stale is not None:
+            unknown = unknown | stale
+        if cancel:
+            orders["do"] = DO_CANCEL
         self._held[:] = False
         if np.count_nonzero(unknown):
             np.greater(orders["do"], DO_NOTHING, out=self._held)
@@ -103,8 +116,10 @@ class Session:
             orders["do"][self._held] = DO_NOTHING
         return Certified(orders, now.reject, now.shield_reason, now.shield_cut, self._held)
 
-    def proceed(self, until_ns: int) -> Look:
+    def proceed(self, until_ns: int, between: Callable[[], None] | None = None) -> Look:
         """Send what was certified, play what came up to ``until_ns``, and look.
+
+        ``between`` is called when it has been played and nothing has been measured or observed yet.
 
         Raises ValueError where that is not after ``now_ns``, and once every account has ended.
         """
@@ -113,7 +128,12 @@ class Session:
             raise ValueError(f"session: expected a moment after {self.now_ns} ns, got {until_ns}")
         if np.count_nonzero(self._done) == len(self._done):
             raise ValueError("session: every account has ended; nothing goes on")
-        self.env.core.proceed(step_ns, now)
+        if between is None:
+            self.env.core.proceed(step_ns, now)
+        else:
+            self.env.core.advance(step_ns)
+            between()
+            self.env.core.judge(now)
         self.now_ns = self.stream.played_ns = until_ns
         return self._look(now.obs.reshape(self._shapes[0]), now.action_mask.reshape(self._shapes[1]))
 

@@ -1,4 +1,8 @@
-"""What proves to a venue who asks: headers made of a key, the time and the request. Orders are not signed here."""
+"""What proves to a venue who asks: headers made of a key, the time and the request.
+
+Polymarket's orders are signed in ``live/orders/polymarket_signing.py``; headers ahead of their request are made by
+``live/orders/presign.py``.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +54,12 @@ class KalshiSigner:
 
     def headers(self, method: str, path: str, body: bytes = b"") -> dict[str, str]:
         """Three headers, good for this moment. ``path`` includes ``/trade-api``, and no query."""
+        return self.stamped(method, path, self._clock.now_ns())
+
+    def stamped(self, method: str, path: str, now_ns: int) -> dict[str, str]:
+        """Three headers of another moment, cut to the millisecond."""
         _check(path)
-        stamp = str(self._clock.now_ns() // _NS_PER_MS)
+        stamp = str(now_ns // _NS_PER_MS)
         signature = self._sign(f"{stamp}{method}{path}".encode())
         return {
             "KALSHI-ACCESS-KEY": self._credentials.key_id.reveal(),

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FunctionType
+from typing import Any, NamedTuple, TypeVar
 
 import numba
+import numpy as np
 from numba._dispatcher import compute_fingerprint
 from numba.core import types
+from numba.core.datamodel import models
+from numba.core.registry import cpu_target
+from numba.extending import NativeValue, intrinsic, register_model, unbox
 
 from sim.compiling import AVAILABLE, KernelCompiler, PartCompiler
 
@@ -152,3 +158,151 @@ def calls_back(function: F) -> F:
         return compiled[key](act, *args)
 
     return call  # type: ignore[return-value]
+
+
+class _Address(types.Type):
+    """Where the native form of a NamedTuple lies. Python says it as an integer."""
+
+    def __init__(self, held: types.BaseTuple) -> None:
+        self.held = held
+        super().__init__(f"Address({held})")
+
+
+@register_model(_Address)
+class _AddressModel(models.OpaqueModel):
+    """A pointer."""
+
+
+@unbox(_Address)
+def _pointer(_: _Address, value: Any, c: Any) -> NativeValue:
+    return NativeValue(c.pyapi.long_as_voidptr(value), is_error=c.pyapi.c_api_error())
+
+
+@intrinsic
+def _read(_: Any, address: _Address) -> Any:
+    """The NamedTuple that lies at ``address``."""
+
+    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        kind = context.get_value_type(address.held)
+        return builder.load(builder.bitcast(values[0], kind.as_pointer()))
+
+    return address.held(address), generate
+
+
+@intrinsic
+def _write(_: Any, address: _Address, held: types.BaseTuple) -> Any:
+    """Put a NamedTuple at ``address``."""
+
+    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        builder.store(values[1], builder.bitcast(values[0], values[1].type.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(address, held), generate
+
+
+_called: Any = None  # in each copy of `_call_at`, the kernel that it calls
+
+
+def _call_at(address: Any, numbers: Any) -> Any:
+    return _called(_read(address), *numbers)
+
+
+def _store(address: Any, held: Any) -> None:
+    _write(address, held)
+
+
+def _copy_of(function: Any, owner: Any, kinds: tuple, **names: Any) -> Callable:
+    """Machine code of a copy of ``function`` that knows ``names``; types are not checked when it is called.
+
+    On disk it lies as a function of ``owner``'s, a class or function: an index of kernels names the classes of their
+    arguments, and who cannot import one of them cannot read the index.
+    """
+    code = getattr(owner, "__code__", None)
+    file = sys.modules[owner.__module__].__dict__.get("__file__") or "" if code is None else code.co_filename
+    name = f"{owner.__qualname__}.{function.__name__}"
+    placed = function.__code__.replace(
+        co_filename=file, co_firstlineno=code.co_firstlineno if code else 1, co_name=name, co_qualname=name
+    )
+    copied = FunctionType(placed, {"__name__": owner.__module__, "_read": _read, "_write": _write, **names}, name)
+    cache = Path(file).is_file() and getattr(owner, "__closure__", None) is None  # of a closure the name says nothing
+    return _compile(copied, KernelCompiler, kinds, cache=cache).overloads[kinds].entry_point
+
+
+class _Shape(NamedTuple):
+    """How NamedTuples of one type are kept."""
+
+    kind: _Address
+    size: int  # bytes
+    store: Callable
+    entries: dict[tuple[Any, int], Callable]  # of kernel and count of numbers, machine code that takes an address
+
+
+_shapes: dict[bytes, _Shape] = {}  # by fingerprint: types themselves take milliseconds
+
+
+def _shape_of(held: tuple) -> _Shape:
+    key = compute_fingerprint(held)
+    if key not in _shapes:
+        whole = numba.typeof(held)
+        kind, context = _Address(whole), cpu_target.target_context
+        size = context.get_abi_sizeof(context.get_value_type(whole))
+        _shapes[key] = _Shape(kind, size, _copy_of(_store, type(held), (kind, whole)), {})
+    return _shapes[key]
+
+
+def _entry(shape: _Shape, facade: Any, count: int) -> Callable:
+    """``facade`` with an address in the place of its first argument, and ``count`` integers as a tuple."""
+    key = facade, count
+    if key not in shape.entries:
+        kinds = shape.kind, types.UniTuple(types.int64, count)
+        shape.entries[key] = _copy_of(_call_at, facade.py_func, kinds, _called=facade)
+    return shape.entries[key]
+
+
+class _Form(NamedTuple):
+    """A NamedTuple in native form."""
+
+    held: tuple  # whose arrays it points into
+    place: np.ndarray  # (bytes,) uint8
+    address: int
+    shape: _Shape
+    entries: dict[Any, Callable]  # by kernel
+
+
+class Held:
+    """Calls kernels whose first argument is a NamedTuple of NamedTuples of arrays, taken apart once.
+
+    To take apart a hundred arrays takes Numba 12 us, more than a step of one environment. What was taken apart is found
+    by the identity of the NamedTuple's own parts, so that whoever calls with others gets those. What arrays hold may
+    change; a part must not change what it consists of.
+    """
+
+    MOST = 64  # forms kept; then all are forgotten
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[int, ...], _Form] = {}
+
+    def call(self, function: Any, held: tuple, *numbers: int) -> Any:
+        """``function(held, *numbers)``, a :func:`kernel`; ``held`` a NamedTuple, always of one class."""
+        if numba.config.DISABLE_JIT:
+            return function(held, *numbers)
+        key = tuple(map(id, held))
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._take_apart(held)
+        entry = form.entries.get(function)
+        if entry is None:
+            entry = form.entries[function] = _entry(form.shape, function, len(numbers))
+        return entry(form.address, numbers)
+
+    def _take_apart(self, held: tuple) -> _Form:
+        if len(self._forms) >= self.MOST:
+            self._forms.clear()
+        shape = _shape_of(held)
+        place = np.zeros(shape.size, np.uint8)
+        address = place.ctypes.data
+        shape.store(address, held)
+        return _Form(held, place, address, shape, {})
+
+    def __reduce__(self) -> tuple:
+        return Held, ()  # a copy begins anew: what was taken apart points into the arrays of the original

@@ -12,12 +12,12 @@ from random import Random
 
 from live.clock import Clock, SystemClock
 from live.fake.faults import Plan, load
-from live.fake.guard import KalshiGuard, PolymarketGuard, new_kalshi_key, new_polymarket_key, write_owner_only
+from live.fake.guard import KalshiGuard, PolymarketGuard, new_kalshi_key, new_polymarket_key, new_wallet
 from live.fake.kalshi import SOCKET_PATH, KalshiVenue
 from live.fake.market import Markets, Synthetic, from_tapes, synthetic
 from live.fake.polymarket import MARKET_PATH, USER_PATH, PolymarketVenue
 from live.fake.server import HOST, FakeVenue, Venue
-from live.secrets import Secret
+from live.secrets import Secret, write_owner_only
 
 _KEY_ID = "fake-key-1"
 
@@ -78,7 +78,9 @@ def _kalshi(markets: Markets, clock: Clock, plan: Plan, folder: Path | None, _: 
 
 
 def _polymarket(markets: Markets, clock: Clock, plan: Plan, folder: Path | None, seed: int) -> tuple[Venue, list[str]]:
-    key = new_polymarket_key(Random(seed))
+    rng = Random(seed)
+    wallet = new_wallet(rng)
+    key = new_polymarket_key(rng, wallet)
     venue = PolymarketVenue(markets, clock, PolymarketGuard(key, clock), plan=plan)
     if folder is None:
         return venue, ["no key was written: orders and the user socket need one; see --key-out"]
@@ -88,7 +90,9 @@ def _polymarket(markets: Markets, clock: Clock, plan: Plan, folder: Path | None,
         path = folder / f"polymarket-{name.lower().replace('_', '-')}"
         write_owner_only(path, secret)
         lines.append(f"export SHADOWBOOK_POLYMARKET_{name}_FILE={path.resolve()}")
-    return venue, lines
+    path = folder / "polymarket-wallet"
+    write_owner_only(path, wallet.secret)
+    return venue, [*lines, f"the wallet that signs orders: {path.resolve()}"]
 
 
 async def _serve(venue: Venue, args: argparse.Namespace, notes: list[str]) -> None:

@@ -6,12 +6,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from live.clock import Clock
+from live.orders.polymarket_signing import EOA, Terms, Wallet, order_digest, recovered, struct_hash
 from live.secrets import PolymarketCredentials, Secret
 from sim.types import SECOND_NS
 
@@ -71,11 +70,28 @@ def _verify(key: PublicKey, signature: str, message: bytes) -> None:
 
 @dataclass(frozen=True)
 class PolymarketGuard:
-    """Knows one key of level 2."""
+    """Knows one key of level 2; its address is that of the wallet that signs orders."""
 
     key: PolymarketCredentials
     clock: Clock
     skew_ns: int = SKEW_NS
+
+    def check_order(self, terms: Terms, said: Mapping[str, Any]) -> str:
+        """The id of an order: the hash that its wallet signed. Raises NotAuthenticated for any other signature.
+
+        ``said`` is the order in the venue's words; ``terms`` what was read from them. Wallets without a contract only.
+        """
+        try:
+            maker, signer = str(said["maker"]), str(said["signer"])
+            fields = (int(said["salt"]), maker, signer, int(said["makerAmount"]), int(said["takerAmount"]))
+            contents = struct_hash(terms, *fields, int(said["signatureType"]), int(said["timestamp"]))
+            digest = order_digest(contents, neg_risk=terms.neg_risk)
+            found = recovered(digest, bytes.fromhex(str(said["signature"]).removeprefix("0x")))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise NotAuthenticated(f"the order cannot be read: {error!r}") from None
+        if int(said["signatureType"]) != EOA or not found == signer == maker == self.key.address:
+            raise NotAuthenticated("the order is not signed by the wallet of this key")
+        return f"0x{digest.hex()}"
 
     def check(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> str:
         """The api key that signed. Raises NotAuthenticated."""
@@ -116,18 +132,15 @@ def new_kalshi_key(kind: Literal["ed25519", "rsa"] = "ed25519") -> tuple[Secret,
     return Secret(pem.decode()), private.public_key()
 
 
-def new_polymarket_key(rng: Random) -> PolymarketCredentials:
-    """A throw-away key of level 2. It opens nothing but a fake: ``rng`` need not be a secret's."""
-    raw = [rng.randbytes(size) for size in (20, 16, 32, 32)]
-    address, api_key, secret, passphrase = raw
+def new_wallet(rng: Random) -> Wallet:
+    """A throw-away wallet. It owns nothing: ``rng`` need not be a secret's."""
+    return Wallet(Secret((b"\x01" + rng.randbytes(31)).hex()))
+
+
+def new_polymarket_key(rng: Random, wallet: Wallet) -> PolymarketCredentials:
+    """A throw-away key of level 2 for a wallet. It opens nothing but a fake: ``rng`` need not be a secret's."""
+    api_key, secret, passphrase = (rng.randbytes(size) for size in (16, 32, 32))
     return PolymarketCredentials(
-        f"0x{address.hex()}", Secret(api_key.hex()), Secret(base64.urlsafe_b64encode(secret).decode()),
+        wallet.address, Secret(api_key.hex()), Secret(base64.urlsafe_b64encode(secret).decode()),
         Secret(passphrase.hex()),
     )  # fmt: skip
-
-
-def write_owner_only(path: Path, secret: Secret) -> None:
-    """Write a new file that only its owner may read. Raises FileExistsError where there is one."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(secret.reveal())

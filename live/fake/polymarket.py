@@ -1,7 +1,7 @@
 """A fake Polymarket: Gamma, CLOB and both sockets over simulated or recorded markets.
 
-Left out: the signature of an order (EIP-712) is not verified, tokens are neither split, merged nor converted, and no
-market has a taker delay. A payout that is neither 0 nor 1 has no word on the socket; Gamma tells it.
+Left out: wallets behind contracts (signature types 1 to 3) and negRisk events, tokens are neither split, merged nor
+converted, and no market has a taker delay. A payout that is neither 0 nor 1 has no word on the socket; Gamma tells it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class PolymarketVenue:
         self.plan = plan or Plan((), clock.now_ns())
         self.listings = markets.listings
         self.exchange = Exchange(
-            markets, cash_uusd=self.config.cash_uusd, netting=False, step_uusd=0, id_of=lambda n: f"0x{n:064x}"
+            markets, cash_uusd=self.config.cash_uusd, netting=False, step_uusd=0, id_of=lambda _: self._next_id
         )  # fmt: skip
         self.writer = PolymarketWriter(markets.listings, markets.tables)
         self.trades: list[Message] = []
@@ -77,6 +77,7 @@ class PolymarketVenue:
         self._last_px = [0] * len(self.listings)
         self._best: list[tuple[int, int] | None] = [None] * len(self.listings)
         self._bucket = TokenBucket(self.config.requests, clock)
+        self._next_id = ""
         self._beats = 0
         self._beat_ns = _FAR_NS  # when all orders are cancelled for want of a heartbeat
 
@@ -121,6 +122,10 @@ class PolymarketVenue:
             return _error(rest.problem_of(refused))
         except Problem as problem:
             return _error(problem)
+
+    def name_next(self, order_id: str) -> None:
+        """The id of the order that is about to be placed."""
+        self._next_id = order_id
 
     def index_of(self, condition: str) -> int | None:
         """Number of a market, None = no such one."""

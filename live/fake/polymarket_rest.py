@@ -1,7 +1,7 @@
 """What a fake Polymarket's REST answers: Gamma's markets, and the CLOB's books, orders and heartbeats.
 
-An order's signature (EIP-712) is NOT verified: that belongs to the work on signing orders. All else of the signed body
-is read as the venue reads it: amounts in 1e-6, prices by their ratio.
+A signed body is read as the venue reads it: amounts in 1e-6, prices by their ratio, and the hash that was signed is the
+order's id. Its signature must be of the wallet that the key belongs to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from live.fake.answers import Answer, Ask, Problem, Route
+from live.fake.guard import NotAuthenticated
 from live.fake.orders import Order, Refused, Wanted
+from live.orders.polymarket_signing import Terms, lot_step
 from live.stamps import text_of
 from sim import types
 from sim.types import ASK, BID, FOK, GTC, IOC, MICRO_PER_LOT, NO, PX_ONE, SECOND_NS, YES
@@ -122,7 +124,9 @@ def _time(venue: PolymarketVenue, _: Ask) -> Answer:
 
 def _place(venue: PolymarketVenue, ask: Ask) -> Answer:
     """One order; what it traded at once is said as amounts."""
-    wanted = _wanted(venue, ask.json())
+    said = ask.json()
+    wanted = _wanted(venue, said)
+    venue.name_next(_id_of(venue, said["order"], wanted))
     now_ns = venue.clock.now_ns()
     if venue.plan.request(now_ns, ("order_reject",)) is not None:
         raise Problem(400, "invalid", "refused by a fault script")
@@ -163,12 +167,27 @@ def _wanted(venue: PolymarketVenue, said: Any) -> Wanted:
         )
     if shares % MICRO_PER_LOT or shares < venue.min_lots * MICRO_PER_LOT:
         raise Problem(400, "size", f"order is invalid. Size ({shortest(shares, 6)}) lower than the minimum: 5, or odd")
+    lots = shares // MICRO_PER_LOT
+    if lots % lot_step(BID if side == "BUY" else ASK, leg_px, kind):
+        raise Problem(400, "amounts", "invalid amounts, an order that trades at once has fewer decimals")
     return Wanted(
         market=index, side=BID if (side == "BUY") == (leg == YES) else ASK,
         px=leg_px if leg == YES else PX_ONE - leg_px,
-        qty=shares // MICRO_PER_LOT, tif=_KINDS[kind], leg=leg, post_only=post_only,
+        qty=lots, tif=_KINDS[kind], leg=leg, post_only=post_only,
         expiry_ns=_expiry_ns(venue, expiry_s) if kind == "GTD" else 0,
     )  # fmt: skip
+
+
+def _id_of(venue: PolymarketVenue, signed: dict[str, Any], wanted: Wanted) -> str:
+    """The order's hash. Raises Problem 400 for a signature that is not of it, or an order that was sent before."""
+    side = BID if signed["side"] == "BUY" else ASK
+    try:
+        order_id = venue.guard.check_order(Terms(str(signed["tokenId"]), side, wanted.px, wanted.qty), signed)
+    except NotAuthenticated:
+        raise Problem(400, "signature", "invalid signature") from None
+    if order_id in venue.exchange.orders:
+        raise Problem(400, "duplicate", f"order {order_id} is invalid. Duplicated.")
+    return order_id
 
 
 def _expiry_ns(venue: PolymarketVenue, expiry_s: int) -> int:

@@ -19,8 +19,9 @@ from sim.wire.listing import Listing
 
 VERSION = 1  # of the content of a batch
 SCHEMA_VERSION = 1  # of the JSON header of a segment, and of a session's manifest
-RECEIVED, SENT, NOTE = 1, 2, 3  # kinds of a record: a frame of the venue, a frame of ours, a word of the recorder's
-KINDS = (RECEIVED, SENT, NOTE)
+# kinds of a record: a frame of the venue, a frame of ours, a word of the recorder's, a decision (live.shadow.records)
+RECEIVED, SENT, NOTE, DECISION = 1, 2, 3, 4
+KINDS = (RECEIVED, SENT, NOTE, DECISION)
 CONNECTED, DISCONNECTED, LOST = "connected", "disconnected", "gap"  # first word of a NOTE; free text may follow
 MAX_CHANNEL = 2**16 - 1
 
@@ -64,7 +65,7 @@ class Record(NamedTuple):
 
     local_ns: int  # when the recorder saw or sent it, nanoseconds since epoch
     channel: int  # number of the connection
-    kind: int  # RECEIVED, SENT or NOTE
+    kind: int  # one of KINDS
     data: bytes
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from live.reading import Reader
 from live.recording.decode import failures, take
-from live.recording.layout import CONNECTED, DISCONNECTED, LOST, NOTE, RECEIVED, SENT, Record
+from live.recording.layout import CONNECTED, DECISION, DISCONNECTED, LOST, NOTE, RECEIVED, SENT, Record
 from live.recording.rotation import SessionWriter
 from sim.wire.units import Taken
 
@@ -54,6 +54,10 @@ class Recorder:
     def sent(self, channel: int, data: bytes, local_ns: int) -> None:
         """A frame of ours: subscriptions, commands. Never one that holds a secret."""
         self._keep(Record(local_ns, channel, SENT, data))
+
+    def decided(self, data: bytes, local_ns: int) -> None:
+        """A decision, behind all frames that it has seen."""
+        self._keep(Record(local_ns, 0, DECISION, data))
 
     def connected(self, channel: int, local_ns: int, detail: str = "") -> Taken:
         """A connection begins; ``channel`` is its number. No book is known until the venue tells it."""

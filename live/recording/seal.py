@@ -7,13 +7,13 @@ again. Whoever stops a seal half-way runs it again: whole tapes are compared, no
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from live.files import write_whole
 from live.reading import Reader
 from live.recording.decode import SCRATCH, Pass, Spill, first_header, reader_for
 from live.recording.folder import (
@@ -141,13 +141,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _mark(folder: Path, manifest: Manifest) -> None:
-    path, temporary = folder / MANIFEST, folder / f".{MANIFEST}.tmp"
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(folder)
+    write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
 
 
 def _sha256(path: Path) -> str:

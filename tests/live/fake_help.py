@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from itertools import count
 from random import Random
 from typing import Any, Literal
 
@@ -13,11 +14,12 @@ import aiohttp
 from live.clock import ManualClock
 from live.fake.answers import Answer, Ask
 from live.fake.faults import Fault, Plan
-from live.fake.guard import KalshiGuard, PolymarketGuard, new_kalshi_key, new_polymarket_key
+from live.fake.guard import KalshiGuard, PolymarketGuard, new_kalshi_key, new_polymarket_key, new_wallet
 from live.fake.kalshi import KalshiConfig, KalshiVenue
 from live.fake.market import Markets
 from live.fake.polymarket import PolymarketConfig, PolymarketVenue
 from live.fake.server import FakeVenue
+from live.orders.polymarket_signing import Terms, order_digest, struct_hash
 from live.secrets import KalshiCredentials, kalshi_credentials
 from live.signing import KalshiSigner, PolymarketSigner
 from sim.tape import FeeRates, Market
@@ -182,7 +184,9 @@ class Polymarket:
         self, rows: list[Row], *, config: PolymarketConfig | None = None, faults: tuple[Fault, ...] = ()
     ) -> None:
         self.clock = ManualClock(T0)
-        self.key = new_polymarket_key(Random(1))
+        self.wallet = new_wallet(Random(1))
+        self.key = new_polymarket_key(Random(1), self.wallet)
+        self.salts = count(1)
         self.signer = PolymarketSigner(self.key, self.clock)
         guard = PolymarketGuard(self.key, self.clock)
         self.venue = PolymarketVenue(
@@ -198,8 +202,15 @@ class Polymarket:
         """``px`` in 1e-4 dollar: 5 shares at .48 are 2,400,000 of pUSD for 5,000,000 shares."""
         shares, paid = contracts * 1_000_000, contracts * px * 100
         making, taking = (paid, shares) if side == "BUY" else (shares, paid)
-        signed = {"tokenId": token, "side": side, "makerAmount": str(making), "takerAmount": str(taking)}
-        return self.ask("POST", "/order", {"order": signed | more.pop("signed", {}), "orderType": kind} | more)
+        address, salt = self.wallet.address, next(self.salts)
+        terms = Terms(token, BID if side == "BUY" else ASK, px, contracts * 100)
+        contents = struct_hash(terms, salt, address, address, making, taking, 0, 0)
+        signature = self.wallet.sign(order_digest(contents, neg_risk=False)).hex()
+        order = {
+            "tokenId": token, "side": side, "makerAmount": str(making), "takerAmount": str(taking), "salt": salt,
+            "maker": address, "signer": address, "signatureType": 0, "timestamp": "0", "signature": f"0x{signature}",
+        }  # fmt: skip
+        return self.ask("POST", "/order", {"order": order | more.pop("signed", {}), "orderType": kind} | more)
 
     to = Kalshi.to
 

@@ -1,0 +1,1 @@
+"""Policies beside a venue: what they see and do is what training made of them, and nothing is sent."""

@@ -1,0 +1,383 @@
+"""A shadow session on a venue: connects, waits for whole books, decides at its pace, and says how it went.
+
+The thin asyncio part. What is decided is `live.shadow.runner`'s, what is kept the recorder's, what is shown
+`live.shadow.watch`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from tqdm import tqdm
+
+from agents.policy import Policy
+from live.clock import Clock
+from live.doors import Addresses, Source, open_door
+from live.files import write_whole
+from live.logs import keep_quiet_about, stop_writing, write_json_lines
+from live.monitor.gate import new_token
+from live.monitor.metrics import Metrics
+from live.monitor.server import MonitorServer
+from live.monitor.summary import Summary, as_json, as_text, summarise
+from live.monitor.terminal import show as draw
+from live.monitor.traces import Decision as Traced
+from live.monitor.traces import Traces
+from live.monitor.view import Trading, View
+from live.monitor.words import money
+from live.orders.caps import TRADING
+from live.orders.sights import Sight
+from live.program import ASKED, GivenUpError, asked_to_end, recording_header, session_name
+from live.recording.layout import LogError
+from live.recording.recorder import Recorder
+from live.recording.rotation import MIB, Rotation, SessionWriter
+from live.session import Session
+from live.shadow.config import LIVE, LIVE_TWIN, NO_PORT, ShadowConfig
+from live.shadow.divergence import Divergence, FillsCompared
+from live.shadow.opening import Gathering
+from live.shadow.pace import Pace
+from live.shadow.plan import Plan, said_of
+from live.shadow.records import write_session
+from live.shadow.rehearsal import rehearse
+from live.shadow.runner import Runner, Step
+from live.shadow.seats import Seat
+from live.shadow.staleness import Freshness
+from live.shadow.trading import RealHands, open_orders
+from live.shadow.watch import Watch
+from live.stream import Stream
+from sim.types import DO_NOTHING, SECOND_NS, UUSD
+from sim.wire.listing import Listing
+from sim.wire.units import Taken
+
+_LOG = logging.getLogger(__name__)
+_LOOK_S = 0.2  # at most between two looks at the clock, the log and the kill file
+_KILL_FILE = "KILL"
+_STAGES = ("play", "policies", "certify", "keep")
+
+
+class Shadow:
+    """One session. ``run`` it once."""
+
+    def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random, console: Console) -> None:
+        self.config, self.plan = config, plan
+        self.folder = Path(config.out) / session_name(config.name, config.venue, clock)
+        self.view = View(
+            clock.now_ns(), self.folder.name, config.venue, config.mode, "connecting", "", clock.now_ns(), 0, (), "",  # type: ignore[arg-type]
+            ready=("no book has been told yet",),
+        )  # fmt: skip
+        self._clock, self._rng, self._console = clock, rng, console
+        self._heard_ns = 0
+        self._gathering: Gathering | None = None
+        self._runner: Runner | None = None
+        self._watch: Watch | None = None
+        self._pace: Pace | None = None
+        self._news = asyncio.Event()
+        self._killed = ""
+        self._compared = FillsCompared(config.gate)
+        self._hands: RealHands | None = None
+        self._traced: list[Traced] = []
+
+    async def run(self) -> Summary:
+        """Until it is asked to end, its time is up, or its markets have settled.
+
+        Raises LogError where nothing can be written, or the name is taken; VenueError, SecretError or ValueError where
+        the venue refuses, or the page's port is taken; GivenUpError where it refuses to go on. What was recorded is
+        kept in any case.
+        """
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            raise LogError(f"{self.folder}: a session of that name is there; choose another name")
+        config, ends = self.config, asked_to_end()
+        at = Addresses(config.rest, config.socket, config.clob)
+        async with AsyncExitStack() as held:
+            door = await held.enter_async_context(
+                open_door(config.venue, config.markets, self._clock, self._rng, at=at, keyless=config.keyless)
+            )
+            keep_quiet_about(door.secrets)
+            header = recording_header(config.venue, door)  # type: ignore[arg-type]
+            self._rehearse(door.listings)
+            if config.mode == LIVE:
+                kill_file = self.folder / _KILL_FILE
+                opening = open_orders(
+                    config.live, door.listings, at, self._clock, self._rng, self._sights, kill_file
+                )  # fmt: skip
+                self._hands = RealHands(await held.enter_async_context(opening), self._compared)
+            writer = SessionWriter(config.out, self.folder.name, header, self._clock.now_ns, _rotation(config))
+            recorder = Recorder(writer, door.reader)
+            held.callback(recorder.close)
+            log = write_json_lines(self.folder / "log.jsonl", alone=config.page.terminal)
+            held.callback(stop_writing, log)
+            self._traces = Traces(self.folder.name, _STAGES)
+            self._metrics = Metrics(lambda: self.view)
+            await self._open_page(held)
+            if config.page.terminal:
+                drawing = asyncio.create_task(draw(lambda: self.view, self._clock, self._console))
+                held.callback(drawing.cancel)
+            self._door, self._recorder = door, recorder
+            self._gathering = Gathering(door.reader.rules)
+            source = door.source(recorder, self._take)
+            self._catch_kill_signal()
+            await self._play(source, ends)
+        return self._end(source)
+
+    def _rehearse(self, listings: Sequence[Listing]) -> None:
+        def seats(sheet: dict[str, Any]) -> list[tuple[Policy, Policy]]:
+            return [(one.policy, one.baseline) for one in self.plan.seat(sheet)]
+
+        clock = self._clock
+        rehearse(
+            self.plan.make_env, seats, listings, self.plan.accounts, clock.now_ns(), clock.monotonic_ns,
+            real=self.config.mode == LIVE,
+        )  # fmt: skip
+
+    async def kill(self, reason: str) -> None:
+        """The kill switch: whatever rests is cancelled, and nothing else goes out in this session."""
+        if not self._killed:
+            self._killed = reason
+            _LOG.critical("killed: %s", reason)
+            if self._watch is not None:
+                self._watch.alerts.add(
+                    self._clock.now_ns(), "critical", "killed", f"killed: {reason}",
+                    "Nothing but cancels goes out. End the session (Ctrl-C), find the cause, begin a new one.",
+                )  # fmt: skip
+        if self._runner is not None:
+            self._runner.killed = self._killed
+        if self._hands is not None:
+            self._hands.orders.kill(reason)
+
+    def _sights(self) -> Sequence[Sight]:
+        """The markets as they are seen now, for the order manager."""
+        return () if self._runner is None else self._runner.sights(self._heard_ns)
+
+    def _take(self, taken: Taken) -> None:
+        """What a frame said."""
+        self._heard_ns = self._clock.now_ns()
+        if self._runner is not None:
+            self._runner.take(taken.rows)
+        elif self._gathering is not None and self._gathering.take(taken.rows):
+            self._begin()
+        if taken.rows:
+            self._news.set()
+
+    def _begin(self) -> None:
+        """Every market has told its book: the accounts begin, at once, and make their first decision."""
+        assert self._gathering is not None
+        plan, config, now_ns = self.plan, self.config, self._clock.now_ns()
+        rules = self._gathering.opening.rules
+        stream = Stream(self._gathering.opening)
+        cash = None if self._hands is None else self._hands.equity_uusd / UUSD
+        env = plan.make_env(stream.scenario, plan.accounts, cash)
+        session = Session(env, stream)
+        placed = plan.seat(env.spec_sheet)
+        seats = [
+            Seat(one.said.name, one.policy, one.baseline, session.checked, config.health, self._clock.monotonic_ns)
+            for one in placed
+        ]
+        said = said_of(plan, config.mode, config.venue, rules, env.spec_sheet, placed)
+        write_session(self.folder, msgspec.structs.replace(said, name=self.folder.name, cash=cash, created_ns=now_ns))
+        self._runner = Runner(
+            session, seats, Freshness(config.freshness, len(rules)), self._recorder.decided, self._clock.monotonic_ns,
+            self.folder.name, signals=any("signal" in name for name in env.schema.names), hands=self._hands,
+            step_ns=None if plan.events_per_step else round(plan.dt_s * SECOND_NS),
+        )  # fmt: skip
+        self._watch = Watch(
+            self._runner, rules, session=self.folder.name, mode=config.mode,  # type: ignore[arg-type]
+            roles=["executes" if one.said.executes else "proposes" for one in placed],
+            divergence=Divergence(config.gate, plan.watched, plan.beside, len(rules)),
+            compared=self._compared, thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
+            twin=None if self._hands is None else LIVE_TWIN, hands=self._hands,
+        )  # fmt: skip
+        self._runner.killed = self._killed
+        first = self._runner.begin(self._heard_ns)
+        if first is not None:
+            self._decided(first)
+        self._pace = Pace(session.now_ns, plan.dt_s, plan.events_per_step, stream)
+
+    async def _play(self, source: Source, ends: asyncio.Event) -> None:
+        """Until the source gives up, somebody asks for the end, time is up, or all is settled."""
+        clock, config = self._clock, self.config
+        end_ns = clock.monotonic_ns() + round(config.minutes * 60 * SECOND_NS) if config.minutes > 0 else None
+        running, asked = asyncio.create_task(source.run()), asyncio.create_task(ends.wait())
+        shown_ns, heard, why = 0, 0, ""
+        try:
+            with tqdm(unit="decision", desc=f"{config.mode} on {config.venue}", disable=config.page.terminal) as bar:
+                while not why:
+                    if source.heard != heard:
+                        heard, self._heard_ns = source.heard, clock.now_ns()
+                    self._recorder.idle(clock.now_ns())
+                    if (self.folder / _KILL_FILE).exists():
+                        await self.kill(f"the file {_KILL_FILE} is there")
+                    self._decide()
+                    if clock.monotonic_ns() - shown_ns >= config.page.every_s * SECOND_NS:
+                        shown_ns = clock.monotonic_ns()
+                        self._show(source.state)
+                        bar.update(self.view.decisions - bar.n)
+                        bar.set_postfix_str(_line(self.view))
+                    await self._wait({running, asked})
+                    why = self._over(running, asked, end_ns)
+        finally:
+            asked.cancel()
+            self._show(source.state)
+            self.view = msgspec.structs.replace(self.view, state="killed" if self._killed else "ended", why=why)
+            if not running.done():
+                await source.stop(ASKED)
+            await running
+
+    def _over(self, running: asyncio.Task, asked: asyncio.Task, end_ns: int | None) -> str:
+        """Why the session is over; "" = it is not."""
+        if asked.done():
+            return "asked to"
+        if running.done():
+            return "the venue's feed ended"
+        if self._runner is not None and self._runner.ended:
+            return "every account has ended: its markets have settled, or it is ruined"
+        if end_ns is not None and self._clock.monotonic_ns() >= end_ns:
+            return f"{self.config.minutes:g} minutes are up"
+        return ""
+
+    def _decide(self) -> None:
+        """If it is time."""
+        if self._runner is None or self._pace is None:
+            return
+        now_ns = self._clock.now_ns()
+        moment = self._pace.due(now_ns)
+        if moment is None:
+            return
+        if moment <= self._runner.session.now_ns:
+            self._alert(
+                now_ns, "clock", "the machine's clock was set back", "Nothing is decided until it has caught up."
+            )
+            return
+        self._decided(self._runner.decide(moment, self._heard_ns))
+
+    def _decided(self, step: Step) -> None:
+        assert self._watch is not None
+        self._watch.add(step)
+        wanted = int((step.certified.orders["do"] > DO_NOTHING).sum())
+        cut = int(((step.certified.reason > 0) | step.certified.held).sum())
+        decision = step.decision
+        self._traced.append(Traced(decision.number, decision.ns, step.spent.total, step.spent, wanted, cut))
+
+    async def _wait(self, others: set[asyncio.Task]) -> None:
+        """Until the next decision may be due, something is told that may bring it on, or another task ends."""
+        seconds = _LOOK_S
+        if self._pace is not None:
+            seconds = min(seconds, max(self._pace.wait_s(self._clock.now_ns()), 0.0))
+        self._news.clear()
+        sleeping = asyncio.create_task(self._clock.sleep(seconds))
+        waking = {asyncio.create_task(self._news.wait())} if self._pace is None or self._pace.counts else set()
+        try:
+            await asyncio.wait({sleeping, *waking, *others}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleeping, *waking):
+                task.cancel()
+
+    def _show(self, feed: str) -> None:
+        """Take a view, and hand on what has come together since the last."""
+        now_ns = self._clock.now_ns()
+        if self._watch is None or self._runner is None:
+            waiting = self._gathering.waiting if self._gathering is not None else []
+            reasons = tuple(f"{market}: its book has not been told yet" for market in waiting)
+            self.view = _now(self.view, now_ns, feed, reasons, self._killed)
+        else:
+            self._obey(self._watch.gate(now_ns), now_ns)
+            for text in self._runner.broken:
+                self._alert(
+                    now_ns, "market", text, "It is played no further. Begin a new session with its new rules.", text
+                )
+            self.view = self._watch.view(
+                now_ns, state="killed" if self._killed else "running", why=self._killed, feed=feed,
+                heard_ns=self._heard_ns, counts=self._counts(), killed=bool(self._killed),
+                trading=Trading() if self._hands is None else self._hands.trading,
+            )  # fmt: skip
+            self._metrics.observe(self._watch.tally.fresh_latencies())
+            self._traces.write(self._traced)
+            self._traced.clear()
+
+    def _obey(self, breaches: Sequence[str], now_ns: int) -> None:
+        """A gate or budget that is breached sends a real account back to the baseline."""
+        if self._hands is None or self._runner is None:
+            return
+        manager = self._hands.orders.manager
+        for why in breaches:
+            manager.breach(why, now_ns)
+        if manager.mode != TRADING:
+            self._runner.seats[0].give_back(f"orders: {manager.mode}: {manager.governor.why}")
+            self._alert(
+                now_ns, "orders", f"{manager.mode}: {manager.governor.why}",
+                "Only what reduces is sent. Find the cause; a new session with live.lift=NAME trades again.",
+            )  # fmt: skip
+
+    def _counts(self) -> dict[str, int]:
+        found = self._recorder.statistics()
+        counts = dict(self._door.reader.counts)
+        counts |= {"frames": found.frames, "rows": found.rows, "durable": found.durable, "pending": found.pending}
+        if self._pace is not None and self._runner is not None:
+            counts |= {"moments_skipped": self._pace.skipped, "rows_late": self._runner.session.stream.late}
+        return counts
+
+    def _alert(self, ns: int, code: str, text: str, do: str, about: str = "") -> None:
+        assert self._watch is not None
+        self._watch.alerts.add(ns, "warning", code, text, do, about)
+
+    async def _open_page(self, held: AsyncExitStack) -> None:
+        if self.config.page.port == NO_PORT:
+            return
+        token = new_token(self.folder / "page-token")
+        keep_quiet_about([token])
+        server = MonitorServer(lambda: self.view, self.kill, self._metrics, token, self._clock, self.config.page.port)
+        try:
+            await held.enter_async_context(server)
+        except OSError as error:
+            raise ValueError(
+                f"page.port = {self.config.page.port}: {error}; page.port=0 takes any that is free, {NO_PORT} none"
+            ) from error
+        self._console.print(f"page       {server.link}", soft_wrap=True, markup=False, highlight=False)
+
+    def _catch_kill_signal(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def thrown() -> None:
+            self._thrown = loop.create_task(self.kill("SIGUSR1"))
+
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(signal.SIGUSR1, thrown)
+
+    def _end(self, source: Source) -> Summary:
+        """Write the summary down."""
+        if self._watch is None and source.why == ASKED:
+            raise GivenUpError(f"{self.folder}: it ended before every market had told its book; nothing was decided")
+        summary = summarise(self.view)
+        write_whole(self.folder / "summary.json", as_json(summary))
+        write_whole(self.folder / "summary.txt", as_text(summary).encode())
+        if source.why != ASKED:
+            raise GivenUpError(f"{source.why}; {self.folder} is kept as it is")
+        return summary
+
+
+def _now(view: View, ns: int, feed: str, reasons: tuple[str, ...], killed: str) -> View:
+    """The view of a session that has not begun."""
+    state = "killed" if killed else "waiting for books"
+    return msgspec.structs.replace(view, ns=ns, feed=feed, ready=reasons, state=state, why=killed, killed=bool(killed))
+
+
+def _line(view: View) -> str:
+    """A view in a few words."""
+    if not view.accounts:
+        return view.state
+    results = ", ".join(f"{one.name} {money(one.equity_uusd - one.start_uusd, signed=True)}" for one in view.accounts)
+    failed = sum(check.ok is False for check in view.checks)
+    return f"{view.feed}, {results}, {failed} checks fail" if failed else f"{view.feed}, {results}"
+
+
+def _rotation(config: ShadowConfig) -> Rotation:
+    recording = config.recording
+    return Rotation(segment_bytes=recording.segment_mib * MIB, cap_bytes=round(recording.cap_gib * 1024 * MIB))
