@@ -94,6 +94,8 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks coverage
 	$(RUN) -m benchmarks recorder_kill
 	$(RUN) -m benchmarks frames
+	$(RUN) -m benchmarks order_faults
+	$(RUN) -m benchmarks order_kill
 
 bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks env
