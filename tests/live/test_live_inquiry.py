@@ -148,8 +148,15 @@ class Venue:
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_a_market_that_resolved_while_away_does_not_make_the_connection_afresh(asked):
-    venue = Venue([*opening(T0, 0), *opening(T0, 1), settle(T0 + 20 * SECOND_NS, PX_ONE, 0)])
+@pytest.mark.parametrize(
+    ("end", "wanted"),
+    [
+        (settle(T0 + 20 * SECOND_NS, PX_ONE), [(0, STATUS, CLOSED, 0), (0, SETTLE, 0, PX_ONE)]),
+        (status(T0 + 20 * SECOND_NS, CLOSED), [(0, STATUS, CLOSED, 0)]),
+    ],
+)
+def test_a_market_that_ended_while_away_does_not_make_the_connection_afresh(asked, end, wanted):
+    venue = Venue([*opening(T0, 0), *opening(T0, 1), end])
     listed = venue.side.venue.listings
     reader = PolymarketReader(listed)
     feed = Feed(Side(listed), Reading(reader), Link("polymarket", Side.link_rules, Backoff("it", random.Random(0))))
@@ -160,9 +167,8 @@ def test_a_market_that_resolved_while_away_does_not_make_the_connection_afresh(a
     for message in venue.side.venue.books(1, first=True):  # the other one's book comes
         feed.frame(msgspec.json.encode(message), now, now)
     if asked:
-        assert [(row[6], row[7], row[3]) for row in venue.answer(feed, listed) if row[7] == SETTLE] == [
-            (0, SETTLE, PX_ONE)
-        ]
+        told = [(row[6], row[7], row[2], row[3]) for row in venue.answer(feed, listed)]
+        assert [one for one in told if one[1] in (STATUS, SETTLE)] == wanted
     for second in range(1, 60):
         feed.frame(b"PONG", now + second * SECOND_NS, now + second * SECOND_NS)
         feed.tick(now + second * SECOND_NS)
