@@ -50,12 +50,18 @@ class Stream:
         row: delays and fill parameters of the accounts that trade on it, as in a replay; default the default row.
         capacity: events a market keeps before what everyone has played is thrown away.
 
-    Raises ValueError where a market has no whole book yet.
+    Raises ValueError where a market has no whole book yet, or told more than fits before the others had theirs.
     """
 
     def __init__(self, opening: Opening, row: np.ndarray | None = None, capacity: int = 1 << 18) -> None:
         if not opening.ready:
             raise ValueError("stream: a market has not told a whole book yet; wait for its snapshot")
+        for rules, rows in zip(opening.rules, opening.rows, strict=True):
+            if len(rows) >= capacity - 1:
+                raise ValueError(
+                    f"stream: {rules.listing.market.id} told {len(rows):,} rows before every market had told its book; "
+                    f"{capacity - 2:,} fit: begin with markets that trade now"
+                )
         self.rules = opening.rules
         tapes = tuple(
             seal(_events(rows), rules.header(())) for rules, rows in zip(opening.rules, opening.rows, strict=True)
