@@ -32,7 +32,7 @@ from live.clock import SystemClock
 from live.fake.guard import KalshiGuard, new_kalshi_key
 from live.fake.kalshi import SOCKET_PATH, KalshiConfig, KalshiVenue
 from live.fake.server import FakeVenue
-from live.kalshi import read_listings
+from live.kalshi_listings import read_listings
 from live.kalshi_rest import KalshiRest
 from live.limits import KALSHI_BASIC, KALSHI_COSTS, Limiter, Rate
 from live.orders.journal import BEFORE, Journal

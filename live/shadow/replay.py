@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.vector import TradingVectorEnv
-from live.reading import Reader
+from live.reading import MarketReader
 from live.recording.decode import first_header, reader_for, take
 from live.recording.folder import number_of
 from live.recording.layout import DECISION, LogError, Record
@@ -97,7 +97,7 @@ def _records(folder: str | Path, missing: list[str]) -> Iterator[Record]:
 class _Again:
     """A session that makes the decisions of a log."""
 
-    def __init__(self, reader: Reader, make: Make, said: SessionSaid) -> None:
+    def __init__(self, reader: MarketReader, make: Make, said: SessionSaid) -> None:
         self.found = Replayed()
         self._make, self._said, self._shapes = make, said, shapes_of(said)
         self._gathering = Gathering(reader.rules)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from agents.policy import Policy
 from live.clock import Clock
-from live.doors import Addresses, Source, open_door
+from live.doors import Addresses, open_door
 from live.files import write_whole
 from live.logs import keep_quiet_about, stop_writing, write_json_lines
 from live.monitor.gate import new_token
@@ -53,6 +53,7 @@ from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
 from live.shadow.trading import RealHands, open_orders
 from live.shadow.watch import Watch
+from live.source import Source
 from live.stream import Stream
 from sim.types import DO_NOTHING, SECOND_NS, UUSD
 from sim.wire.listing import Listing
