@@ -34,14 +34,16 @@ from configs.tracking import account_values, send_found, track_session
 from live.clock import SystemClock
 from live.errors import VenueError
 from live.monitor.summary import Summary, as_text, summarise
+from live.orders.journal import JournalError
 from live.program import GivenUpError
 from live.recording.layout import LogError
 from live.recording.seal import seal
 from live.secrets import SecretError
-from live.shadow.config import ShadowConfig, check_config
+from live.shadow.config import LIVE, ShadowConfig, check_config
+from live.shadow.plan import Placed, Plan
 from live.shadow.records import SeatSaid, read_session
 from live.shadow.replay import replay
-from live.shadow.shell import Placed, Plan, Shadow
+from live.shadow.shell import Shadow
 from sim.types import SECOND_NS
 
 _ROW_S = 10.0  # between two rows of what is tracked
@@ -62,12 +64,12 @@ ConfigStore.instance().store(name="shadow_schema", node=SessionConfig)
 def main(composed: DictConfig) -> None:
     """Compose, connect, run, report."""
     config: SessionConfig = to_config(composed)
-    check_config(config)
-    check_tracking(config.tracking)
     torch.set_num_threads(1)
     try:
+        check_config(config)
+        check_tracking(config.tracking)
         status = _replay(config.replay) if config.replay is not None else _run(config, composed)
-    except (FileNotFoundError, GivenUpError, LogError, SecretError, ValueError, VenueError) as error:
+    except (OSError, GivenUpError, JournalError, LogError, SecretError, ValueError, VenueError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         status = 1
     if status:
@@ -126,6 +128,7 @@ def _plan(config: ShadowConfig, resolved: dict[str, Any]) -> Plan:
     others = [] if config.other is None else [spec_of(config.other, config.registry)]
     executes = config.mode != "shadow"
     seated = [("policy" if not others else "a", spec, executes)]
+    seated += [("on paper", spec, False)] if config.mode == LIVE else []
     seated += [("b", other, True) for other in others]
     beside = ("baseline", baseline, not executes)
     seated = [*seated, beside] if executes else [beside, *seated]
@@ -138,9 +141,9 @@ def _plan(config: ShadowConfig, resolved: dict[str, Any]) -> Plan:
             placed.append(Placed(SeatSaid(name, policy.name, what, digest_of(what), acts), policy, behind))
         return placed
 
-    watched = 0 if executes else 1
+    watched, beside = (0, len(seated) - 1) if executes else (1, 0)
     return Plan(
-        make_env=make, seat=seat, accounts=len(seated), watched=watched, beside=1 - watched, dt_s=env.dt_s or 1.0,
+        make_env=make, seat=seat, accounts=len(seated), watched=watched, beside=beside, dt_s=env.dt_s or 1.0,
         events_per_step=env.events_per_step, config=resolved, versions=versions(),
         commit=git_state(Path(__file__).parent)["commit"],
     )  # fmt: skip

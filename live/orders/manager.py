@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from live.orders.caps import BASELINE, KILLED, TRADING, Governor, Permit
+from live.orders.caps import BASELINE, KILLED, Governor, Permit
 from live.orders.journal import Intent, Journal
 from live.orders.ledger import Exposure
 from live.orders.reconcile import Reconciler
@@ -85,8 +85,7 @@ class Manager:
         self._mid2: dict[str, int] = {}
         self._reconciler = Reconciler(self)
         self._replies = Replies(self, self._reconciler)
-        if self.governor.mode != TRADING:
-            self.cancel_all()
+        self.cancel_all()  # whoever wished for the orders of an earlier life is gone
 
     @property
     def mode(self) -> str:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from live.orders.journal import BEFORE, Intent, Journal
-from live.orders.ledger import Exposure, Ledger, locked_uusd
+from live.orders.ledger import Exposure, Ledger, least_uusd, locked_uusd
 from live.orders.requests import FillSaid, OrderSaid
-from live.orders.working import DONE, UNKNOWN, Working
+from live.orders.working import DONE, OPEN, UNKNOWN, Working
 from sim.tape import FeeRates
 from sim.types import BID, NO, YES
 from sim.venues import VENUES
@@ -184,6 +184,17 @@ class Record:
                         self._fees.get(one.ticker, self._any_fees))
             for one in self.others.values()
         )  # fmt: skip
+
+    @property
+    def least_uusd(self) -> int:
+        """What the venue reserves at least, for everyone's orders."""
+        here: dict[str, list[Exposure]] = {}
+        for one in self.orders.values():
+            if one.state == OPEN and not one.leaving and one.amend is None:  # else it may be less by now
+                here.setdefault(one.ticker, []).append(one.exposure)
+        for other in self.others.values():
+            here.setdefault(other.ticker, []).append(Exposure(other.side, other.px, other.left, True))
+        return sum(least_uusd(self.ledger.holding(ticker).lots, orders) for ticker, orders in here.items())
 
     @property
     def free_uusd(self) -> int:

@@ -32,12 +32,12 @@ Keep = Callable[[bytes, int], None]  # a DECISION record and its local_ns
 class Hands(Protocol):
     """A real account, which has the place of the first one."""
 
-    def image(self) -> Image:
-        """The account as it is known now."""
+    def image(self, mirror: Mirror) -> Image:
+        """The account as it is known now, to be shown by ``mirror``."""
         ...
 
-    def send(self, ns: int, orders: np.ndarray, sights: Sequence[Sight]) -> None:
-        """What was certified for it at ``ns``, ``(M, 2)`` INTENT, and what is seen of the M markets. Nothing waits."""
+    def send(self, ns: int, orders: np.ndarray) -> None:
+        """What was certified for it at ``ns``, ``(M, 2)`` INTENT. Nothing waits."""
         ...
 
 
@@ -102,6 +102,7 @@ class Runner:
         self._market = engine.state.market.reshape(engine.num_envs, engine.num_markets)
         self._hands, self._mirror = hands, None if hands is None else Mirror(engine, 0)
         self._image: Image | None = None
+        self._stale = np.ones(engine.num_markets, np.bool_)
 
     def take(self, rows: Sequence[Row]) -> None:
         """What the venue said, in the order in which it holds."""
@@ -156,6 +157,7 @@ class Runner:
         ]
         chosen_ns = self._monotonic_ns()
         verdict = self._judged(look, before_ns, heard_ns, chosen_ns - played_ns)
+        self._stale = verdict.stale
         actions = np.concatenate([choice.action for choice in choices])
         certified = self.session.certify(actions, verdict.stale, cancel=bool(self.killed))
         certified_ns = self._monotonic_ns()
@@ -189,7 +191,7 @@ class Runner:
         self._keep(encode(decision), look.ns)
         kept_ns = self._monotonic_ns()
         if self._hands is not None:
-            self._hands.send(look.ns, certified.orders[0].copy(), self._sights(heard_ns, verdict))
+            self._hands.send(look.ns, certified.orders[0])
         self.number += 1
         spent = Spent(played_ns - began_ns, chosen_ns - played_ns, certified_ns - chosen_ns, kept_ns - certified_ns)
         return Step(decision, look, certified, verdict, spent)
@@ -202,10 +204,11 @@ class Runner:
     def _show(self) -> None:
         """Put the real account in its place."""
         assert self._hands is not None and self._mirror is not None
-        self._image = self._hands.image()
+        self._image = self._hands.image(self._mirror)
         self._mirror.show(self._image)
 
-    def _sights(self, heard_ns: int, verdict: Verdict) -> list[Sight]:
+    def sights(self, heard_ns: int) -> list[Sight]:
+        """The markets as they are seen now; ``heard_ns`` as for :meth:`decide`. What is stale is not known."""
         px_of, market = self.session.env.engine.world.px_of, self._market[0]
         return [
             Sight(
@@ -215,7 +218,7 @@ class Runner:
                 known=not stale,
                 open=bool(one["status"] == OPEN),
             )
-            for one, stale in zip(market, verdict.stale.tolist(), strict=True)
+            for one, stale in zip(market, self._stale.tolist(), strict=True)
         ]
 
     def _judged(self, look: Look, before_ns: int, heard_ns: int, feature_ns: int) -> Verdict:

@@ -27,6 +27,7 @@ from live.shadow.divergence import Divergence, FillsCompared
 from live.shadow.runner import Runner, Step
 from live.shadow.staleness import PARTS
 from live.shadow.tally import Tally
+from live.shadow.trading import RealHands
 from sim.state import State
 from sim.types import ASK, BID, DO_CANCEL, DO_NOTHING, DO_PLACE, NO, YES
 from sim.wire.listing import Rules
@@ -70,22 +71,33 @@ class Watch:
         thresholds: Thresholds,
         started_ns: int,
         watched: int,
+        twin: int | None = None,
+        hands: RealHands | None = None,
     ) -> None:
         self.tally, self.alerts = Tally(runner), Alerts()
         self.divergence, self.compared = divergence, compared
         self._runner, self._rules, self._session, self._mode = runner, rules, session, mode
         self._roles, self._thresholds, self._started_ns = roles, thresholds, started_ns
         self._watched = watched  # the account that the checklist judges
+        self._hands = hands  # of the first account, where it is a real one
+        self._twin = twin  # the account that trades on paper what another one trades at the venue
         self._step: Step | None = None
 
     def add(self, step: Step) -> None:
         """A decision."""
         self._step = step
         self.tally.add(step)
+        if self._hands is not None:  # the simulator does not know
+            self.tally.fills[0], self.tally.messages[0] = self._hands.fills, self._hands.messages
+            self.tally.rejects[0] = self._hands.rejects
         state = self._state
         count = len(self._roles)
         net = (state.position["yes_qty"] - state.position["no_qty"]).reshape(count, -1)
         self.divergence.add(step.certified.orders, net, self._runner.equity_uusd)
+        if self._twin is not None:
+            account = state.account[self._twin]
+            for fill in account["fills"][: account["n_fills"]]:
+                self.compared.add(live=False, px=int(fill["px"]), lots=abs(int(fill["qty"])))
         for place, seat in enumerate(self._runner.seats):
             if step.decision.accounts[place].why:
                 self.alerts.add(
