@@ -14,6 +14,7 @@ import asyncio
 import random
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from configs.tracking import account_values, send_found, track_session
 from live.clock import SystemClock
 from live.errors import VenueError
 from live.monitor.summary import Summary, as_text, summarise
+from live.monitor.view import View
 from live.orders.journal import JournalError
 from live.program import GivenUpError
 from live.recording.layout import LogError
@@ -94,15 +96,19 @@ def _run(config: SessionConfig, composed: DictConfig) -> int:
 
 async def _tracked(shadow: Shadow, tracker: Tracker) -> Summary:
     """The session, its accounts tracked as it goes."""
+    began_ns = shadow.view.ns
     running = asyncio.create_task(shadow.run())
     while not running.done():
         await asyncio.wait({running}, timeout=_ROW_S)
-        view = shadow.view
-        values = {"shadow/decisions": view.decisions}
-        for one in summarise(view).accounts:
-            values |= dict(account_values(msgspec.structs.asdict(one)))
-        tracker.row(values, (view.ns - view.started_ns) // SECOND_NS)
+        tracker.attempt(partial(_send_view, tracker, shadow.view, began_ns))
     return await running
+
+
+def _send_view(tracker: Tracker, view: View, began_ns: int) -> None:
+    values = {"shadow/decisions": view.decisions}
+    for one in summarise(view).accounts:
+        values |= dict(account_values(msgspec.structs.asdict(one)))
+    tracker.row(values, (view.ns - began_ns) // SECOND_NS)
 
 
 def _replay(folder: str) -> int:

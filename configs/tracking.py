@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,10 @@ def track_session(
 
 def send_found(tracker: Tracker, folder: Path) -> None:
     """The figures in ``folder``, and what people read there as an artefact."""
+    tracker.attempt(partial(_send_found, tracker, folder))
+
+
+def _send_found(tracker: Tracker, folder: Path) -> None:
     for name, named in _FIGURES.items():
         path = folder / name
         if path.is_file():

@@ -6,7 +6,6 @@ does not notice; when it is over it waits `TrackingConfig.finish_s` at most.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
@@ -27,7 +26,6 @@ from agents.tracking.config import TrackingConfig, check_tracking, settled_mode
 from agents.tracking.journal import FOLDER, JOURNAL, LOG, START, shown
 
 _KILL_S = 5.0  # for a process that was told to end
-_RELAY_S = 1.0
 
 
 class Tracker:
@@ -88,6 +86,11 @@ class Tracker:
         if self._board is not None:
             self._guarded(self._board.close)
 
+    def attempt(self, work: Callable[[], None]) -> None:
+        """Do what gathers and sends; nothing where nothing is tracked."""
+        if self._mode != "off" or self._board is not None:
+            self._guarded(work)
+
     def row(self, values: Mapping[str, Any], step: int) -> None:
         """Values of a moment; ``step`` grows."""
         self._write({"kind": "row", "values": shown(values), "step": step})
@@ -147,7 +150,7 @@ class Tracker:
             self._worker.kill()
             self._worker.wait(_KILL_S)
             status = None
-        self._relay.join(_RELAY_S)
+        self._relay.join()
         if status is None:
             _say(f"not everything was sent within {self._config.finish_s:g} s; {_later(self._folder)}")
         elif status:
@@ -188,7 +191,7 @@ def _later(folder: Path) -> str:
 
 
 def _say_all(lines: IO[str]) -> None:
-    with contextlib.suppress(ValueError):  # closed while it was read
+    with lines:
         for line in lines:
             _say(line.rstrip())
 

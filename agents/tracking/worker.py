@@ -12,7 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import IO, Any
 
 import wandb
 
@@ -24,10 +24,10 @@ _CRASHED = 255  # exit status of a run that did not say how it ended
 
 
 class Worker:
-    """One tracked run."""
+    """One tracked run. ``said``: lines for its user."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, said: IO[str]) -> None:
+        self.folder, self._said = folder, said
         self.start: dict[str, Any] = json.loads((folder / START).read_bytes())
         self._journal = Rows(folder / JOURNAL)
         self._followed = [Followed(Path(path), prefix) for prefix, path in self.start["follow"].items()]
@@ -46,11 +46,13 @@ class Worker:
         if self.start["mode"] == "online":
             try:
                 run = self._init("online")
-                _say(run.url or "online")
+                self._say(run.url or "online")
                 return run
             except Exception as error:  # noqa: BLE001 - no key, no network, no such project: all the same to a run
                 wandb.teardown()
-                _say(f"W&B cannot be had ({_first_line(error)}); kept offline: wandb sync {self.folder}/wandb/*run-*")
+                self._say(
+                    f"W&B cannot be had ({_first_line(error)}); kept offline: wandb sync {self.folder}/wandb/*run-*"
+                )
         return self._init("offline")
 
     def _init(self, mode: str) -> wandb.Run:
@@ -81,16 +83,18 @@ class Worker:
         )
 
     def _send(self, run: wandb.Run) -> None:
-        """All that was written since the last time, in the order of its steps."""
+        """All that was written since the last time: rows in the order of their steps, then what is of the whole."""
         rows: dict[int, dict[str, Any]] = {}
+        summary: dict[str, Any] = {}
+        artifacts: list[dict[str, Any]] = []
         for message in self._journal.take():
             kind = message["kind"]
             if kind == "row":
                 rows.setdefault(message["step"], {}).update(message["values"])
             elif kind == "summary":
-                run.summary.update(message["values"])
+                summary |= message["values"]
             elif kind == "artifact":
-                self._send_artifact(run, message["type"], message["files"])
+                artifacts.append(message)
             elif kind == "end":
                 self._code = message["code"]
         for followed in self._followed:
@@ -98,6 +102,12 @@ class Worker:
                 rows.setdefault(step, {}).update(values)
         for step in sorted(rows):
             run.log(rows[step], step=step)
+        run.summary.update(summary)
+        for message in artifacts:
+            self._send_artifact(run, message["type"], message["files"])
+
+    def _say(self, text: str) -> None:
+        self._said.write(f"{text}\n")
 
     def _send_artifact(self, run: wandb.Run, kind: str, files: dict[str, str]) -> None:
         name = "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{self.start['name']}-{kind}")
@@ -107,13 +117,18 @@ class Worker:
                 artifact.add_file(path, shown, policy="immutable", skip_cache=True)
             run.log_artifact(artifact)
         except Exception as error:  # noqa: BLE001 - the figures go on without it
-            _say(f"{name} was not sent: {_first_line(error)}")
+            self._say(f"{name} was not sent: {_first_line(error)}")
 
 
 def main(folder: Path) -> int:
     """Track until standard input ends; 1 where not everything could be sent."""
     over = Event()
-    worker = Worker(folder)
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1) as said:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # W&B's processes outlive us, and would hold it open
+        return _track(Worker(folder, said), over)
+
+
+def _track(worker: Worker, over: Event) -> int:
     sys.argv = worker.start["argv"]  # W&B shows the command
     Thread(target=_wait_for_end, args=(over,), daemon=True).start()
     try:
@@ -131,11 +146,6 @@ def _wait_for_end(over: Event) -> None:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
