@@ -32,7 +32,6 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 export MPLBACKEND := Agg
-export WANDB_MODE := offline
 export RAY_USAGE_STATS_ENABLED := 0
 
 .PHONY: help setup train tables fmt check lint types imports test checked interpreted compiled warm proofs bench docs clean

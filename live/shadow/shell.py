@@ -66,11 +66,13 @@ _STAGES = ("play", "policies", "certify", "keep")
 
 
 class Shadow:
-    """One session. ``run`` it once."""
+    """One session. ``run`` it once. Raises LogError where its name is taken."""
 
     def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random, console: Console) -> None:
         self.config, self.plan = config, plan
         self.folder = Path(config.out) / session_name(config.name, config.venue, clock)
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            raise LogError(f"{self.folder}: a session of that name is there; choose another name")
         self.view = View(
             clock.now_ns(), self.folder.name, config.venue, config.mode, "connecting", "", clock.now_ns(), 0, (), "",  # type: ignore[arg-type]
             ready=("no book has been told yet",),
@@ -90,12 +92,9 @@ class Shadow:
     async def run(self) -> Summary:
         """Until it is asked to end, its time is up, or its markets have settled.
 
-        Raises LogError where nothing can be written, or the name is taken; VenueError, SecretError or ValueError where
-        the venue refuses, or the page's port is taken; GivenUpError where it refuses to go on. What was recorded is
-        kept in any case.
+        Raises LogError where nothing can be written; VenueError, SecretError or ValueError where the venue refuses, or
+        the page's port is taken; GivenUpError where it refuses to go on. What was recorded is kept in any case.
         """
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise LogError(f"{self.folder}: a session of that name is there; choose another name")
         config, ends = self.config, asked_to_end()
         at = Addresses(config.rest, config.socket, config.clob)
         async with AsyncExitStack() as held:
