@@ -194,9 +194,16 @@ def test_the_checklist_is_of_the_account_that_is_judged(tmp_path):
     checks = {check.name: check for check in view.checks}
     assert checks["policy decides"].ok is False and f"of {view.decisions:,}" in checks["policy decides"].measured
     assert checks["books in agreement"].ok is False  # 2 of 32
+    assert checks["latency"].ok is None and view.latency.count == view.decisions < 100
+    while shadowed.runner.number < 100:
+        watch.add(shadowed.second())
+    assert [check.ok for check in shown(shadowed, watch).checks if check.name == "latency"] == [True]
     (alert,) = [one for one in view.alerts if one.code == "fallback"]
-    assert alert.text == "seat-1: failed: broken" and alert.ns == shadowed.session.now_ns
-    assert watch.tally.fallbacks.tolist() == [0, view.decisions]
+    assert (
+        alert.text == "seat-1: failed: broken"
+        and alert.ns == shadowed.session.now_ns - (100 - view.decisions) * SECOND_NS
+    )
+    assert watch.tally.fallbacks.tolist() == [0, 100]
 
 
 def test_orders_that_are_taken_out_have_lived(tmp_path):
