@@ -93,6 +93,8 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks coverage
 	$(RUN) -m benchmarks recorder_kill
 	$(RUN) -m benchmarks frames
+	$(RUN) -m benchmarks order_faults
+	$(RUN) -m benchmarks order_kill
 
 bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks env
@@ -100,6 +102,7 @@ bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks scale
 	$(RUN) -m benchmarks train
 	$(RUN) -m benchmarks decide
+	$(RUN) -m benchmarks presign
 	$(RUN) -m benchmarks recorder --seconds 300
 
 # One table after the other, at one budget, until one fails; DATA is the folder of recordings, TABLES where the tables go

@@ -48,6 +48,7 @@ from live.shadow.replay import replay
 from live.shadow.shell import Shadow
 from sim.types import SECOND_NS
 
+BESIDE = "baseline"  # the seat of whom the policies stand beside
 _ROW_S = 10.0  # between two rows of what is tracked
 
 
@@ -116,7 +117,12 @@ def _replay(folder: str) -> int:
     said = read_session(folder)
     schema = OmegaConf.structured(SessionConfig)
     config: SessionConfig = to_config(OmegaConf.merge(schema, said.config))
-    found = replay(folder, _plan(config, said.config).make_env)
+    for seat in said.seats:
+        if digest_of(seat.spec) != seat.digest:
+            raise ValueError(f"{seat.spec}: is another policy now than {folder} was made with; bring that one back")
+    spec = next(seat.spec for seat in said.seats if seat.name != BESIDE)
+    _, make_env = maker_of(spec, config.limits, config.seed)
+    found = replay(folder, make_env)
     console = Console(markup=False, highlight=False)
     console.print(f"{folder}: {found.decisions:,} decisions and {found.orders:,} orders again")
     for line in found.differ:
@@ -136,7 +142,7 @@ def _plan(config: ShadowConfig, resolved: dict[str, Any]) -> Plan:
     seated = [("policy" if not others else "a", spec, executes)]
     seated += [("on paper", spec, False)] if config.mode == LIVE else []
     seated += [("b", other, True) for other in others]
-    beside = ("baseline", baseline, not executes)
+    beside = (BESIDE, baseline, not executes)
     seated = [*seated, beside] if executes else [beside, *seated]
 
     def seat(sheet: dict[str, Any]) -> list[Placed]:

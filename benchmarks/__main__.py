@@ -31,6 +31,7 @@ COMMANDS = {
     "transfer": "trained on fitted crypto rows, judged on sports rows and recordings; three seeds",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
     "decide": "microseconds from a received frame to a certified decision, one market, a policy of 2 x 64",
+    "presign": "microseconds from a signal to its signed order and to the answer, signed ahead or not; hit rates",
     "resolvedkit": "its published late_favorite result beside ours",
 }
 

@@ -37,7 +37,7 @@ STAGES = ("read", "play", "policy", "certify")
 Reader = KalshiReader | PolymarketReader
 
 
-def session_frames(venue: str, seconds: float) -> tuple[Reader, Iterator[tuple[int, bytes]]]:
+def session_frames(venue: str, seconds: float, seed: int = 0) -> tuple[Reader, Iterator[tuple[int, bytes]]]:
     """A reader, and (local_ns, frame) of a synthetic market's first ``seconds``."""
     listing = Listing(
         venue,
@@ -48,7 +48,7 @@ def session_frames(venue: str, seconds: float) -> tuple[Reader, Iterator[tuple[i
     )
     rows = benchmark_rows()
     rows["life_s"] = 2.0 * seconds  # the market must not end meanwhile
-    (events,) = record(rows, seconds)
+    (events,) = record(rows, seconds, seed)
     if venue == "kalshi":
         return KalshiReader([listing]), kalshi_writer.frames_of(kalshi_writer.KalshiWriter([listing]), events)
     writer = polymarket_writer.PolymarketWriter([listing])

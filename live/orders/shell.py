@@ -40,11 +40,13 @@ from live.reconnect import KALSHI_LINK, STALE, Link
 from live.rest import RestClient
 from live.socket import Socket
 from live.urls import is_loopback
+from sim.tape import FeeRates
 from sim.types import SECOND_NS
 from sim.wire.units import Taken
 
 _LOG = logging.getLogger(__name__)
 _LOOK_S = 0.25  # between two looks at the clock, the kill file and the socket's health
+_SHORTEST_S = 0.001
 _FAREWELL_S = 15.0  # for cancels at the end
 _HOSTS = tuple(
     str(urlsplit(url).hostname)
@@ -128,7 +130,7 @@ class Orders:
         self._subscribed = False
         self._tasks: list[asyncio.Task[None]] = []
         self._calls: set[asyncio.Task[None]] = set()
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None  # what has ended it
 
     async def __aenter__(self) -> Orders:
         await self._client.__aenter__()
@@ -146,18 +148,17 @@ class Orders:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._error is None:
+            if self.error is None:
                 await self._farewell()
         finally:
-            await self._socket.stop("the end")
             for task in (*self._tasks, *self._calls):
                 task.cancel()
             await asyncio.gather(*self._tasks, *self._calls, return_exceptions=True)
             if self._kill_signal is not None:
                 asyncio.get_running_loop().remove_signal_handler(self._kill_signal)
             await self._client.__aexit__(kind, error, trace)
-        if self._error is not None and error is None:
-            raise self._error
+        if self.error is not None and error is None:
+            raise self.error
 
     @property
     def fills(self) -> deque[Fill]:
@@ -193,9 +194,13 @@ class Orders:
 
     def want(self, ns: int, wishes: np.ndarray) -> None:
         """Put a decision of ``ns`` into the queue: ``(M, 2)`` INTENT, copied. Raises what has ended the manager."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         self.actions.put_nowait((ns, wishes.copy()))
+
+    def rates(self, ticker: str, rates: FeeRates) -> None:
+        """A market's fees are others from now on: what its orders reserve changes."""
+        self.manager.record.rates(ticker, rates)
 
     def kill(self, why: str) -> None:
         """Cancel everything, refuse everything, until :meth:`lift`. For a runner, a signal or an HTTP handler."""
@@ -226,8 +231,9 @@ class Orders:
                 self._send(self.manager.kill(f"the file {self._kill_file}", now_ns))
             self._send(self.manager.heard(self._subscribed and self._socket.state != STALE, now_ns))
             self._send(self.manager.tick(now_ns))
-            wait_s = (self.manager.wake_ns - now_ns) / SECOND_NS
-            await self._clock.sleep(min(max(wait_s, 0.001), _LOOK_S))
+            wake_ns = self.manager.wake_ns
+            wait_s = _LOOK_S if wake_ns is None else (wake_ns - now_ns) / SECOND_NS
+            await self._clock.sleep(min(max(wait_s, _SHORTEST_S), _LOOK_S))
 
     async def _listen(self) -> None:
         await self._socket.run()
@@ -263,8 +269,8 @@ class Orders:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            if self._error is None:
-                self._error = error
+            if self.error is None:
+                self.error = error
                 _LOG.exception("orders: ended by an error; orders that rest stay at the venue")
                 for task in self._tasks:
                     task.cancel()
@@ -275,7 +281,7 @@ class Orders:
         self._tasks[0].cancel()
         self.manager.cancel_all()
         until_ns = self._clock.monotonic_ns() + round(_FAREWELL_S * SECOND_NS)
-        while any(one.live for one in self.manager.record.orders.values()) and self._error is None:
+        while any(one.live for one in self.manager.record.orders.values()) and self.error is None:
             if self._clock.monotonic_ns() > until_ns:
                 left = [one.client_id for one in self.manager.record.orders.values() if one.live]
                 _LOG.error("orders: not cancelled in %g s: %s", _FAREWELL_S, ", ".join(left))

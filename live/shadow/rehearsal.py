@@ -51,7 +51,7 @@ def rehearse(
     ]
     runner = Runner(
         session, placed, Freshness(TimeToLive(), len(listings)), lambda *_: None, monotonic_ns, "rehearsal",
-        signals=False,
+        signals=False, step_ns=SECOND_NS,
     )  # fmt: skip
     runner.begin(now_ns)
     for number in range(1, _DECISIONS):

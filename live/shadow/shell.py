@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from agents.policy import Policy
 from live.clock import Clock
-from live.doors import Addresses, Source, open_door
+from live.doors import Addresses, open_door
 from live.files import write_whole
 from live.logs import keep_quiet_about, stop_writing, write_json_lines
 from live.monitor.gate import new_token
@@ -46,13 +46,14 @@ from live.shadow.divergence import Divergence, FillsCompared
 from live.shadow.opening import Gathering
 from live.shadow.pace import Pace
 from live.shadow.plan import Plan, said_of
-from live.shadow.records import SESSION_FILE, write_session
+from live.shadow.records import write_session
 from live.shadow.rehearsal import rehearse
 from live.shadow.runner import Runner, Step
 from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
 from live.shadow.trading import RealHands, open_orders
 from live.shadow.watch import Watch
+from live.source import Source
 from live.stream import Stream
 from sim.types import DO_NOTHING, SECOND_NS, UUSD
 from sim.wire.listing import Listing
@@ -70,7 +71,7 @@ class Shadow:
     def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random, console: Console) -> None:
         self.config, self.plan = config, plan
         self.folder = Path(config.out) / session_name(config.name, config.venue, clock)
-        if (self.folder / SESSION_FILE).exists():
+        if self.folder.is_dir() and any(self.folder.iterdir()):
             raise LogError(f"{self.folder}: a session of that name is there; choose another name")
         self.view = View(
             clock.now_ns(), self.folder.name, config.venue, config.mode, "connecting", "", clock.now_ns(), 0, (), "",  # type: ignore[arg-type]
@@ -91,8 +92,8 @@ class Shadow:
     async def run(self) -> Summary:
         """Until it is asked to end, its time is up, or its markets have settled.
 
-        Raises LogError where nothing can be written; VenueError, SecretError or ValueError where
-        the venue refuses; GivenUpError where it refuses to go on. What was recorded is kept in any case.
+        Raises LogError where nothing can be written; VenueError, SecretError or ValueError where the venue refuses, or
+        the page's port is taken; GivenUpError where it refuses to go on. What was recorded is kept in any case.
         """
         config, ends = self.config, asked_to_end()
         at = Addresses(config.rest, config.socket, config.clob)
@@ -112,7 +113,7 @@ class Shadow:
             writer = SessionWriter(config.out, self.folder.name, header, self._clock.now_ns, _rotation(config))
             recorder = Recorder(writer, door.reader)
             held.callback(recorder.close)
-            log = write_json_lines(self.folder / "log.jsonl")
+            log = write_json_lines(self.folder / "log.jsonl", alone=config.page.terminal)
             held.callback(stop_writing, log)
             self._traces = Traces(self.folder.name, _STAGES)
             self._metrics = Metrics(lambda: self.view)
@@ -185,6 +186,7 @@ class Shadow:
         self._runner = Runner(
             session, seats, Freshness(config.freshness, len(rules)), self._recorder.decided, self._clock.monotonic_ns,
             self.folder.name, signals=any("signal" in name for name in env.schema.names), hands=self._hands,
+            step_ns=None if plan.events_per_step else round(plan.dt_s * SECOND_NS),
         )  # fmt: skip
         self._watch = Watch(
             self._runner, rules, session=self.folder.name, mode=config.mode,  # type: ignore[arg-type]
@@ -288,7 +290,9 @@ class Shadow:
         else:
             self._obey(self._watch.gate(now_ns), now_ns)
             for text in self._runner.broken:
-                self._alert(now_ns, "market", text, "It is played no further. Begin a new session with its new rules.")
+                self._alert(
+                    now_ns, "market", text, "It is played no further. Begin a new session with its new rules.", text
+                )
             self.view = self._watch.view(
                 now_ns, state="killed" if self._killed else "running", why=self._killed, feed=feed,
                 heard_ns=self._heard_ns, counts=self._counts(), killed=bool(self._killed),
@@ -320,9 +324,9 @@ class Shadow:
             counts |= {"moments_skipped": self._pace.skipped, "rows_late": self._runner.session.stream.late}
         return counts
 
-    def _alert(self, ns: int, code: str, text: str, do: str) -> None:
+    def _alert(self, ns: int, code: str, text: str, do: str, about: str = "") -> None:
         assert self._watch is not None
-        self._watch.alerts.add(ns, "warning", code, text, do)
+        self._watch.alerts.add(ns, "warning", code, text, do, about)
 
     async def _open_page(self, held: AsyncExitStack) -> None:
         if self.config.page.port == NO_PORT:
@@ -330,7 +334,12 @@ class Shadow:
         token = new_token(self.folder / "page-token")
         keep_quiet_about([token])
         server = MonitorServer(lambda: self.view, self.kill, self._metrics, token, self._clock, self.config.page.port)
-        await held.enter_async_context(server)
+        try:
+            await held.enter_async_context(server)
+        except OSError as error:
+            raise ValueError(
+                f"page.port = {self.config.page.port}: {error}; page.port=0 takes any that is free, {NO_PORT} none"
+            ) from error
         self._console.print(f"page       {server.link}", soft_wrap=True, markup=False, highlight=False)
 
     def _catch_kill_signal(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,21 +38,22 @@ _LEGS = {YES: "yes", NO: "no"}
 
 
 class Alerts:
-    """The newest alerts; the same one again only moves to the front."""
+    """The newest alerts; another one of the same code about the same thing takes the older one's place."""
 
     def __init__(self) -> None:
-        self._kept: deque[Alert] = deque(maxlen=_MOST_ALERTS)
+        self._kept: dict[tuple[str, str], Alert] = {}
 
-    def add(self, ns: int, level: Word, code: str, text: str, do: str) -> None:
-        """Something that a person should know."""
-        for old in [one for one in self._kept if (one.code, one.text) == (code, text)]:
-            self._kept.remove(old)
-        self._kept.append(Alert(ns, level, code, text, do))
+    def add(self, ns: int, level: Word, code: str, text: str, do: str, about: str = "") -> None:
+        """Something that a person should know. ``about``: the account, market or measure, where there are several."""
+        self._kept.pop((code, about), None)
+        self._kept[code, about] = Alert(ns, level, code, text, do)
+        if len(self._kept) > _MOST_ALERTS:
+            del self._kept[next(iter(self._kept))]
 
     @property
     def newest(self) -> tuple[Alert, ...]:
         """The newest first."""
-        return tuple(reversed(self._kept))
+        return tuple(reversed(self._kept.values()))
 
 
 class Watch:
@@ -103,14 +104,17 @@ class Watch:
                 self.alerts.add(
                     step.decision.ns, "warning", "fallback", f"{seat.name}: {seat.returned or seat.last_fault}",
                     "The baseline decides meanwhile. The log has the decision; mend the policy, or its deadline.",
+                    seat.name,
                 )  # fmt: skip
 
     def gate(self, ns: int) -> list[str]:
         """What diverges too far; alerts say so."""
-        words = self.divergence.breaches() + self.compared.breaches()
-        for text in words:
-            self.alerts.add(ns, "critical", "divergence", text, "Do not trade with it; find out why on the recording.")
-        return words
+        words = self.divergence.breaches() | self.compared.breaches()
+        for measure, text in words.items():
+            self.alerts.add(
+                ns, "critical", "divergence", text, "Do not trade with it; find out why on the recording.", measure
+            )
+        return list(words.values())
 
     def view(
         self, ns: int, *, state: str, why: str, feed: str, heard_ns: int, counts: dict[str, int], killed: bool,
@@ -159,11 +163,11 @@ class Watch:
         )
 
     def _market(self, index: int) -> MarketView:
-        """From the first account's copy of the market: all of them see the same."""
         state, step = self._state, self._step
-        record, listing = state.market[index], self._rules[index].listing
+        slot = self._runner.shown * len(self._rules) + index
+        record, listing = state.market[slot], self._rules[index].listing
         px_of = self._runner.session.env.engine.world.px_of
-        book = state.book[index]
+        book = state.book[slot]
         bids = np.flatnonzero(book[BID] > 0)[::-1][:LEVELS]
         asks = np.flatnonzero(book[ASK] > 0)[:LEVELS]
         return MarketView(

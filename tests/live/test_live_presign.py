@@ -215,11 +215,14 @@ def test_a_keeper_fills_up_when_woken_and_renews_in_time():
 
     async def main() -> None:
         running = asyncio.create_task(keeper.run())
-        await clock.run(0.0)
+        await clock.run(0.001)
         assert presigner.take("a") is not None
+        assert presigner.statistics.warmed == 2  # first the order goes out
+        await clock.run(0.001)
+        assert presigner.statistics.warmed == 3
         wanted[:] = ["a", "c"]
         keeper.wake()
-        await clock.run(0.0)
+        await clock.run(0.001)
         assert presigner.take("a") and presigner.take("c") and presigner.take("b") is None
         await clock.run(20.0)  # four lives
         assert presigner.take("a")[1] >= clock.now_ns() - LIFE_NS
@@ -228,6 +231,24 @@ def test_a_keeper_fills_up_when_woken_and_renews_in_time():
     asyncio.run(main())
     told = presigner.statistics
     assert (told.hits, told.misses, told.dropped) == (4, 1, 1) and adds_up(presigner)
+
+
+def test_a_keeper_leaves_off_what_is_no_longer_wanted():
+    clock = ManualClock(T0)
+    wanted, made = list("abc"), []
+
+    def make(key: str, stamp_ns: int) -> str:
+        made.append(key)
+        if key == "a":  # the touch moves meanwhile
+            wanted[:] = ["x"]
+            keeper.wake()
+        return key
+
+    presigner = Presigner(make, clock)
+    keeper = Keeper(presigner, lambda: wanted, clock)
+    asyncio.run(keeper.warm())
+    asyncio.run(keeper.warm())
+    assert made == ["a", "x"] and presigner.take("x") == "x"
 
 
 def test_a_keeper_with_a_thread_signs_there():
