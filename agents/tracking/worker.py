@@ -15,6 +15,7 @@ from threading import Event, Thread
 from typing import IO, Any
 
 import wandb
+
 from agents.tracking.journal import JOURNAL, START, Followed, Rows
 
 _LOOK_S = 1.0  # between two looks at the files
