@@ -162,6 +162,8 @@ class Shadow:
         self._heard_ns = self._clock.now_ns()
         if self._runner is not None:
             self._runner.take(taken.rows)
+            if self._hands is not None:
+                self._hands.take(taken.rows, self._door.reader.rules)
         elif self._gathering is not None and self._gathering.take(taken.rows):
             self._begin()
         if taken.rows:

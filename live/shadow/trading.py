@@ -38,8 +38,9 @@ from live.secrets import SecretError, kalshi_credentials
 from live.shadow.divergence import FillsCompared
 from live.shadow.mirror import Image, Mirror
 from live.signing import KalshiSigner
-from sim.types import UUSD
-from sim.wire.listing import Listing
+from sim.types import FEES, UUSD
+from sim.wire.listing import Listing, Rules
+from sim.wire.units import Row
 
 _LOG = logging.getLogger(__name__)
 ORDER_PATH = "/portfolio/events/orders"
@@ -128,6 +129,13 @@ class RealHands:
         state = self.orders.state
         caps = f"{money(state.order_uusd)} an order, {money(state.at_risk_uusd)} of {money(state.risk_uusd)} at risk"
         return Trading(enabled=state.mode == TRADING, caps=f"{state.mode}: {caps}")
+
+    def take(self, rows: Sequence[Row], rules: Sequence[Rules]) -> None:
+        """What the venue said of its markets: other fees reserve other amounts."""
+        for row in rows:
+            if row[7] == FEES:
+                known = rules[row[6]]
+                self.orders.rates(known.listing.market.id, known.fee_schedules[row[2]])
 
     def image(self, mirror: Mirror) -> Image:
         """The account as its journal has it."""

@@ -206,7 +206,7 @@ def test_a_beginning_that_was_taken_out_is_found(honest, tmp_path):
         del records[frames_of(records)[0]]
         return records
 
-    with pytest.raises(ValueError, match="a market has not told a whole book yet"):
+    with pytest.raises(ValueError, match="before every market has told its book"):
         replay(rewritten(honest, tmp_path, drop), make_env)
 
 
@@ -355,3 +355,10 @@ def test_notes_and_frames_of_ours_change_nothing(honest, tmp_path):
         return records
 
     assert replay(rewritten(honest, tmp_path, more), make_env).differ == []
+
+
+def test_a_replay_by_hand_is_the_entry_points(monkeypatch, tmp_path):
+    beside = Beside(monkeypatch, tmp_path, "checkpoint=baseline:imbalance", "minutes=0.1")
+    beside.run()
+    _, make_env = entry.maker_of("baseline:imbalance", None, 0)
+    assert replay(beside.folder, make_env).differ == []
