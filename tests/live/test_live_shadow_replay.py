@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import shadow as entry
 from live.recording.folder import segment_paths
 from live.recording.layout import DECISION, NOTE, RECEIVED, LogError
 from live.recording.log import LogWriter, read_log
@@ -26,6 +27,7 @@ from live.shadow.records import (
     write_session,
 )
 from live.shadow.replay import decisions_of, replay, shapes_of
+from tests.live.beside import Beside
 from tests.live.parity import tell
 from tests.live.shadowed import Drawn, Shadowed, Steady, make_env
 
