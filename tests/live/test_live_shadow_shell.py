@@ -100,19 +100,6 @@ def test_polymarket(monkeypatch, tmp_path):
     assert settled(summary) and summary.decisions >= 15 and again(beside.folder) == 0
 
 
-def test_accounts_are_the_same_whoever_executes(monkeypatch, tmp_path):
-    """On paper all accounts are alike: a mode says who is judged, not what happens."""
-    found = {}
-    for mode in ("shadow", "paper"):
-        beside = Beside(monkeypatch, tmp_path / mode, *WORDS[mode], life_s=10.0)
-        beside.run()
-        place = [name for name, _ in SEATS[mode]].index("policy")
-        found[mode] = [(one.accounts[place].obs, one.accounts[place].orders) for one in decisions_of(beside.folder)]
-    assert len(found["shadow"]) > 10
-    shared = min(map(len, found.values()))
-    assert found["shadow"][:shared] == found["paper"][:shared]
-
-
 # The kill switch
 
 
