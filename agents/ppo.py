@@ -41,14 +41,21 @@ from agents.errors import NonFiniteError, refuse_observations, refuse_output
 from agents.heads import Choices
 from agents.ledger import Ledger
 from agents.loss import PARTS, Sample, loss_of, sample
-from agents.metrics import TIME, defined, explained_variance, mean_or_none
+from agents.metrics import TIME, Machine, StepSums, defined, explained_variance, mean_or_none
 from agents.multipliers import Multipliers
 from agents.network import Network
 from agents.rollout import Batch, Rollout
 
 
 def build(
-    env: VecEnv, config: PPOConfig, *, gamma: float, seed: int, cost_names: Sequence[str] = (), markets: int = 1
+    env: VecEnv,
+    config: PPOConfig,
+    *,
+    gamma: float,
+    seed: int,
+    cost_names: Sequence[str] = (),
+    reward_names: Sequence[str] = (),
+    markets: int = 1,
 ) -> ConstrainedPPO:
     """A `ConstrainedPPO` on ``env`` with fresh networks drawn from ``seed`` (0 is a seed).
 
@@ -58,6 +65,7 @@ def build(
         gamma: discount of a step; see `agents.config.discount`.
         seed: of networks, minibatches and sampled actions.
         cost_names: of the environment's costs.
+        reward_names: of the terms of its reward, whose means are recorded.
         markets: how many markets lie side by side in an observation, each with as many features.
 
     Raises ValueError where a setting cannot work, naming it.
@@ -77,6 +85,7 @@ def build(
         config=config,
         constraints=limits,
         cost_names=tuple(cost_names),
+        reward_names=tuple(reward_names),
         gamma=gamma,
         seed=seed,
         policy_kwargs={"spec": spec, "critics": 1 + len(limits)},
@@ -99,12 +108,13 @@ class ConstrainedPPO(PPO):
         config: PPOConfig | None = None,
         constraints: Sequence[Constraint] = (),
         cost_names: tuple[str, ...] = (),
+        reward_names: tuple[str, ...] = (),
         gamma: float = 1.0,
         **kwargs: Any,
     ) -> None:
         self.config = deepcopy(config or PPOConfig())  # the caller may go on to change its own
         self.constraints = list(constraints)
-        self.cost_names = cost_names
+        self.cost_names, self.reward_names = cost_names, reward_names
         self.multipliers = Multipliers(len(self.constraints), self.config.multipliers)
         self.spreads = np.zeros(1 + len(self.constraints))  # of the columns' advantages, smoothed
         self.squares = np.zeros(1 + len(self.constraints))  # mean squared returns, smoothed
@@ -214,9 +224,11 @@ class ConstrainedPPO(PPO):
         if self.cost_names:
             costs = env.get_step_costs()  # type: ignore[attr-defined]
             self._refuse_if_broken(costs.sum(1), "charges")
-            self._cost_sums += costs.sum(0)
+            self._sums.add("cost_", self.cost_names, costs)
             if self.constraints:
                 self.rollout_buffer.rewards[step, :, 1:] = torch.from_numpy(self.ledger.add(step, costs, dones))
+        if self.reward_names:
+            self._sums.add("reward_", self.reward_names, env.get_step_rewards())  # type: ignore[attr-defined]
         return rewards, dones, infos
 
     def _refuse_if_broken(self, numbers: np.ndarray, verb: str) -> None:
@@ -321,9 +333,8 @@ class ConstrainedPPO(PPO):
 
     def _start_clock(self, transitions: int) -> None:
         self._transitions = transitions
-        self._update_started = time.perf_counter()
-        self._env_seconds = 0.0
-        self._cost_sums = np.zeros(len(self.cost_names))
+        self._env_seconds, self._machine = 0.0, Machine()
+        self._sums = StepSums()
         self._episodes: list[dict] = []
 
     @property
@@ -348,10 +359,7 @@ class ConstrainedPPO(PPO):
             record[f"spent_{entry.name}"] = float(self._spent[k])
             record[f"budget_{entry.name}"] = entry.target(self.config.margin)
             record[f"multiplier_{entry.name}"] = float(self.multipliers.values[k])
-        record |= {
-            f"cost_{name}": total / self._transitions
-            for name, total in zip(self.cost_names, self._cost_sums.tolist(), strict=True)
-        }
+        record |= self._sums.means(self._transitions)
         record |= {f"{TIME}{name}": value for name, value in self.speed().items()}
         for name, value in record.items():
             self.logger.record(name, defined(value))
@@ -368,9 +376,10 @@ class ConstrainedPPO(PPO):
         }
 
     def speed(self) -> dict[str, float]:
-        """Of the last update: steps a second, and the share of its time spent inside the environment."""
-        seconds = time.perf_counter() - self._update_started
-        return {"steps_per_s": self._transitions / seconds, "env_share": self._env_seconds / seconds}
+        """Of the last update: steps a second, share of its time inside the environment, what it took of the machine."""
+        spent = self._machine.usage()
+        seconds = spent.pop("seconds")
+        return {"steps_per_s": self._transitions / seconds, "env_share": self._env_seconds / seconds, **spent}
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Nothing: `train` records the update when it is done, SB3 would before."""
@@ -379,7 +388,7 @@ class ConstrainedPPO(PPO):
         """What a saved policy does not need, and what would make two equal runs differ in bytes."""
         return [
             *super()._excluded_save_params(), "start_time", "ep_info_buffer", "ep_success_buffer", "_last_obs",
-            "_last_original_obs", "_last_episode_starts", "_episodes", "_cost_sums", "_env_seconds", "_update_started",
+            "_last_original_obs", "_last_episode_starts", "_episodes", "_sums", "_machine", "_env_seconds",
             "_transitions", "_sample", "_loss", "_memory", "_gammas", "_goes_on", "_spent", "_masked", "ledger",
             "kept", "_num_timesteps_at_start", "_total_timesteps", "_current_progress_remaining",
         ]  # fmt: skip

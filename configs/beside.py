@@ -52,7 +52,7 @@ def live_env(spec: str, limits: Any) -> tuple[DirectionalConfig, dict[str, Any]]
     """
     settings: dict[str, Any] = {}
     if spec.startswith(BASELINE):
-        env = DirectionalConfig()
+        env = DirectionalConfig(actions="full")  # every baseline finds what it wants there
     else:
         config = read_run_config(Path(spec))
         env = settled(config.env, config.scenario)

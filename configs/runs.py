@@ -20,12 +20,14 @@ from agents.run import train
 from agents.sb3_vec import SB3VecEnv
 from configs.build import Trial, data_digests, library_digests, training_env, trial
 from configs.gates import measure
+from configs.grid import grid_name
 from configs.judge import judge, policies_of, print_places
 from configs.lineage import lineage, refuse_leak
 from configs.sampling import Sampling
 from configs.schema import Config, phase_of, whole_steps
 from configs.start import refuse_hopeless
 from configs.teach import Teacher, find_teacher, forget_teacher, warm_start
+from configs.tracking import send_found, send_policy, track_run
 from curricula.samplers import make_sampler
 from envs.vector import TradingVectorEnv
 from evaluation.gates import verdict_lines
@@ -43,11 +45,17 @@ class Start(NamedTuple):
 
 
 def train_run(
-    config: Config, where: Start | RunFolder, *, judged: bool = True, console: Console | None = None
+    config: Config,
+    where: Start | RunFolder,
+    *,
+    judged: bool = True,
+    console: Console | None = None,
+    group: str | None = None,
 ) -> tuple[RunFolder, dict[str, Any] | None]:
     """Train, gate and judge; the run's folder and its gate's report, None where it has no gate.
 
     ``where``: of a run that begins, or the folder of one that goes on. ``judged=False`` leaves out the report.
+    ``group``: of runs that it is tracked with, instead of its grid.
     """
     env = training_env(config)
     unseen = trial(config.scenario, config.evaluation, config.seed)
@@ -56,20 +64,24 @@ def train_run(
     if config.init_from is not None and not run.resume_path.is_file():
         adopt(model, config.init_from, env.spec_sheet)
     console = console or Console()
-    if teacher is not None:
-        warm_start(config, model, teacher, run, unseen, console)
     folder = run.path / "evaluation"
     goes_on = isinstance(where, RunFolder)
     if goes_on and not (folder / "report.html").exists():
         shutil.rmtree(folder, ignore_errors=True)  # killed while it was judged
     refuse_existing(folder)
-    _learn(config, model, run, env, goes_on=goes_on)
-    env.close()
-    gate = measure(config, run.path)
-    if gate is not None:
-        console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)
-    if judged:
-        _report(config, run, unseen, folder, console)
+    with track_run(config, run, group or grid_name()) as tracker:
+        if teacher is not None:
+            warm_start(config, model, teacher, run, unseen, console)
+        _learn(config, model, run, env, goes_on=goes_on)
+        env.close()
+        gate = measure(config, run.path)
+        if gate is not None:
+            console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)
+        if judged:
+            _report(config, run, unseen, folder, console)
+        send_policy(tracker, run)
+        for place in (run.path, folder):
+            send_found(tracker, place)
     return run, gate
 
 
@@ -80,6 +92,7 @@ def _model(config: Config, env: TradingVectorEnv) -> ConstrainedPPO:
         gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
         seed=config.seed,
         cost_names=env.spec_sheet["costs"],
+        reward_names=env.spec_sheet["rewards"],
         markets=env.spec_sheet["markets"],
     )
 

@@ -19,7 +19,7 @@ from live.recording.seal import seal
 from live.shadow.config import check_config
 from live.shadow.opening import Gathering
 from live.shadow.records import arrays_of, read_session
-from live.shadow.replay import decisions_of, replay, shapes_of
+from live.shadow.replay import decisions_of, shapes_of
 from sim.tape import read
 from sim.types import DO_CANCEL, DO_PLACE, SECOND_NS
 from sim.validate import validate
@@ -380,10 +380,3 @@ def test_settings_that_contradict_each_other_are_refused(words, says):
     config, _ = config_of(*words)
     with pytest.raises(ValueError, match=says):
         check_config(config)
-
-
-def test_a_replay_by_hand_is_the_entry_points(monkeypatch, tmp_path):
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "minutes=0.1")
-    beside.run()
-    _, make_env = entry.maker_of("baseline:imbalance", None, 0)
-    assert replay(beside.folder, make_env).differ == []
