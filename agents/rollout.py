@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from agents.heads import Choices
@@ -25,6 +26,14 @@ class Batch(NamedTuple):
     returns: torch.Tensor  # (B, C)
     starts: torch.Tensor | None  # (T, B') bool, with a memory
     state: torch.Tensor | None  # (B', width), with a memory
+
+
+class Cut(NamedTuple):
+    """Episodes that a step truncated, and what they are still worth."""
+
+    step: int
+    rows: np.ndarray  # (B,) in order
+    worth: torch.Tensor  # (B, C)
 
 
 def advantages(
@@ -60,9 +69,10 @@ class Rollout:
         self.log_probs = torch.zeros(steps, n_envs)
         self.dones = torch.zeros(steps, n_envs, dtype=torch.bool)
         self.starts = torch.zeros(steps, n_envs, dtype=torch.bool)
+        self.cuts: list[Cut] = []  # in the order of time
 
-    def prepare(self, network: Network, columns: int, *, masked: bool) -> None:
-        """Make the tensors whose shapes depend on the network: ``columns`` of value, actions, masks, memory."""
+    def prepare(self, network: Network, columns: int, *, masked: bool, costs: int) -> None:
+        """Make what depends on the network and on the number of ``costs`` charged: ``columns`` of value, masks, ..."""
         head = network.head
         shape = (self.steps, self.rows)
         self.actions = torch.zeros(*shape, *head.action_shape, dtype=head.action_dtype)
@@ -72,6 +82,14 @@ class Rollout:
         self.rewards = torch.zeros(*shape, columns)
         self.values = torch.zeros(self.steps + 1, self.rows, columns)
         self.state = torch.zeros(self.rows, network.state_width)
+        self.costs = np.zeros((*shape, costs))  # as the environment charges them
+
+    def begin(self, state: torch.Tensor, *, masked: bool) -> None:
+        """Begin to write a rollout, where the memory was ``state`` (N, width); an environment may have no masks."""
+        self.state.copy_(state)
+        self.cuts.clear()
+        if not masked:
+            self.masks = None
 
     def reset(self) -> None:
         """SB3 calls it at the beginning; every step of a rollout is written anew."""
