@@ -101,6 +101,7 @@ bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks scale
 	$(RUN) -m benchmarks train
 	$(RUN) -m benchmarks decide
+	$(RUN) -m benchmarks presign
 	$(RUN) -m benchmarks recorder --seconds 300
 
 # One table after the other, at one budget, until one fails; DATA is the folder of recordings, TABLES where the tables go

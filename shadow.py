@@ -29,14 +29,18 @@ from configs.schema import to_config
 from live.clock import SystemClock
 from live.errors import VenueError
 from live.monitor.summary import as_text
+from live.orders.journal import JournalError
 from live.program import GivenUpError
 from live.recording.layout import LogError
 from live.recording.seal import seal
 from live.secrets import SecretError
-from live.shadow.config import ShadowConfig, check_config
+from live.shadow.config import LIVE, ShadowConfig, check_config
+from live.shadow.plan import Placed, Plan
 from live.shadow.records import SeatSaid, read_session
 from live.shadow.replay import replay
-from live.shadow.shell import Placed, Plan, Shadow
+from live.shadow.shell import Shadow
+
+BESIDE = "baseline"  # the seat of whom the policies stand beside
 
 ConfigStore.instance().store(name="shadow_schema", node=ShadowConfig)
 
@@ -45,11 +49,11 @@ ConfigStore.instance().store(name="shadow_schema", node=ShadowConfig)
 def main(composed: DictConfig) -> None:
     """Compose, connect, run, report."""
     config: ShadowConfig = to_config(composed)
-    check_config(config)
     torch.set_num_threads(1)
     try:
+        check_config(config)
         status = _replay(config.replay) if config.replay is not None else _run(config, composed)
-    except (FileNotFoundError, GivenUpError, LogError, SecretError, ValueError, VenueError) as error:
+    except (OSError, GivenUpError, JournalError, LogError, SecretError, ValueError, VenueError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         status = 1
     if status:
@@ -74,7 +78,12 @@ def _replay(folder: str) -> int:
     said = read_session(folder)
     schema = OmegaConf.structured(ShadowConfig)
     config: ShadowConfig = to_config(OmegaConf.merge(schema, said.config))
-    found = replay(folder, _plan(config, said.config).make_env)
+    for seat in said.seats:
+        if digest_of(seat.spec) != seat.digest:
+            raise ValueError(f"{seat.spec}: is another policy now than {folder} was made with; bring that one back")
+    spec = next(seat.spec for seat in said.seats if seat.name != BESIDE)
+    _, make_env = maker_of(spec, config.limits, config.seed)
+    found = replay(folder, make_env)
     console = Console(markup=False, highlight=False)
     console.print(f"{folder}: {found.decisions:,} decisions and {found.orders:,} orders again")
     for line in found.differ:
@@ -92,8 +101,9 @@ def _plan(config: ShadowConfig, resolved: dict[str, Any]) -> Plan:
     others = [] if config.other is None else [spec_of(config.other, config.registry)]
     executes = config.mode != "shadow"
     seated = [("policy" if not others else "a", spec, executes)]
+    seated += [("on paper", spec, False)] if config.mode == LIVE else []
     seated += [("b", other, True) for other in others]
-    beside = ("baseline", baseline, not executes)
+    beside = (BESIDE, baseline, not executes)
     seated = [*seated, beside] if executes else [beside, *seated]
 
     def seat(sheet: dict[str, Any]) -> list[Placed]:
@@ -104,9 +114,9 @@ def _plan(config: ShadowConfig, resolved: dict[str, Any]) -> Plan:
             placed.append(Placed(SeatSaid(name, policy.name, what, digest_of(what), acts), policy, behind))
         return placed
 
-    watched = 0 if executes else 1
+    watched, beside = (0, len(seated) - 1) if executes else (1, 0)
     return Plan(
-        make_env=make, seat=seat, accounts=len(seated), watched=watched, beside=1 - watched, dt_s=env.dt_s or 1.0,
+        make_env=make, seat=seat, accounts=len(seated), watched=watched, beside=beside, dt_s=env.dt_s or 1.0,
         events_per_step=env.events_per_step, config=resolved, versions=versions(),
         commit=git_state(Path(__file__).parent)["commit"],
     )  # fmt: skip

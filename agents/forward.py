@@ -2,6 +2,7 @@
 
 The same layers on the same parameters as :class:`agents.network.Network`, in float32, into arrays that are made once
 for each batch size. Sums are taken in another order than torch takes them: outputs differ in their last bits.
+What is added to a row is laid out for all rows beforehand: arrays of one shape add in a third of the time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ class _Layer(NamedTuple):
     bias: np.ndarray  # (outputs,)
 
 
+class _Room(NamedTuple):
+    """Arrays for batches of B rows."""
+
+    scaled: np.ndarray  # (B, features): observations, normalised
+    norm: tuple[np.ndarray, ...]  # mean, scale, least and most of each; none without a normaliser
+    layers: list[tuple[np.ndarray, np.ndarray, np.ndarray]]  # weight, bias of each row and output; the head is the last
+
+
 class Forward:
     """The actor of a network without memory.
 
@@ -37,28 +46,32 @@ class Forward:
         self._head = _layer(network.actor.head)
         self._activate = _ACTIVATIONS[activation]
         norm = network.normaliser
-        self._norm = None if norm is None else (norm.mean.numpy(), norm.scale.numpy())
+        self._norm = (
+            () if norm is None else (norm.mean.numpy(), norm.scale.numpy(), np.float32(-CLIP), np.float32(CLIP))
+        )
         self._features = network.features
-        self._rooms: dict[int, list[np.ndarray]] = {}
+        self._rooms: dict[int, _Room] = {}
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """Outputs ``(B, size)`` float32 of observations ``(B, M x F)``; written anew by the next call of that size."""
         x = np.asarray(observations, np.float32).reshape(-1, self._features)
         room = self._rooms.get(len(x)) or self._make_room(len(x))
-        if self._norm is not None:
-            x = np.subtract(x, self._norm[0], out=room[-1])
-            np.multiply(x, self._norm[1], out=x)
-            np.minimum(np.maximum(x, -CLIP, out=x), CLIP, out=x)
-        for place, layer in enumerate(self._layers):
-            x = _affine(x, layer, room[place])
-            self._activate(x)
-            if self.pooled and place == 0:
-                x = self._with_others(x)
-        return _affine(x, self._head, room[-2]).reshape(-1, self.size)
+        if room.norm:
+            x = _normalised(x, room)
+        for place, (weight, bias, out) in enumerate(room.layers):
+            if place > 0:
+                self._activate(x)
+                x = self._with_others(x) if self.pooled and place == 1 else x
+            x = np.add(x.dot(weight, out), bias, out)
+        return x.reshape(-1, self.size)
 
-    def _make_room(self, rows: int) -> list[np.ndarray]:
-        room = [np.empty((rows, len(layer.bias)), np.float32) for layer in (*self._layers, self._head)]
-        self._rooms[rows] = [*room, np.empty((rows, self._features), np.float32)]
+    def _make_room(self, rows: int) -> _Room:
+        scaled = np.empty((rows, self._features), np.float32)
+        layers = []
+        for weight, bias in (*self._layers, self._head):
+            out = np.empty((rows, len(bias)), np.float32)
+            layers.append((weight, _laid_out(bias, out), out))
+        self._rooms[rows] = _Room(scaled, tuple(_laid_out(values, scaled) for values in self._norm), layers)
         return self._rooms[rows]
 
     def _with_others(self, x: np.ndarray) -> np.ndarray:
@@ -72,13 +85,20 @@ def _layer(layer: Any) -> _Layer:
     return _Layer(np.ascontiguousarray(layer.weight.numpy().T), layer.bias.numpy())
 
 
-def _affine(x: np.ndarray, layer: _Layer, out: np.ndarray) -> np.ndarray:
-    np.dot(x, layer.weight, out=out)
-    return np.add(out, layer.bias, out=out)
+def _laid_out(values: np.ndarray | np.float32, like: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.broadcast_to(values, like.shape))
+
+
+def _normalised(x: np.ndarray, room: _Room) -> np.ndarray:
+    mean, scale, low, high = room.norm
+    x = np.subtract(x, mean, room.scaled)
+    np.multiply(x, scale, x)
+    np.maximum(x, low, out=x)
+    return np.minimum(x, high, out=x)
 
 
 def _tanh(x: np.ndarray) -> None:
-    np.tanh(x, out=x)
+    np.tanh(x, x)
 
 
 def _relu(x: np.ndarray) -> None:

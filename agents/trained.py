@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +73,7 @@ class TrainedPolicy:
         """
         check_observations(self.name, observations, self.features)
         result = self._forward(observations) if self._forward is not None else self._by_torch(observations)
-        if not math.isfinite(float(result.sum())):
+        if np.count_nonzero(np.isfinite(result)) < result.size:
             self._refuse(result)
         return result
 

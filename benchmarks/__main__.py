@@ -21,6 +21,8 @@ COMMANDS = {
     "adversary": "searches for failures against a planted weakness, beside random search, 20 seeds; 20 minutes",
     "recorder": "the busiest hour of 50 markets recorded: core share, bytes a message; parse and sync included",
     "recorder_kill": "a recorder killed at random moments, again and again: nothing acknowledged is lost",
+    "order_faults": "a thousand fault scripts against the order manager: fills, cash and orders are the venue's",
+    "order_kill": "an order manager killed while it trades, again and again: nothing acknowledged is lost",
     "frames": "a million broken frames through the readers of both venues: nothing raises, all are counted",
     "soak": "ten million steps of random actions over wide rows and recordings: nothing breaks",
     "laws": "the market's laws with intervals: no free lunch, resolution, fills",
@@ -29,6 +31,7 @@ COMMANDS = {
     "transfer": "trained on fitted crypto rows, judged on sports rows and recordings; three seeds",
     "learning": "PPO against tuned baselines and the clairvoyant of the signal, five seeds",
     "decide": "microseconds from a received frame to a certified decision, one market, a policy of 2 x 64",
+    "presign": "microseconds from a signal to its signed order and to the answer, signed ahead or not; hit rates",
     "resolvedkit": "its published late_favorite result beside ours",
 }
 

@@ -37,7 +37,7 @@ STAGES = ("read", "play", "policy", "certify")
 Reader = KalshiReader | PolymarketReader
 
 
-def session_frames(venue: str, seconds: float) -> tuple[Reader, Iterator[tuple[int, bytes]]]:
+def session_frames(venue: str, seconds: float, seed: int = 0) -> tuple[Reader, Iterator[tuple[int, bytes]]]:
     """A reader, and (local_ns, frame) of a synthetic market's first ``seconds``."""
     listing = Listing(
         venue,
@@ -46,7 +46,9 @@ def session_frames(venue: str, seconds: float) -> tuple[Reader, Iterator[tuple[i
         FeeRates("crypto", venue, 70_000),
         tokens=("1", "2"),  # type: ignore[arg-type]
     )
-    (events,) = record(benchmark_rows()[:1], seconds)
+    rows = benchmark_rows()
+    rows["life_s"] = 2.0 * seconds  # the market must not end meanwhile
+    (events,) = record(rows, seconds, seed)
     if venue == "kalshi":
         return KalshiReader([listing]), kalshi_writer.frames_of(kalshi_writer.KalshiWriter([listing]), events)
     writer = polymarket_writer.PolymarketWriter([listing])
@@ -95,7 +97,9 @@ def measure(venue: str, backend: str, decisions: int, warm_up: int = 500) -> dic
         done += 1
         if done == len(spent):
             break
-    spent = spent[warm_up:done] / 1e3
+    if done < len(spent):
+        raise RuntimeError(f"decide: the frames were over after {done} of {len(spent)} decisions")
+    spent = spent[warm_up:] / 1e3
     found = {
         "p50_us": round(float(np.percentile(spent[:, 0], 50)), 1),
         "p99_us": round(float(np.percentile(spent[:, 0], 99)), 1),

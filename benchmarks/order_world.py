@@ -40,7 +40,7 @@ from live.reading import Reading
 from live.reconnect import KALSHI_LINK, Action, Close, Connect, Distrust, Link, Ping, Send, Stopped
 from live.secrets import kalshi_credentials
 from live.signing import KalshiSigner
-from sim.types import CLEAR, CLOSED, GAP, OPEN, PX_ONE, SECOND_NS, SETTLE, STATUS, UUSD
+from sim.types import CLEAR, CLOSED, GAP, OPEN, SECOND_NS, SETTLE, STATUS, UUSD
 from sim.wire.kalshi import KalshiReader
 from sim.wire.units import Taken
 
@@ -154,6 +154,7 @@ class World:
         self.lost = lost  # share of requests, and of answers, that do not arrive in time
         self.messages = 0  # frames and answers taken
         self.counts: Counter[str] = Counter()  # what went wrong, by what
+        self.deposited = False  # money came or went that no trade explains
         self.refused: list[str] = []  # the venue's codes
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
@@ -222,7 +223,8 @@ class World:
 
     def _wakes(self) -> list[int]:
         offset_ns = self.clock.now_ns() - self.clock.monotonic_ns()
-        times = [self.venue.next_ns, max(self.manager.wake_ns, self.clock.now_ns() + 1_000_000)]
+        wake_ns = self.manager.wake_ns
+        times = [self.venue.next_ns] + ([] if wake_ns is None else [max(wake_ns, self.clock.now_ns() + 1_000_000)])
         times += [one.feed.wake_ns + offset_ns for one in (self.public, self.user) if one.feed.wake_ns is not None]
         return times + ([self._heap[0][0]] if self._heap else [])
 
@@ -235,7 +237,8 @@ class World:
             wire.read()
             if wire.feed.wake_ns is not None and wire.feed.wake_ns <= self.clock.monotonic_ns():
                 wire.do(wire.feed.tick(self.clock.monotonic_ns()))
-        if self.manager.wake_ns <= now_ns:
+        wake_ns = self.manager.wake_ns
+        if wake_ns is not None and wake_ns <= now_ns:
             self.send(self.manager.tick(now_ns))
 
     def _link(self, name: str) -> Link:
@@ -356,6 +359,3 @@ def _keys() -> Any:
     if not _KEYS:
         _KEYS.extend(new_kalshi_key())
     return tuple(_KEYS)
-
-
-_ = PX_ONE

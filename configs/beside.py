@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.config import discount
-from agents.policy import BASELINE, Policy, load
+from agents.policy import BASELINE, Policy, load, parse_baseline
 from configs.build import make_env, settled
 from configs.schema import DirectionalConfig, read_run_config
 from envs.rewards import POTENTIALS
@@ -38,7 +38,9 @@ def spec_of(checkpoint: str, registry: str) -> str:
 def digest_of(spec: str) -> str:
     """Of what was loaded: of a run the SHA-256 of its manifest, of a baseline its name and parameters."""
     if spec.startswith(BASELINE):
-        return spec.removeprefix(BASELINE)
+        name, values = parse_baseline(spec.removeprefix(BASELINE))
+        told = "&".join(f"{key}={value!r}" for key, value in sorted(values.items()))
+        return f"{name}?{told}" if told else name
     return hashlib.sha256((Path(spec) / "manifest.json").read_bytes()).hexdigest()
 
 
@@ -77,10 +79,19 @@ def maker_of(
 
 
 def policy_of(spec: str, sheet: dict[str, Any], seed: int) -> Policy:
-    """A policy that takes its most likely action, fast for one observation at a time where its network allows it."""
+    """A policy that takes its most likely action, fast for one observation at a time where its network allows it.
+
+    Raises what `agents.policy.load` raises, and ValueError for one that chooses rows where others quote by a surface.
+    """
     try:
-        return load(spec, sheet, seed=seed, backend="numpy")
+        policy = load(spec, sheet, seed=seed, backend="numpy")
     except ValueError as error:
         if "backend=torch" not in str(error):
             raise
-        return load(spec, sheet, seed=seed)
+        policy = load(spec, sheet, seed=seed)
+    if sheet["action_form"] == "surface" and getattr(policy, "chooses_rows", False):
+        raise ValueError(
+            f"{spec} chooses rows of a table, and this environment's actions are points of a control surface; beside "
+            f"such a policy only another point of it can stand: baseline=fixed, or baseline=fixed?spread=2"
+        )
+    return policy

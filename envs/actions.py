@@ -142,11 +142,11 @@ def check_actions(actions: object, shape: tuple[int, ...], num_rows: int) -> np.
     if given.shape != shape or given.dtype.kind not in "iu":
         each = "" if len(shape) == 1 else f" for each of {shape[1]} markets"
         raise ValueError(f"actions: expected {shape[0]} integers{each}, shape {shape}, got {given.dtype} {given.shape}")
-    flat = given.reshape(-1)
-    outside = (flat < 0) | (flat >= num_rows)
-    if outside.any():
+    flat = np.ascontiguousarray(given.reshape(-1), np.int64)
+    outside = flat.view(np.uint64) >= num_rows  # what is negative is very large there
+    if np.count_nonzero(outside):
         slot = int(np.argmax(outside))
         env, market = divmod(slot, flat.size // shape[0])
         where = f"environment {env}" if len(shape) == 1 else f"environment {env}, market {market},"
-        raise ValueError(f"actions: {where} chose {flat[slot]}; the table has rows 0 to {num_rows - 1}")
-    return np.ascontiguousarray(flat, np.int64)
+        raise ValueError(f"actions: {where} chose {given.reshape(-1)[slot]}; the table has rows 0 to {num_rows - 1}")
+    return flat

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,18 +21,17 @@ from envs.rules import make_rules
 from envs.shaping import begin_shaping
 from envs.shield.limits import Limits
 from envs.shield.stage import begin_watch, lift_latches, make_guard
-from envs.step import Terms, Work, judge, look, play, prepare, proceed
+from envs.step import Parts, Terms, Work, judge, look, play, prepare, proceed
 from envs.surface import Surface
 from envs.through import OUTCOME, play_through
 from envs.transition import CHANGE
 from sim.backtest import Trader
 from sim.engine import Engine
 from sim.feed import hide_feeds, show_feeds
+from sim.kernel import Held
 from sim.loop import ANY_NUMBER
 from sim.state import State
 from sim.types import DO_NOTHING, INTENT, SECOND_NS
-
-_NO_ACTIONS = np.zeros(0, np.int64)
 
 
 class Snapshot(NamedTuple):
@@ -80,6 +79,7 @@ class Core:
         self.use_limits(None)
         self._columns = shown_columns(schema, hidden)
         self._work = Work(
+            actions=np.zeros(count * markets, np.int64),
             intents=np.zeros((count, markets, 2), INTENT),
             changes=np.zeros(count, CHANGE),
             over=engine.terminated,
@@ -89,6 +89,7 @@ class Core:
         sizes = (len(schema.features), len(self.links.low))
         self._scratch = {first: make_scratch(*sizes) for first, _ in engine.slices}
         self._start_qty, self._stagger = start_qty, stagger_first
+        self._held = Held()
         self._pace = (round(dt_s * SECOND_NS), ANY_NUMBER) if events is None else (0, events)
 
     def use_limits(self, limits: Limits | None) -> None:
@@ -109,45 +110,48 @@ class Core:
         if limits is not None:
             self.terms = self.terms._replace(kill_share=np.inf)
 
-    def play(self, actions: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
-        """Take the step of ``actions`` int64 ``(N x M,)``, checked; see ``envs.step.play``.
+    def play(self, actions: np.ndarray | None, resting: np.ndarray, now: Buffers) -> None:
+        """Take the step of ``actions`` int64 ``(N x M,)``, checked; None = of the orders in ``sent``.
 
-        Environments in ``resting`` bool ``(N,)``, whose episode had ended before, stand still and are not observed.
+        See ``envs.step.play``. Environments in ``resting`` bool ``(N,)``, whose episode had ended before, stand still
+        and are not observed.
         """
-        engine, work = self.engine, self._work
-        np.logical_not(resting, out=work.awake)
+        by_rows = self._choose(actions)
+        np.logical_not(resting, out=self._work.awake)
 
         def run(first: int, last: int) -> None:
-            full = play(
-                engine.world, engine.state, self.rules, self._choices, self.terms, self._memory, self._guard,
-                self.links, self._columns, self._scratch[first], work, now, actions, first, last, *self._pace,
-            )  # fmt: skip
-            engine.check_journal(full)
+            self.engine.check_journal(self._run(play, now, first, last, by_rows, *self._pace))
 
-        engine.spread(run)
+        self.engine.spread(run)
 
     def prepare(self, actions: np.ndarray, now: Buffers) -> None:
         """The first half of a step: decode and certify ``actions``, as `play` and `play_controls` take them.
 
         Nothing is sent: what was certified lies in ``sent`` until :meth:`proceed`.
         """
-        engine, rows = self.engine, actions
         if self.surface is not None:
             self._decode_controls(actions, now)
-            rows = _NO_ACTIONS
-        prepare(
-            engine.state, self.rules, self._choices, self._memory, self._guard, self._work, now, rows, 0,
-            engine.num_envs,
-        )  # fmt: skip
+        by_rows = self._choose(actions if self.surface is None else None)
+        self._run(prepare, now, 0, self.engine.num_envs, by_rows)
 
     def proceed(self, step_ns: int, now: Buffers) -> None:
         """The second half of a step: send what was prepared, let ``step_ns`` of market time pass, observe."""
-        engine, work = self.engine, self._work
-        full = proceed(
+        self.engine.check_journal(self._run(proceed, now, 0, self.engine.num_envs, step_ns, ANY_NUMBER))
+
+    def _choose(self, actions: np.ndarray | None) -> int:
+        if actions is None:
+            return 0
+        self._work.actions[:] = actions
+        return 1
+
+    def _run(self, stages: Callable, now: Buffers, first: int, last: int, *numbers: int) -> Any:
+        """Call a kernel of ``envs.step`` on environments ``first`` to ``last``, a slice of the engine's."""
+        engine = self.engine
+        parts = Parts(
             engine.world, engine.state, self.rules, self._choices, self.terms, self._memory, self._guard, self.links,
-            self._columns, self._scratch[0], work, now, 0, engine.num_envs, step_ns, ANY_NUMBER,
+            self._columns, self._scratch[first], self._work, now,
         )  # fmt: skip
-        engine.check_journal(full)
+        return self._held.call(stages, parts, first, last, *numbers)
 
     def advance(self, step_ns: int) -> None:
         """The first part of :meth:`proceed`, where something is to happen before :meth:`judge`."""
@@ -156,23 +160,19 @@ class Core:
 
     def judge(self, now: Buffers) -> None:
         """The second part of :meth:`proceed`: measure, cost, terminate, reward, observe, mask."""
-        engine = self.engine
-        judge(
-            engine.state, self.rules, self._choices, self.terms, self._memory, self._guard, self.links, self._columns,
-            self._scratch[0], self._work, now, 0, engine.num_envs,
-        )  # fmt: skip
+        self._run(judge, now, 0, self.engine.num_envs)
 
     def play_orders(self, wanted: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take a step with orders instead of rows of the table: ``wanted`` (N, M, 2) INTENT, checked."""
         self._work.intents[:] = wanted
         self._work.intents["do"][self.engine.state.account["done"] == 1] = DO_NOTHING  # the engine would drop them
         now.reject[:] = 0
-        self.play(_NO_ACTIONS, resting, now)
+        self.play(None, resting, now)
 
     def play_controls(self, controls: np.ndarray, resting: np.ndarray, now: Buffers) -> None:
         """Take a step with points of the surface: ``controls`` float64 (N x M, D), checked."""
         self._decode_controls(controls, now)
-        self.play(_NO_ACTIONS, resting, now)
+        self.play(None, resting, now)
 
     def _decode_controls(self, controls: np.ndarray, now: Buffers) -> None:
         assert self.surface is not None
@@ -195,7 +195,7 @@ class Core:
             self.rules, state.account, state.pool, state.market, rows, 0, count, actions, self._work.intents, now.reject
         )
         hide_feeds(state, 0, count)
-        self.play(_NO_ACTIONS, resting, now)
+        self.play(None, resting, now)
 
     def play_through(self, trader: Trader, now: Buffers) -> np.ndarray:
         """Play ``trader`` from where every environment is to its episode's end; ``(N,)`` OUTCOME."""

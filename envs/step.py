@@ -10,17 +10,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.actions import Rows
+from envs.buffers import Buffers
 from envs.costs import write_costs
 from envs.decode import decode, write_masks
-from envs.observe import observe
+from envs.links import Bounds
+from envs.memory import Memory
+from envs.observe import Scratch, observe
 from envs.rewards import write_rewards
+from envs.rules import Rules
 from envs.shaping import shape_rewards
-from envs.shield.stage import guard_orders, watch_markets
+from envs.shield.stage import Guard, guard_orders, watch_markets
 from envs.terminations import write_ends
 from envs.transition import measure, rest
 from sim.feed import hide_feeds, show_feeds
 from sim.kernel import kernel
 from sim.loop import advance_slice, finish_slice, submit_slice
+from sim.state import State
+from sim.world import World
 
 TILE = 32  # markets whose stages follow each other; their state fits a cache of 512 KiB
 
@@ -38,6 +45,7 @@ class Terms(NamedTuple):
 class Work(NamedTuple):
     """What a step leaves behind between its stages."""
 
+    actions: np.ndarray  # (N x M,) int64: rows of the table
     intents: np.ndarray  # (N, M, 2) INTENT
     changes: np.ndarray  # (N,) CHANGE
     over: np.ndarray  # (N,) bool: the engine's terminated
@@ -45,83 +53,84 @@ class Work(NamedTuple):
     awake: np.ndarray  # (N,) bool: the episode had not ended before this step
 
 
+class Parts(NamedTuple):
+    """All that a step reads and writes."""
+
+    world: World
+    state: State
+    rules: Rules
+    rows: Rows  # of the action table; none where actions are no rows
+    terms: Terms
+    memory: Memory
+    guard: Guard
+    links: Bounds
+    columns: np.ndarray  # (groups,) int64: where the features of each begin; -1 = not shown
+    scratch: Scratch  # of the thread
+    work: Work
+    now: Buffers
+
+
 @kernel
-def play(
-    world,
-    state,
-    rules,
-    rows,
-    terms,
-    memory,
-    guard,
-    links,
-    columns,
-    scratch,
-    work,
-    now,
-    actions,
-    first,
-    last,
-    step_ns,
-    events,
-):
+def play(parts, first, last, by_rows, step_ns, events):
     """Take a step: :func:`prepare` and :func:`proceed`, a few environments at a time.
 
     Returns an environment that had more fills than its journal holds, or -1.
     """
-    tile = max(1, TILE // (state.clock.shape[1] - 1))
+    tile = max(1, TILE // (parts.state.clock.shape[1] - 1))
     overflow = -1
     while first < last:
         end = min(first + tile, last)
-        prepare(state, rules, rows, memory, guard, work, now, actions, first, end)
-        full = proceed(
-            world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, end, step_ns,
-            events,
-        )  # fmt: skip
-        overflow = max(overflow, full)
+        prepare(parts, first, end, by_rows)
+        overflow = max(overflow, proceed(parts, first, end, step_ns, events))
         first = end
     return overflow
 
 
 @kernel
-def prepare(state, rules, rows, memory, guard, work, now, actions, first, last):
-    """Decode ``actions`` int64 ``(N x M,)`` and certify the orders of environments ``first`` to ``last``.
+def prepare(parts, first, last, by_rows):
+    """Decode ``work.actions`` and certify the orders of environments ``first`` to ``last``.
 
-    Without any actions the orders that lie in ``work.intents`` are certified as they are. Nothing is sent yet.
+    Unless ``by_rows`` the orders that lie in ``work.intents`` are certified as they are. Nothing is sent yet.
     """
-    if len(actions) == 0 and len(guard.limits) == 0:
+    state, rules, guard, work, now = parts.state, parts.rules, parts.guard, parts.work, parts.now
+    if not by_rows and len(guard.limits) == 0:
         return
     show_feeds(state, first, last)
-    if len(actions) > 0:
-        decode(rules, state.account, state.pool, state.market, rows, first, last, actions, work.intents, now.reject)
+    if by_rows:
+        decode(
+            rules, state.account, state.pool, state.market, parts.rows, first, last, work.actions, work.intents,
+            now.reject,
+        )  # fmt: skip
     guard_orders(
-        guard, memory, state, rules.fees, first, last, work.intents, work.changes, now.shield_reason, now.shield_cut
-    )
+        guard, parts.memory, state, rules.fees, first, last, work.intents, work.changes, now.shield_reason,
+        now.shield_cut,
+    )  # fmt: skip
     hide_feeds(state, first, last)
 
 
 @kernel
-def proceed(
-    world, state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last, step_ns, events
-):
+def proceed(parts, first, last, step_ns, events):
     """Submit what was prepared, advance, and :func:`judge`.
 
     Takes environments ``first`` to ``last`` by ``step_ns`` of market time or ``events`` market events. Returns an
     environment that had more fills than its journal holds, or -1.
     """
-    submit_slice(world, state, first, last, work.intents)
-    advance_slice(world, state, first, last, step_ns, events)
+    state, work = parts.state, parts.work
+    submit_slice(parts.world, state, first, last, work.intents)
+    advance_slice(parts.world, state, first, last, step_ns, events)
     overflow = finish_slice(state, first, last, work.over, work.cut)
-    judge(state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last)
+    judge(parts, first, last)
     return overflow
 
 
 @kernel
-def judge(state, rules, rows, terms, memory, guard, links, columns, scratch, work, now, first, last):
+def judge(parts, first, last):
     """The second part of :func:`proceed`: measure, cost, terminate, reward, observe, mask.
 
     Writes the rows ``first`` to ``last`` of ``now``. Episodes that end here are observed as they ended.
     """
+    state, rules, terms, memory = parts.state, parts.rules, parts.terms, parts.memory
+    guard, links, work, now = parts.guard, parts.links, parts.work, parts.now
     measure(state.account, state.market, memory.past, now.reject, terms.kill_share, first, last, work.changes)
     rest(work.awake, first, last, work.changes)
     if len(guard.limits) > 0:
@@ -140,8 +149,8 @@ def judge(state, rules, rows, terms, memory, guard, links, columns, scratch, wor
             state, rules.px_of, links, terms, memory, work.intents, work.over, work.awake, first, last, work.changes
         )
     write_rewards(work.changes, terms.reward_codes, terms.reward_weights, first, last, now.reward_terms, now.reward)
-    observe(rules, state, memory, links, columns, scratch, work.awake, first, last, now.obs)
-    write_masks(rules, state.pool, state.market, rows, work.awake, first, last, now.action_mask)
+    observe(rules, state, memory, links, parts.columns, parts.scratch, work.awake, first, last, now.obs)
+    write_masks(rules, state.pool, state.market, parts.rows, work.awake, first, last, now.action_mask)
     hide_feeds(state, first, last)
 
 

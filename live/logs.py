@@ -23,14 +23,24 @@ def keep_quiet_about(secrets: Iterable[Secret]) -> None:
         handler.addFilter(found)
 
 
-def write_json_lines(path: Path) -> logging.Handler:
+class LogFile(logging.FileHandler):
+    """A file of messages, and the handlers that say critical things only while it is written, with their levels."""
+
+    silenced: dict[logging.Handler, int]
+
+
+def write_json_lines(path: Path, *, alone: bool = False) -> LogFile:
     """From now on also append every message to the file ``path``, one JSON object a line; the handler, to be closed.
 
     What others have asked to keep quiet about, and will ask, is struck out there too. Fields: time (UTC), level,
     logger, message, exception, and whatever the caller gave as ``extra``, such as trace_id. Details of ``live`` (level
-    debug, a line for each decision) go there and not to the terminal.
+    debug, a line for each decision) go there and not to the terminal. ``alone``: nor does anything else that is not
+    critical, since something is drawn there.
     """
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = LogFile(path, encoding="utf-8")
+    handler.silenced = {other: other.level for other in _handlers()} if alone else {}
+    for other in handler.silenced:
+        other.setLevel(logging.CRITICAL)
     handler.setFormatter(JsonLines())
     for known in {one for other in _handlers() for one in other.filters}:
         handler.addFilter(known)
@@ -39,8 +49,10 @@ def write_json_lines(path: Path) -> logging.Handler:
     return handler
 
 
-def stop_writing(handler: logging.Handler) -> None:
+def stop_writing(handler: LogFile) -> None:
     """End what :func:`write_json_lines` began."""
+    for other, level in handler.silenced.items():
+        other.setLevel(level)
     logging.getLogger("live").setLevel(logging.NOTSET)
     logging.getLogger().removeHandler(handler)
     handler.close()

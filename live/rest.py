@@ -70,6 +70,11 @@ class RestClient:
         self.counts: Counter[str] = Counter()  # requests, retries, failures; refusals by status
 
     @property
+    def base_url(self) -> str:
+        """Scheme, host and the path in front of every endpoint."""
+        return self._base
+
+    @property
     def limiter(self) -> Limiter:
         """How often may be asked; an account's own rates go in here."""
         return self._limiter

@@ -102,7 +102,7 @@ class Session:
         """
         now, env = self.buffers, self.env
         if len(actions) != env.num_envs:
-            raise ValueError(f"session: expected actions of {env.num_envs} accounts, got {len(actions)}")
+            raise ValueError(f"actions: expected those of {env.num_envs} accounts, got {len(actions)}")
         env.core.prepare(self.checked(actions), now)
         orders, unknown = env.sent, self.stream.unknown
         if stale is not None:

@@ -50,12 +50,18 @@ class Stream:
         row: delays and fill parameters of the accounts that trade on it, as in a replay; default the default row.
         capacity: events a market keeps before what everyone has played is thrown away.
 
-    Raises ValueError where a market has no whole book yet.
+    Raises ValueError where a market has no whole book yet, or told more than fits before the others had theirs.
     """
 
     def __init__(self, opening: Opening, row: np.ndarray | None = None, capacity: int = 1 << 18) -> None:
         if not opening.ready:
             raise ValueError("stream: a market has not told a whole book yet; wait for its snapshot")
+        for rules, rows in zip(opening.rules, opening.rows, strict=True):
+            if len(rows) >= capacity - 1:
+                raise ValueError(
+                    f"stream: {rules.listing.market.id} told {len(rows):,} rows before every market had told its book; "
+                    f"{capacity - 2:,} fit: begin with markets that trade now"
+                )
         self.rules = opening.rules
         tapes = tuple(
             seal(_events(rows), rules.header(())) for rules, rows in zip(opening.rules, opening.rows, strict=True)
@@ -122,23 +128,34 @@ class Stream:
         Raises StreamError for a level's price off the ladder, a change that is not whole lots, or rules that were not
         known at the beginning, once the other rows are behind; that market is lost for good.
         """
-        broken: StreamError | None = None
-        for row in rows:
-            index, kind = row[6], row[7]
-            if kind in (GAP, CLEAR):
-                self._unknown[index] = kind == GAP or bool(self._broken[index])
-            if kind == GAP or self._broken[index] or (kind in _SIZED and self._unknown[index]):
-                continue
-            if row[0] <= self.played_ns:
-                self.late += 1
-            try:
-                self._put(index, row)
-            except StreamError as error:
-                self._broken[index] = str(error)
-                self._unknown[index] = True
-                broken = broken or error
-        if broken is not None:
-            raise broken
+        grown: set[int] = set()
+        try:
+            broken = [error for row in rows if (error := self._take(row, grown)) is not None]
+        finally:
+            for index in grown:
+                self._close(index)
+        if broken:
+            raise broken[0]
+
+    def _take(self, row: Row, grown: set[int]) -> StreamError | None:
+        """Put a row behind, if its market can go on; ``grown``: markets that have had one in this call."""
+        index, kind = row[6], row[7]
+        if kind in (GAP, CLEAR):
+            self._unknown[index] = kind == GAP or bool(self._broken[index])
+        if kind == GAP or self._broken[index] or (kind in _SIZED and self._unknown[index]):
+            return None
+        if row[0] <= self.played_ns:
+            self.late += 1
+        try:
+            self._put(index, row)
+        except StreamError as error:
+            self._broken[index] = str(error)
+            self._unknown[index] = True
+            return error
+        if index not in grown:
+            grown.add(index)
+            self._wake(index, row[0])
+        return None
 
     def _put(self, index: int, row: Row) -> None:
         local_ns, venue_ns, qty, px, seq, flags, _, kind, side = row
@@ -152,12 +169,15 @@ class Stream:
         self._events[end] = (local_ns, venue_ns, qty, px, seq, flags, index, kind, side)
         self._end[index] = end + 1
         self.events += 1
-        self._close(index)
-        if self._engine is not None:
-            self._ends[:, index] = end + 2
-            for account in range(len(self._cursors)):
-                if self._cursors[account, index] == end:  # it has played what came before, and waits
-                    self._clock[account, index] = min(self._clock[account, index], local_ns)
+
+    def _wake(self, index: int, local_ns: int) -> None:
+        """An event came, the last one put: accounts that have played what came before it wait for it."""
+        if self._engine is None:
+            return
+        last = self._end[index] - 1
+        for account in range(len(self._cursors)):
+            if self._cursors[account, index] == last:
+                self._clock[account, index] = min(self._clock[account, index], local_ns)
 
     def _lots(self, index: int, row: Row) -> int:
         """A size in lots: prints and levels are floored, a change must be whole."""
@@ -185,8 +205,11 @@ class Stream:
         return StreamError(f"{market}: {what}; begin a new stream with the market's rules as they are now")
 
     def _close(self, index: int) -> None:
-        """The row that never comes."""
-        self._stamps[self._end[index]] = NEVER_NS
+        """The row that never comes, as the last one of which the accounts know."""
+        end = self._end[index]
+        self._stamps[end] = NEVER_NS
+        if self._engine is not None:
+            self._ends[:, index] = end + 1
 
     def _compact(self, index: int) -> int:
         """Throw away what every account has played; where the next event goes."""

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple, TypeVar
 
 import numba
+import numpy as np
 from numba._dispatcher import compute_fingerprint
 from numba.core import types
+from numba.core.datamodel import models
+from numba.core.registry import cpu_target
+from numba.extending import NativeValue, intrinsic, register_model, unbox
 
 from sim.compiling import AVAILABLE, KernelCompiler, PartCompiler
 
@@ -152,3 +158,148 @@ def calls_back(function: F) -> F:
         return compiled[key](act, *args)
 
     return call  # type: ignore[return-value]
+
+
+class _Address(types.Type):
+    """Where the native form of a NamedTuple lies. Python says it as an integer."""
+
+    def __init__(self, held: types.BaseTuple) -> None:
+        self.held = held
+        super().__init__(f"Address({held})")
+
+
+@register_model(_Address)
+class _AddressModel(models.OpaqueModel):
+    """A pointer."""
+
+
+@unbox(_Address)
+def _pointer(_: _Address, value: Any, c: Any) -> NativeValue:
+    return NativeValue(c.pyapi.long_as_voidptr(value), is_error=c.pyapi.c_api_error())
+
+
+@intrinsic
+def _read(_: Any, address: _Address) -> Any:
+    """The NamedTuple that lies at ``address``."""
+
+    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        kind = context.get_value_type(address.held)
+        return builder.load(builder.bitcast(values[0], kind.as_pointer()))
+
+    return address.held(address), generate
+
+
+@intrinsic
+def _write(_: Any, address: types.Integer, held: types.BaseTuple) -> Any:
+    """Put a NamedTuple at ``address``."""
+
+    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        builder.store(values[1], builder.inttoptr(values[0], values[1].type.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(address, held), generate
+
+
+def _store(address: Any, held: Any) -> None:
+    _write(address, held)
+
+
+_stores: dict[type, Callable] = {}  # by class of what is held
+
+
+def _store_of(held: tuple) -> Callable:
+    """What puts NamedTuples of one class in their place.
+
+    One for each class, on disk by that one's name: in a file of all of them nobody could read who lacks one.
+    """
+    kind = type(held)
+    if kind not in _stores:
+        place = getattr(sys.modules.get(kind.__module__), "__file__", None) or "<unknown>"
+        code = _named(_store, f"{kind.__qualname__}.store", place, 1)
+        function = FunctionType(code, {"__name__": kind.__module__, "_write": _write})
+        _stores[kind] = _compile(function, KernelCompiler, cache=Path(place).is_file())
+    return _stores[kind]
+
+
+def _named(function: Callable, name: str, file: str, line: int) -> CodeType:
+    """The code of ``function`` under another name and place, by which it lies on disk."""
+    return function.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, co_qualname=name)
+
+
+_called: Any = None  # in each copy of the function below, the kernel that it calls
+
+
+def _call_at(address: Any, numbers: Any) -> Any:
+    return _called(_read(address), *numbers)
+
+
+_addresses: dict[bytes, _Address] = {}  # by fingerprint of what is held: its types take milliseconds
+_entries: dict[tuple[Any, _Address, int], Callable] = {}  # of kernels that were called with what is held
+
+
+def _entry(facade: Any, address: _Address, count: int) -> Callable:
+    """Machine code that takes an address and ``count`` integers: what Python calls, types unchecked."""
+    key = facade, address, count
+    if key not in _entries:
+        plain = facade.py_func
+        # on disk it lies by the kernel's own name, file and line; of what a closure holds none of them tells
+        name, place = f"{plain.__qualname__}.held", plain.__code__
+        code = _named(_call_at, name, place.co_filename, place.co_firstlineno)
+        function = FunctionType(code, {"__name__": plain.__module__, "_called": facade, "_read": _read}, name)
+        kinds = address, types.UniTuple(types.int64, count)
+        cache = Path(place.co_filename).is_file() and plain.__closure__ is None
+        compiled = _compile(function, KernelCompiler, kinds, cache=cache)
+        _entries[key] = compiled.overloads[kinds].entry_point
+    return _entries[key]
+
+
+class _Form(NamedTuple):
+    """A NamedTuple in native form."""
+
+    held: tuple  # whose arrays it points into
+    place: np.ndarray  # (bytes,) uint8
+    address: int
+    kind: _Address
+    entries: dict[Any, Callable]  # by kernel
+
+
+class Held:
+    """Calls kernels whose first argument is a NamedTuple of NamedTuples of arrays, taken apart once.
+
+    To take apart a hundred arrays takes Numba 12 us, more than a step of one environment. What was taken apart is found
+    by the identity of the NamedTuple's own parts, so that whoever calls with others gets those. What arrays hold may
+    change; a part must not change what it consists of.
+    """
+
+    MOST = 64  # forms kept; then all are forgotten
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[int, ...], _Form] = {}
+
+    def call(self, function: Any, held: tuple, *numbers: int) -> Any:
+        """``function(held, *numbers)``, a :func:`kernel`; ``held`` a NamedTuple, always of one class."""
+        if numba.config.DISABLE_JIT:
+            return function(held, *numbers)
+        key = tuple(map(id, held))
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._take_apart(held)
+        entry = form.entries.get(function)
+        if entry is None:
+            entry = form.entries[function] = _entry(function, form.kind, len(numbers))
+        return entry(form.address, numbers)
+
+    def _take_apart(self, held: tuple) -> _Form:
+        if len(self._forms) >= self.MOST:
+            self._forms.clear()
+        types_of = compute_fingerprint(held)
+        if types_of not in _addresses:
+            _addresses[types_of] = _Address(numba.typeof(held))
+        kind, context = _addresses[types_of], cpu_target.target_context
+        place = np.zeros(context.get_abi_sizeof(context.get_value_type(kind.held)), np.uint8)
+        address = place.ctypes.data
+        _store_of(held)(address, held)
+        return _Form(held, place, address, kind, {})
+
+    def __reduce__(self) -> tuple:
+        return Held, ()  # a copy begins anew: what was taken apart points into the arrays of the original

@@ -92,8 +92,9 @@ def _wish(one: Proposal) -> str:
         return f"{one.do} {one.side if one.do == 'cancel' else contracts(one.lots)}"
     verb = "buy" if (one.side == "bid") == (one.leg == "yes") else "sell"
     px = one.px if one.leg == "yes" else PX_ONE - one.px
+    left = f"{contracts(one.lots)} at {price(px)}" if one.lots else "refused"
     cut = f" [yellow](asked {contracts(one.asked_lots)}: {escape(', '.join(one.reasons) or 'cut')})[/]"
-    return f"{verb} {one.leg.upper()} {contracts(one.lots)} at {price(px)}{cut if one.changed else ''}"
+    return f"{verb} {one.leg.upper()} {left}{cut if one.changed else ''}"
 
 
 def _accounts(accounts: tuple[AccountView, ...]) -> Table:

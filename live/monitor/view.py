@@ -26,7 +26,7 @@ class Proposal(msgspec.Struct, frozen=True):
     side: Literal["bid", "ask"]  # in YES space: a bid buys YES or sells NO
     leg: Literal["yes", "no"]  # the holding that it changes
     px: int  # 0 where `do` is no place
-    lots: int  # that may go out, after the shield
+    lots: int  # that may go out, after the shield; 0 = a place was refused or held, whatever its px
     asked_lots: int  # before it
     reasons: tuple[str, ...] = ()  # why the shield changed it, or why it was held; () = it passed
 

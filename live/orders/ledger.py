@@ -205,6 +205,14 @@ def locked_uusd(lots: Sequence[int], orders: Iterable[Exposure], fees: np.ndarra
     return total
 
 
-def closable(lots: Sequence[int], side: int, promised: int) -> int:
-    """Lots that an order of ``side`` would close, beside ``promised`` ones of orders that close already."""
-    return max(lots[NO if side == BID else YES] - promised, 0)
+def least_uusd(lots: Sequence[int], orders: Iterable[Exposure]) -> int:
+    """The least that a venue which covers the worst case reserves for them: prices without fees, the dearest closed."""
+    cover = list(lots)
+    total = 0
+    priced = [(one.px if one.side == BID else PX_ONE - one.px, one) for one in orders]
+    for px, order in sorted(priced, key=lambda one: -one[0]):
+        held = NO if order.side == BID else YES
+        closing = min(cover[held], order.lots)
+        cover[held] -= closing
+        total += px * (order.lots - closing)
+    return total

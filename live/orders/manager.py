@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from live.orders.caps import BASELINE, KILLED, TRADING, Governor, Permit
+from live.orders.caps import BASELINE, KILLED, Governor, Permit
 from live.orders.journal import Intent, Journal
 from live.orders.ledger import Exposure
 from live.orders.reconcile import Reconciler
@@ -85,8 +85,7 @@ class Manager:
         self._mid2: dict[str, int] = {}
         self._reconciler = Reconciler(self)
         self._replies = Replies(self, self._reconciler)
-        if self.governor.mode != TRADING:
-            self.cancel_all()
+        self.cancel_all()  # whoever wished for the orders of an earlier life is gone
 
     @property
     def mode(self) -> str:
@@ -99,11 +98,10 @@ class Manager:
         return self._reconciler.ready and self.hearing
 
     @property
-    def wake_ns(self) -> int:
-        """When :meth:`tick` is to be called at the latest."""
-        times = [self._reconciler.due_ns]
-        times += [due_ns for one in self.record.orders.values() if (due_ns := self._due_ns(one)) is not None]
-        return min(times)
+    def wake_ns(self) -> int | None:
+        """When :meth:`tick` is to be called at the latest; None where only answers are awaited."""
+        times = [self._reconciler.wake_ns, *(self._due_ns(one) for one in self.record.orders.values())]
+        return min((one for one in times if one is not None), default=None)
 
     def want(self, ns: int, wishes: np.ndarray, sights: Sequence[Sight], now_ns: int) -> list[Request]:
         """Bring our side of every book to what was decided at ``ns``; refused orders are counted and logged.
@@ -178,6 +176,7 @@ class Manager:
         """No order is to stay."""
         for order in self.record.orders.values():
             order.leaving = order.leaving or order.live
+            order.again_ns = 0
 
     def breach(self, why: str, now_ns: int) -> None:
         """A budget is broken, unless ``why`` is "": to the baseline."""
@@ -190,8 +189,8 @@ class Manager:
         _LOG.warning("orders: recovered: %s %s", what, detail)
 
     def take_fill(self, fill: FillSaid, now_ns: int, source: str) -> bool:
-        """Count a fill, once; False where it has been."""
-        if not self.record.fill(fill, now_ns, source):
+        """Count a fill, once; False where it has been, or where the first look at the account is yet to come."""
+        if not self.record.opened or not self.record.fill(fill, now_ns, source):
             return False
         if source != "channel":
             self.recovered("fill", now_ns, key=fill.key, source=source)

@@ -94,6 +94,7 @@ class PolymarketOrders:
         credentials: key of level 2, of the wallet's address.
         clock: what stamps, ages and deadlines go by.
         rng: salts of orders and jitter.
+        limiter: how often may be asked; None = the standard tier's.
         life_ns: how long an order that was signed ahead may wait.
 
     Raises ValueError for an address that is not this machine's, or a key of another address.
@@ -107,6 +108,7 @@ class PolymarketOrders:
         *,
         clock: Clock,
         rng: random.Random,
+        limiter: Limiter | None = None,
         life_ns: int = LIFE_NS,
     ) -> None:
         if not is_loopback(urlsplit(url).hostname or ""):
@@ -121,7 +123,7 @@ class PolymarketOrders:
         self._wallet, self._rng, self._clock = wallet, rng, clock
         self._owner = credentials.api_key
         self.rest = RestClient(
-            url, clock=clock, rng=rng, limiter=Limiter(POLYMARKET_ORDERS, clock),
+            url, clock=clock, rng=rng, limiter=limiter or Limiter(POLYMARKET_ORDERS, clock),
             signer=PolymarketSigner(credentials, clock),
         )  # fmt: skip
         self.presigner: Presigner[Terms, Ready] = Presigner(self._signed, clock, life_ns=life_ns)

@@ -5,8 +5,8 @@ as a payout. What then still differs, twice in a row and by the same amount, has
 correction, journalled, and counts against the budget of differences. Orders that are not ours are left alone; the cash
 that they may take is not free.
 
-While orders rest the venue's free cash says only a range: how it reserves for fees is not documented. Where none rests,
-cash must agree to the micro-dollar.
+While orders rest the venue's free cash says only a range, as wide as the fees that they may cost: how it reserves for
+those is not documented. Where none rests, cash must agree to the micro-dollar.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SLACK_NS = 120 * SECOND_NS  # how wrong this machine's clock may be against the venue's
 _ROUNDING_UUSD = 10_000  # what the venue may reserve beyond our bound, an order
-_MOST_PUT_OFF = 10  # then it is compared on the move: what differs must do so twice all the same
+_MOST_PUT_OFF = 10  # then no order goes out until the account has held still
 
 
 class Difference(NamedTuple):
@@ -51,7 +51,13 @@ class Reconciler:
         self._asked: tuple[int, int, frozenset[str]] | None = None  # moment, version and open orders then
         self._again = False  # what is under way was asked before something was missed
         self._seen: Difference = _SAME
+        self._first: AccountSaid | None = None  # the account before it was adopted
         self._ghosts: frozenset[str] = frozenset()  # orders that are done here and listed there
+
+    @property
+    def wake_ns(self) -> int | None:
+        """When to ask; None while an answer is awaited."""
+        return None if self._asked is not None else self.due_ns
 
     def tick(self, now_ns: int) -> list[Request]:
         """Ask, if it is time."""
@@ -81,14 +87,18 @@ class Reconciler:
             return []
         moved = version != self._record.version  # since it was asked for
         if not self._record.opened:
+            self._first, before = answer, self._first
+            if answer != before:  # it is read by several requests: only what is the same twice is one moment
+                self._later(now_ns, self._manager.rules.look_again_s)
+                return []
             self._open(answer, now_ns)
         else:
             self._facts(answer, here, now_ns)
         if moved or any(one.state == UNKNOWN or one.owed for one in self._record.orders.values()):
             self.put_off += 1
-            if self.put_off < _MOST_PUT_OFF:
-                self._later(now_ns, self._manager.rules.again_s)
-                return []
+            self.ready &= self.put_off < _MOST_PUT_OFF
+            self._later(now_ns, self._manager.rules.again_s)
+            return []
         self._compare(answer, asked_ns, now_ns)
         return []
 
@@ -107,7 +117,7 @@ class Reconciler:
             record.settle(ticker, payout_px, now_ns)
         self._others(said.orders, now_ns)
         record.correct("", 0, said.free_uusd + record.others_uusd, "opening", now_ns)
-        record.journal.put("opened", str(now_ns))
+        record.open(now_ns)
         record.journal.event(now_ns, "opening", "adopted", free_uusd=said.free_uusd, positions=len(said.positions))
 
     def _facts(self, said: AccountSaid, here: frozenset[str], now_ns: int) -> None:
@@ -173,9 +183,10 @@ class Reconciler:
         cash = record.ledger.cash_uusd
         resting = len(record.orders) + len(record.others)
         lowest = cash - record.reserved_uusd - record.others_uusd - resting * _ROUNDING_UUSD
+        highest = cash - record.least_uusd
         return Difference(
             tuple((name, more) for name, more in lots if more),
-            min(said.free_uusd - lowest, 0) + max(said.free_uusd - cash, 0),
+            min(said.free_uusd - lowest, 0) + max(said.free_uusd - highest, 0),
         )
 
     def _adopt(self, difference: Difference, said: AccountSaid, now_ns: int) -> None:

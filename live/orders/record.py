@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from live.orders.journal import BEFORE, Intent, Journal
-from live.orders.ledger import Exposure, Ledger, locked_uusd
+from live.orders.ledger import Exposure, Ledger, least_uusd, locked_uusd
 from live.orders.requests import FillSaid, OrderSaid
-from live.orders.working import DONE, UNKNOWN, Working
+from live.orders.working import DONE, OPEN, UNKNOWN, Working
 from sim.tape import FeeRates
 from sim.types import BID, NO, YES
 from sim.venues import VENUES
@@ -48,6 +48,7 @@ class Record:
         self.fills: deque[Fill] = deque()  # for whoever trades; the manager owns it
         self.version = 0  # counts changes of what reconciliation compares
         self.others: dict[str, OrderSaid] = {}  # orders at the venue that are not ours, by its id
+        self.opened = bool(journal.get("opened"))  # the account's first state has been adopted
         self._step_uusd = step_uusd
         self._fees = {listing.market.id: self._table(listing.fees) for listing in listings}
         self._any_fees = fee_table([VENUES["kalshi"].fee_schedule("quadratic_with_maker_fees")])
@@ -57,10 +58,10 @@ class Record:
         self._locked: dict[str, int] = {}
         self._take_up()
 
-    @property
-    def opened(self) -> bool:
-        """Whether the account's first state has been adopted."""
-        return bool(self.journal.get("opened"))
+    def open(self, now_ns: int) -> None:
+        """The account's first state has been adopted."""
+        self.opened = True
+        self.journal.put("opened", str(now_ns))
 
     def commit(self) -> None:
         """Make everything durable, then hand fills on."""
@@ -184,6 +185,17 @@ class Record:
                         self._fees.get(one.ticker, self._any_fees))
             for one in self.others.values()
         )  # fmt: skip
+
+    @property
+    def least_uusd(self) -> int:
+        """What the venue reserves at least, for everyone's orders."""
+        here: dict[str, list[Exposure]] = {}
+        for one in self.orders.values():
+            if one.state == OPEN and not one.leaving and one.amend is None:  # else it may be less by now
+                here.setdefault(one.ticker, []).append(one.exposure)
+        for other in self.others.values():
+            here.setdefault(other.ticker, []).append(Exposure(other.side, other.px, other.left, True))
+        return sum(least_uusd(self.ledger.holding(ticker).lots, orders) for ticker, orders in here.items())
 
     @property
     def free_uusd(self) -> int:

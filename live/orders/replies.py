@@ -137,7 +137,6 @@ class Replies:
 
     def _found(self, order: Working, answer: Answer, now_ns: int) -> None:
         order.asking = False
-        order.again_ns = now_ns + self._wait(self._manager.rules.again_s)
         gone = isinstance(answer, Failed) and answer.status == 404
         if isinstance(answer, Found) and answer.order is not None:
             self.order(answer.order, now_ns)
@@ -146,11 +145,13 @@ class Replies:
                 self._manager.recovered("order", now_ns, client_id=order.client_id, found=NEVER)
                 order.finish(NEVER)
                 self._record.changed(order, now_ns)
+        if order.state == UNKNOWN:
+            order.again_ns = now_ns + self._wait(self._manager.rules.again_s)
 
     def _fills(self, order: Working | None, answer: Answer, now_ns: int) -> None:
         if order is not None:
             order.asking = False
-            order.again_ns = now_ns + self._wait(self._manager.rules.again_s)
+            order.owed_ns = now_ns
         for fill in answer.fills if isinstance(answer, FillsSaid) else ():
             self._manager.take_fill(fill, now_ns, "rest")
 

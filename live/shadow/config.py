@@ -9,8 +9,11 @@ from live.monitor.checklist import Thresholds
 from live.shadow.divergence import Gate
 from live.shadow.seats import Health
 from live.shadow.staleness import TimeToLive
+from live.shadow.trading import TradingConfig, permit_of
 
-MODES = ("shadow", "paper", "ab")
+LIVE = "live"
+MODES = ("shadow", "paper", "ab", LIVE)
+LIVE_TWIN = 1  # of mode=live: the account where the same policy trades on paper
 ANY_PORT, NO_PORT = 0, -1
 
 
@@ -41,7 +44,8 @@ class ShadowConfig:
     venue: str = "kalshi"  # or polymarket
     markets: list[str] = field(default_factory=list)  # Kalshi's tickers, Polymarket's slugs or condition ids
     # shadow: the baseline executes on paper, the policy proposes; paper: the policy executes on paper, the baseline
-    # proposes; ab: two policies execute on paper, the baseline proposes
+    # proposes; ab: two policies execute on paper, the baseline proposes; live: the policy executes at the venue, and
+    # on paper beside that, see `live`
     mode: str = "shadow"
     minutes: float = 0.0  # after which it ends; 0 = when its markets have settled, or Ctrl-C
     limits: Any = None  # of the shield, as env.limits; null = those of the run's environment, else "balanced"
@@ -61,6 +65,7 @@ class ShadowConfig:
     checks: Thresholds = field(default_factory=lambda: Thresholds(divergence=1.0, latency_p99=5000.0))
     page: PageConfig = field(default_factory=PageConfig)
     recording: RecordingConfig = field(default_factory=RecordingConfig)
+    live: TradingConfig = field(default_factory=TradingConfig)
 
 
 def check_config(config: ShadowConfig) -> None:
@@ -78,9 +83,26 @@ def check_config(config: ShadowConfig) -> None:
         raise ValueError(f"mode = {config.mode}: expected one of {', '.join(MODES)}")
     if (config.mode == "ab") != (config.other is not None):
         raise ValueError(f"mode = {config.mode}, other = {config.other}: mode=ab, and it alone, wants a second policy")
+    _check_live(config)
     if config.keyless and config.venue != "kalshi":
         raise ValueError("keyless = true is Kalshi's: Polymarket asks for no key for market data; leave it out")
     if not config.minutes >= 0 or not config.page.every_s > 0:
         raise ValueError(
             f"minutes = {config.minutes}, page.every_s = {config.page.every_s}: expected 0 or more, and more than 0"
         )
+
+
+def _check_live(config: ShadowConfig) -> None:
+    """Real orders are asked for twice, at the one venue that they go to, with their limits confirmed."""
+    if config.live.enabled != (config.mode == LIVE):
+        raise ValueError(
+            f"mode = {config.mode}, live.enabled = {config.live.enabled}: real orders ask for both mode=live and "
+            "live.enabled=true"
+        )
+    if config.mode != LIVE:
+        return
+    if config.venue != "kalshi" or config.keyless:
+        raise ValueError(
+            f"venue = {config.venue}, keyless = {config.keyless}: mode=live sends orders to Kalshi, with a key"
+        )
+    permit_of(config.live)

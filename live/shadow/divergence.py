@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.types import DO_NOTHING, LOTS_PER_CONTRACT, UUSD
+from live.monitor.words import money
+from sim.types import DO_CANCEL, DO_NOTHING, LOTS_PER_CONTRACT, UUSD
 
-_SAME = ("do", "px", "qty", "leg", "tif")
+_SAME = ("px", "qty", "leg", "tif")  # of two orders that place something
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Gate:
     def __post_init__(self) -> None:
         given = (self.disagreement, self.position, self.loss_usd, self.fill_share, self.fill_px)
         limits = [limit for limit in given if limit is not None]
-        if self.least_decisions < 1 or self.least_fills < 1 or not min(limits) > 0:
+        if self.least_decisions < 1 or self.least_fills < 1 or not all(limit > 0 for limit in limits):
             raise ValueError(f"{self}: expected counts of at least 1 and limits above 0")
 
 
@@ -63,11 +64,11 @@ class Divergence:
     def add(self, orders: np.ndarray, net_lots: np.ndarray, equity_uusd: np.ndarray) -> None:
         """A decision: orders ``(N, M, 2)`` INTENT, ``net_lots`` (N, M), equity ``(N,)`` of equal starts."""
         ours, theirs = orders[self.first], orders[self.second]
-        idle = (ours["do"] == DO_NOTHING) & (theirs["do"] == DO_NOTHING)
+        bare = (ours["do"] == DO_NOTHING) | (ours["do"] == DO_CANCEL)
         same = np.ones(ours.shape, np.bool_)
         for name in _SAME:
             same &= ours[name] == theirs[name]
-        differ = ~(same | idle).all(1)
+        differ = ~((ours["do"] == theirs["do"]) & (same | bare)).all(1)
         self._differ += differ
         self._any += bool(differ.any())
         apart = np.abs(net_lots[self.first] - net_lots[self.second])
@@ -100,17 +101,20 @@ class Divergence:
             shares.append(found.position / gate.position)
         return max(shares)
 
-    def breaches(self) -> list[str]:
-        """What is too far, in words."""
+    def breaches(self) -> dict[str, str]:
+        """What is too far, measure by measure, in words."""
         found, gate = self.measured, self.gate
-        words = []
+        words = {}
         if found.decisions >= gate.least_decisions:
             if gate.disagreement is not None and found.disagreement > gate.disagreement:
-                words.append(f"other orders at {found.disagreement:.1%} of decisions; {gate.disagreement:.1%} allowed")
+                words["disagreement"] = (
+                    f"other orders at {found.disagreement:.1%} of decisions; {gate.disagreement:.1%} allowed"
+                )
             if gate.position is not None and found.position > gate.position:
-                words.append(f"positions {found.position:.1f} contracts apart; {gate.position:g} allowed")
+                words["position"] = f"positions {found.position:.1f} contracts apart; {gate.position:g} allowed"
         if found.result_uusd < -gate.loss_usd * UUSD:
-            words.append(f"result ${-found.result_uusd / UUSD:,.2f} below the other's; ${gate.loss_usd:,.2f} allowed")
+            below, allowed = money(-found.result_uusd), money(round(gate.loss_usd * UUSD))
+            words["result"] = f"result {below} below the other's; {allowed} allowed"
         return words
 
 
@@ -141,15 +145,17 @@ class FillsCompared:
             return share, float("inf")
         return share, abs(self._worth[0] / live - self._worth[1] / simulated)
 
-    def breaches(self) -> list[str]:
-        """What is too far, in words."""
+    def breaches(self) -> dict[str, str]:
+        """What is too far, measure by measure, in words."""
         apart = self.apart
         if apart is None:
-            return []
+            return {}
         share, px = apart
-        words = []
+        words = {}
         if share > self.gate.fill_share:
-            words.append(f"live and simulated fills {share:.0%} of lots apart; {self.gate.fill_share:.0%} allowed")
+            words["fill_share"] = (
+                f"live and simulated fills {share:.0%} of lots apart; {self.gate.fill_share:.0%} allowed"
+            )
         if px > self.gate.fill_px:
-            words.append(f"live and simulated fills {px:.0f} x 1e-4 dollar apart; {self.gate.fill_px:g} allowed")
+            words["fill_px"] = f"live and simulated fills {px:.0f} x 1e-4 dollar apart; {self.gate.fill_px:g} allowed"
         return words

@@ -46,6 +46,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     ns: int  # up to when the stream was played
+    events: int  # that had been put behind it
     trace: str  # its trace id
     cancel: bool  # the kill switch: what rests is cancelled, and nothing else goes out
     stale: bytes  # (M,) bool

@@ -32,8 +32,11 @@ def rehearse(
     accounts: int,
     now_ns: int,
     monotonic_ns: Callable[[], int],
+    *,
+    real: bool = False,
 ) -> None:
-    """Play ``accounts`` in markets listed like ``listings``; ``seats``: policy and baseline of each.
+    """Play ``accounts`` in markets listed like ``listings``; ``seats``: policy and baseline of each;
+    ``real``: the first one will be a real account.
 
     Raises what making the environment and the policies raises, ValueError where the policies do not fit it.
     """
@@ -48,11 +51,13 @@ def rehearse(
     ]
     runner = Runner(
         session, placed, Freshness(TimeToLive(), len(listings)), lambda *_: None, monotonic_ns, "rehearsal",
-        signals=False,
+        signals=False, step_ns=SECOND_NS,
     )  # fmt: skip
     runner.begin(now_ns)
     for number in range(1, _DECISIONS):
         runner.decide(now_ns + number * SECOND_NS, now_ns)
+    if real:
+        session.proceed(now_ns + _DECISIONS * SECOND_NS, lambda: None)
     for seat in placed:
         if seat.last_fault:
             raise ValueError(f"{seat.policy.name} does not decide on a quiet book: {seat.last_fault}")

@@ -16,6 +16,7 @@ import numpy as np
 from envs.vector import TradingVectorEnv
 from live.reading import Reader
 from live.recording.decode import first_header, reader_for, take
+from live.recording.folder import number_of
 from live.recording.layout import DECISION, LogError, Record
 from live.recording.log import read_log
 from live.recording.validate import recorded_paths
@@ -27,6 +28,7 @@ from live.stream import Stream, StreamError
 from sim.scenarios import Scenario
 from sim.wire.units import Row
 
+_MOST = 100
 # the environment of a session: on a stream's scenario, N accounts, dollars each (None = as configured)
 Make = Callable[[Scenario, int, float | None], TradingVectorEnv]
 
@@ -39,10 +41,15 @@ class Replayed:
     orders: int = 0  # certified, of all accounts
     differ: list[str] = field(default_factory=list)  # what was not the same, the first hundred
 
+    def note(self, what: str) -> None:
+        """Keep ``what`` was not the same."""
+        if len(self.differ) < _MOST:
+            self.differ.append(what)
+
 
 def decisions_of(folder: str | Path) -> Iterator[Decision]:
-    """The decisions of a session, in order. Raises LogError for one that cannot be read."""
-    for record in _records(folder):
+    """The decisions of a session, in order, as far as its log is whole. Raises LogError for one that cannot be read."""
+    for record in _records(folder, []):
         if record.kind == DECISION:
             yield decode(record.data)
 
@@ -53,21 +60,38 @@ def shapes_of(said: SessionSaid) -> Shapes:
 
 
 def replay(folder: str | Path, make: Make) -> Replayed:
-    """Play the session in ``folder`` again, and compare. Raises LogError where the folder is none."""
+    """Play the session in ``folder`` again, and compare.
+
+    A log that was cut off is played up to its last whole batch; where something is missing inside of it that is a
+    difference, and the end. Raises LogError where the folder is none, or ``make`` makes what sees or does otherwise.
+    """
     said = read_session(folder)
     reader = reader_for(first_header(recorded_paths(folder)))
     again = _Again(reader, make, said)
-    for record in _records(folder):
+    missing: list[str] = []
+    for record in _records(folder, missing):
         if record.kind == DECISION:
             again.decide(decode(record.data))
         else:
             again.take(take(reader, record).rows)
+    for what in missing:
+        again.found.note(what)
     return again.found
 
 
-def _records(folder: str | Path) -> Iterator[Record]:
-    for path in recorded_paths(folder):
-        yield from read_log(path)
+def _records(folder: str | Path, missing: list[str]) -> Iterator[Record]:
+    """Records up to where the first ones are missing; ``missing`` then says where."""
+    paths = recorded_paths(folder)
+    for number, path in enumerate(paths, 1):
+        log = read_log(path)
+        for records in log.runs() if number_of(path) == number else [None]:
+            if records is None:
+                missing.append(f"{path}: records are missing; what is behind them was not played")
+                return
+            yield from records
+        if log.result.torn_bytes and path != paths[-1]:
+            missing.append(f"{path}: its end is torn; the segments behind it were not played")
+            return
 
 
 class _Again:
@@ -88,8 +112,7 @@ class _Again:
 
     def decide(self, decision: Decision) -> None:
         if self._session is None:
-            stream = Stream(self._gathering.opening)
-            self._session = Session(self._make(stream.scenario, len(decision.accounts), self._said.cash), stream)
+            self._session = self._begun(len(decision.accounts))
             look = self._session.begin()
             self._mirror = Mirror(self._session.env.engine, 0) if decision.image else None
         session, mirror = self._session, self._mirror
@@ -101,6 +124,11 @@ class _Again:
             look = session.proceed(decision.ns)
         if look.ns != decision.ns:
             raise LogError(f"decision {decision.number} at {decision.ns} ns: this log begins at {look.ns} ns")
+        if (decision.number, decision.events) != (self.found.decisions, session.stream.events):
+            self.found.note(
+                f"decision {decision.number} after {decision.events} events: here number {self.found.decisions} after "
+                f"{session.stream.events}"
+            )
         told = [arrays_of(account, self._shapes) for account in decision.accounts]
         actions = np.stack([arrays["action"] for arrays in told])
         if self._shapes.table and self._shapes.markets == 1:
@@ -118,15 +146,27 @@ class _Again:
             self.found.orders += int(np.count_nonzero(arrays["orders"]["do"]))
         self.found.decisions += 1
 
+    def _begun(self, accounts: int) -> Session:
+        stream = Stream(self._gathering.opening)
+        env = self._make(stream.scenario, accounts, self._said.cash)
+        for what in ("observation_digest", "action_digest"):
+            ours, theirs = env.spec_sheet[what], getattr(self._said, what)
+            if ours != theirs:
+                raise LogError(f"{what} {ours}; the session's is {theirs}: play it with the version that made it")
+        return Session(env, stream)
+
     def _compare(
         self, number: int, place: int, account: Account, told: dict[str, np.ndarray], made: dict[str, np.ndarray]
     ) -> None:
         assert self._session is not None
         now, name = self._session.buffers, self._said.seats[place].name
         different = [what for what, array in made.items() if array.tobytes() != told[what].tobytes()]
-        if int(now.reward_uusd[place]) != account.reward_uusd:
-            different.append("reward_uusd")
-        if int(self._session.env.engine.state.account["equity_uusd"][place]) != account.equity_uusd:
-            different.append("equity_uusd")
-        if different and len(self.found.differ) < 100:
-            self.found.differ.append(f"decision {number}, {name}: {', '.join(different)}")
+        accounts = self._session.env.engine.state.account
+        numbers = {
+            "reward_uusd": now.reward_uusd[place], "equity_uusd": accounts["equity_uusd"][place],
+            "regime": now.regime[place], "regime_reason": now.regime_reason[place],
+            "ended": accounts["done"][place] == 1,
+        }  # fmt: skip
+        different += [what for what, value in numbers.items() if value != getattr(account, what)]
+        if different:
+            self.found.note(f"decision {number}, {name}: {', '.join(different)}")

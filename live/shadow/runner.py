@@ -32,12 +32,12 @@ Keep = Callable[[bytes, int], None]  # a DECISION record and its local_ns
 class Hands(Protocol):
     """A real account, which has the place of the first one."""
 
-    def image(self) -> Image:
-        """The account as it is known now."""
+    def image(self, mirror: Mirror) -> Image:
+        """The account as it is known now, to be shown by ``mirror``."""
         ...
 
-    def send(self, ns: int, orders: np.ndarray, sights: Sequence[Sight]) -> None:
-        """What was certified for it at ``ns``, ``(M, 2)`` INTENT, and what is seen of the M markets. Nothing waits."""
+    def send(self, ns: int, orders: np.ndarray) -> None:
+        """What was certified for it at ``ns``, ``(M, 2)`` INTENT. Nothing waits."""
         ...
 
 
@@ -76,6 +76,7 @@ class Runner:
         monotonic_ns: reads a clock, for what decisions take.
         name: of the session; trace ids come from it.
         signals: whether the accounts observe forecasts, so that one may be too old.
+        step_ns: usual market time between two decisions; None = they come after so many events.
         hands: the first account is a real one; None = all are on paper.
     """
 
@@ -89,6 +90,7 @@ class Runner:
         name: str,
         *,
         signals: bool,
+        step_ns: int | None,
         hands: Hands | None = None,
     ) -> None:
         if len(seats) != session.env.num_envs:
@@ -98,10 +100,13 @@ class Runner:
         self.broken: list[str] = []  # why markets cannot go on
         self.killed = ""  # why nothing but cancels goes out any more
         self._keep, self._monotonic_ns, self._name, self._signals = keep, monotonic_ns, name, signals
+        self._step_ns = step_ns
         engine = session.env.engine
-        self._market = engine.state.market.reshape(engine.num_envs, engine.num_markets)
+        self._markets = engine.state.market.reshape(engine.num_envs, engine.num_markets)
+        self._done = engine.state.account["done"]
         self._hands, self._mirror = hands, None if hands is None else Mirror(engine, 0)
         self._image: Image | None = None
+        self._stale = np.ones(engine.num_markets, np.bool_)
 
     def take(self, rows: Sequence[Row]) -> None:
         """What the venue said, in the order in which it holds."""
@@ -119,6 +124,9 @@ class Runner:
         A real account is seen first when time has passed: None, then.
         """
         began_ns = self._monotonic_ns()
+        for index, tape in enumerate(self.session.stream.scenario.tapes):
+            for local_ns in tape.events["local_ns"][np.isin(tape.events["kind"], _BOOK)].tolist():
+                self.freshness.changed(index, local_ns)
         look = self.session.begin()
         return self._decide(look, look.ns, heard_ns, began_ns) if self._hands is None else None
 
@@ -136,16 +144,21 @@ class Runner:
     @property
     def status(self) -> np.ndarray:
         """``(M,)``: each market's STATUS code."""
-        return self._market["status"][0]
+        return self._markets["status"][self.shown]
+
+    @property
+    def shown(self) -> int:
+        """An account that still plays: all see the same markets, but for those that have ended, who see no more."""
+        return int(np.argmin(self._done))
 
     @property
     def ended(self) -> bool:
         """Whether every account has ended: its markets have settled, or it is ruined."""
-        return bool(self.session.env.engine.state.account["done"].all())
+        return bool(self._done.all())
 
     def crossed(self) -> np.ndarray:
         """``(M,)`` bool: the best bid is not below the best ask."""
-        market = self._market[0]
+        market = self._markets[self.shown]
         return market["best_bid"] >= market["best_ask"]
 
     def _decide(self, look: Look, before_ns: int, heard_ns: int, began_ns: int) -> Step:
@@ -156,10 +169,11 @@ class Runner:
         ]
         chosen_ns = self._monotonic_ns()
         verdict = self._judged(look, before_ns, heard_ns, chosen_ns - played_ns)
+        self._stale = verdict.stale
         actions = np.concatenate([choice.action for choice in choices])
         certified = self.session.certify(actions, verdict.stale, cancel=bool(self.killed))
         certified_ns = self._monotonic_ns()
-        now, rows = self.session.buffers, actions.dtype.kind in "iu"
+        now, rows = self.session.buffers, self.session.env.surface is None
         reject = certified.reject.reshape(len(choices), -1)
         accounts = tuple(
             Account(
@@ -183,13 +197,14 @@ class Runner:
             for place, choice in enumerate(choices)
         )
         decision = Decision(
-            self.number, look.ns, trace_id(self._name, self.number), bool(self.killed), verdict.stale.tobytes(),
-            verdict.quality.tobytes(), accounts, b"" if self._image is None else self._image.encode(),
+            self.number, look.ns, self.session.stream.events, trace_id(self._name, self.number), bool(self.killed),
+            verdict.stale.tobytes(), verdict.quality.tobytes(), accounts,
+            b"" if self._image is None else self._image.encode(),
         )  # fmt: skip
         self._keep(encode(decision), look.ns)
         kept_ns = self._monotonic_ns()
         if self._hands is not None:
-            self._hands.send(look.ns, certified.orders[0].copy(), self._sights(heard_ns, verdict))
+            self._hands.send(look.ns, certified.orders[0])
         self.number += 1
         spent = Spent(played_ns - began_ns, chosen_ns - played_ns, certified_ns - chosen_ns, kept_ns - certified_ns)
         return Step(decision, look, certified, verdict, spent)
@@ -202,11 +217,12 @@ class Runner:
     def _show(self) -> None:
         """Put the real account in its place."""
         assert self._hands is not None and self._mirror is not None
-        self._image = self._hands.image()
+        self._image = self._hands.image(self._mirror)
         self._mirror.show(self._image)
 
-    def _sights(self, heard_ns: int, verdict: Verdict) -> list[Sight]:
-        px_of, market = self.session.env.engine.world.px_of, self._market[0]
+    def sights(self, heard_ns: int) -> list[Sight]:
+        """The markets as they are seen now; ``heard_ns`` as for :meth:`decide`. What is stale is not known."""
+        px_of, market = self.session.env.engine.world.px_of, self._markets[self.shown]
         return [
             Sight(
                 heard_ns,
@@ -215,20 +231,20 @@ class Runner:
                 known=not stale,
                 open=bool(one["status"] == OPEN),
             )
-            for one, stale in zip(market, verdict.stale.tolist(), strict=True)
+            for one, stale in zip(market, self._stale.tolist(), strict=True)
         ]
 
     def _judged(self, look: Look, before_ns: int, heard_ns: int, feature_ns: int) -> Verdict:
         """How old everything is. What the machine took to decide is the observation's age."""
         forecast = np.full(len(self.status), -1, np.int64)
         if self._signals:
-            told_ns = self._market["signal_ns"][0]
-            known = self._market["signal_ppm"][0] >= 0
+            market = self._markets[self.shown]
+            told_ns, known = market["signal_ns"], market["signal_ppm"] >= 0
             forecast[known] = look.ns - told_ns[known]
         ages = Ages(
             connection_ns=max(look.ns - heard_ns, 0),
             quote_ns=self.freshness.quote_age_ns(look.ns),
-            bar_ns=look.ns - before_ns,
+            bar_ns=0 if self._step_ns is None else max(look.ns - before_ns - self._step_ns, 0),
             feature_ns=feature_ns,
             prediction_ns=forecast,
         )

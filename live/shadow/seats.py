@@ -53,7 +53,8 @@ class Seat:
     Args:
         name: of the account, for people.
         policy: decides.
-        baseline: decides where the policy does not; may be the same object, then its faults are raised.
+        baseline: decides where the policy does not. May be the same object: then nothing stands behind it, what it
+            raises is raised, and a late answer is obeyed all the same.
         check: raises ValueError for an action that the environment would not take.
         health: when the policy is not obeyed.
         monotonic_ns: reads a clock.
@@ -93,8 +94,8 @@ class Seat:
         return choice
 
     def give_back(self, why: str) -> None:
-        """Let the baseline decide from now on."""
-        if not self.returned:
+        """Let the baseline decide from now on; where it does already nothing changes."""
+        if not self.returned and self.policy is not self.baseline:
             _LOG.warning("%s: the baseline decides from now on: %s", self.name, why)
             self.returned = why
 
@@ -108,7 +109,8 @@ class Seat:
             if begin is not None:  # what it remembers is of before
                 begin(np.ones(1, np.bool_))
         try:
-            action = choose(self.policy, obs, mask)
+            # what a policy does to the arrays is its own business: the log and the baseline see what was seen
+            action = np.asarray(choose(self.policy, obs.copy(), mask.copy()))
             took_ns = self._monotonic_ns() - began_ns
             self._check(action)
         except Exception as error:  # a policy is anybody's code, and no fault of it may end the session
@@ -118,10 +120,9 @@ class Seat:
             why = INVALID if isinstance(error, ValueError | FloatingPointError) else FAILED
             self._fault(f"{WHYS[why]}: {error}")
             return Choice(self._by_baseline(obs, mask), why, took_ns)
-        if took_ns > self.health.deadline_ms * 1e6:
+        if took_ns > self.health.deadline_ms * 1e6 and self.policy is not self.baseline:
             self._fault(f"late: {took_ns / 1e6:.1f} ms; {self.health.deadline_ms:g} ms are allowed")
-            if self.policy is not self.baseline:
-                return Choice(self._by_baseline(obs, mask), LATE, took_ns)
+            return Choice(self._by_baseline(obs, mask), LATE, took_ns)
         return Choice(action, OBEYED, took_ns)
 
     def _by_baseline(self, obs: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -133,7 +134,7 @@ class Seat:
         self.last_fault = what
         self._faults.append(self._decisions)
         _LOG.warning("%s: %s is not obeyed: %s", self.name, self.policy.name, what)
-        if self._recent() == self.health.faults and self.policy is not self.baseline:
+        if self._recent() == self.health.faults:
             self._benched_until_ns = self._monotonic_ns() + round(self.health.bench_s * SECOND_NS)
             self._faults.clear()
             _LOG.warning("%s: %s is benched for %g s", self.name, self.policy.name, self.health.bench_s)

@@ -11,17 +11,16 @@ import contextlib
 import logging
 import random
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from rich.console import Console
 from tqdm import tqdm
 
 from agents.policy import Policy
-from envs.vector import TradingVectorEnv
 from live.clock import Clock
 from live.doors import Addresses, Source, open_door
 from live.files import write_whole
@@ -35,24 +34,27 @@ from live.monitor.traces import Decision as Traced
 from live.monitor.traces import Traces
 from live.monitor.view import Trading, View
 from live.monitor.words import money
+from live.orders.caps import TRADING
+from live.orders.sights import Sight
 from live.program import ASKED, GivenUpError, asked_to_end, recording_header, session_name
 from live.recording.layout import LogError
 from live.recording.recorder import Recorder
 from live.recording.rotation import MIB, Rotation, SessionWriter
 from live.session import Session
-from live.shadow.config import NO_PORT, ShadowConfig
+from live.shadow.config import LIVE, LIVE_TWIN, NO_PORT, ShadowConfig
 from live.shadow.divergence import Divergence, FillsCompared
 from live.shadow.opening import Gathering
 from live.shadow.pace import Pace
-from live.shadow.records import SESSION_FILE, SeatSaid, SessionSaid, write_session
+from live.shadow.plan import Plan, said_of
+from live.shadow.records import write_session
 from live.shadow.rehearsal import rehearse
 from live.shadow.runner import Runner, Step
 from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
+from live.shadow.trading import RealHands, open_orders
 from live.shadow.watch import Watch
 from live.stream import Stream
-from sim.scenarios import Scenario
-from sim.types import DO_NOTHING, SECOND_NS
+from sim.types import DO_NOTHING, SECOND_NS, UUSD
 from sim.wire.listing import Listing
 from sim.wire.units import Taken
 
@@ -60,29 +62,6 @@ _LOG = logging.getLogger(__name__)
 _LOOK_S = 0.2  # at most between two looks at the clock, the log and the kill file
 _KILL_FILE = "KILL"
 _STAGES = ("play", "policies", "certify", "keep")
-
-
-class Placed(NamedTuple):
-    """A policy and its account."""
-
-    said: SeatSaid
-    policy: Policy
-    baseline: Policy  # behind it
-
-
-class Plan(NamedTuple):
-    """What an entry point builds of a config, for any scenario."""
-
-    make_env: Callable[[Scenario, int, float | None], TradingVectorEnv]  # of so many accounts, with so many dollars
-    seat: Callable[[dict[str, Any]], list[Placed]]  # who plays an environment with this spec sheet
-    accounts: int
-    dt_s: float  # market time between two decisions, or:
-    events_per_step: int | None
-    watched: int  # account whose policy is judged
-    beside: int  # account that it is compared with
-    config: dict[str, Any]  # resolved, for the session's folder
-    versions: dict[str, str]
-    commit: str | None
 
 
 class Shadow:
@@ -103,15 +82,18 @@ class Shadow:
         self._pace: Pace | None = None
         self._news = asyncio.Event()
         self._killed = ""
+        self._compared = FillsCompared(config.gate)
+        self._hands: RealHands | None = None
         self._traced: list[Traced] = []
 
     async def run(self) -> Summary:
         """Until it is asked to end, its time is up, or its markets have settled.
 
         Raises LogError where nothing can be written, or the name is taken; VenueError, SecretError or ValueError where
-        the venue refuses; GivenUpError where it refuses to go on. What was recorded is kept in any case.
+        the venue refuses, or the page's port is taken; GivenUpError where it refuses to go on. What was recorded is
+        kept in any case.
         """
-        if (self.folder / SESSION_FILE).exists():
+        if self.folder.is_dir() and any(self.folder.iterdir()):
             raise LogError(f"{self.folder}: a session of that name is there; choose another name")
         config, ends = self.config, asked_to_end()
         at = Addresses(config.rest, config.socket, config.clob)
@@ -122,10 +104,16 @@ class Shadow:
             keep_quiet_about(door.secrets)
             header = recording_header(config.venue, door)  # type: ignore[arg-type]
             self._rehearse(door.listings)
+            if config.mode == LIVE:
+                kill_file = self.folder / _KILL_FILE
+                opening = open_orders(
+                    config.live, door.listings, at, self._clock, self._rng, self._sights, kill_file
+                )  # fmt: skip
+                self._hands = RealHands(await held.enter_async_context(opening), self._compared)
             writer = SessionWriter(config.out, self.folder.name, header, self._clock.now_ns, _rotation(config))
             recorder = Recorder(writer, door.reader)
             held.callback(recorder.close)
-            log = write_json_lines(self.folder / "log.jsonl")
+            log = write_json_lines(self.folder / "log.jsonl", alone=config.page.terminal)
             held.callback(stop_writing, log)
             self._traces = Traces(self.folder.name, _STAGES)
             self._metrics = Metrics(lambda: self.view)
@@ -145,7 +133,10 @@ class Shadow:
             return [(one.policy, one.baseline) for one in self.plan.seat(sheet)]
 
         clock = self._clock
-        rehearse(self.plan.make_env, seats, listings, self.plan.accounts, clock.now_ns(), clock.monotonic_ns)
+        rehearse(
+            self.plan.make_env, seats, listings, self.plan.accounts, clock.now_ns(), clock.monotonic_ns,
+            real=self.config.mode == LIVE,
+        )  # fmt: skip
 
     async def kill(self, reason: str) -> None:
         """The kill switch: whatever rests is cancelled, and nothing else goes out in this session."""
@@ -159,6 +150,12 @@ class Shadow:
                 )  # fmt: skip
         if self._runner is not None:
             self._runner.killed = self._killed
+        if self._hands is not None:
+            self._hands.orders.kill(reason)
+
+    def _sights(self) -> Sequence[Sight]:
+        """The markets as they are seen now, for the order manager."""
+        return () if self._runner is None else self._runner.sights(self._heard_ns)
 
     def _take(self, taken: Taken) -> None:
         """What a frame said."""
@@ -176,23 +173,27 @@ class Shadow:
         plan, config, now_ns = self.plan, self.config, self._clock.now_ns()
         rules = self._gathering.opening.rules
         stream = Stream(self._gathering.opening)
-        env = plan.make_env(stream.scenario, plan.accounts, None)
+        cash = None if self._hands is None else self._hands.equity_uusd / UUSD
+        env = plan.make_env(stream.scenario, plan.accounts, cash)
         session = Session(env, stream)
         placed = plan.seat(env.spec_sheet)
         seats = [
             Seat(one.said.name, one.policy, one.baseline, session.checked, config.health, self._clock.monotonic_ns)
             for one in placed
         ]
-        write_session(self.folder, self._said(env, placed, now_ns))
+        said = said_of(plan, config.mode, config.venue, rules, env.spec_sheet, placed)
+        write_session(self.folder, msgspec.structs.replace(said, name=self.folder.name, cash=cash, created_ns=now_ns))
         self._runner = Runner(
             session, seats, Freshness(config.freshness, len(rules)), self._recorder.decided, self._clock.monotonic_ns,
-            self.folder.name, signals=any("signal" in name for name in env.schema.names),
+            self.folder.name, signals=any("signal" in name for name in env.schema.names), hands=self._hands,
+            step_ns=None if plan.events_per_step else round(plan.dt_s * SECOND_NS),
         )  # fmt: skip
         self._watch = Watch(
             self._runner, rules, session=self.folder.name, mode=config.mode,  # type: ignore[arg-type]
             roles=["executes" if one.said.executes else "proposes" for one in placed],
             divergence=Divergence(config.gate, plan.watched, plan.beside, len(rules)),
-            compared=FillsCompared(config.gate), thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
+            compared=self._compared, thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
+            twin=None if self._hands is None else LIVE_TWIN, hands=self._hands,
         )  # fmt: skip
         self._runner.killed = self._killed
         first = self._runner.begin(self._heard_ns)
@@ -287,17 +288,33 @@ class Shadow:
             reasons = tuple(f"{market}: its book has not been told yet" for market in waiting)
             self.view = _now(self.view, now_ns, feed, reasons, self._killed)
         else:
-            self._watch.gate(now_ns)
+            self._obey(self._watch.gate(now_ns), now_ns)
             for text in self._runner.broken:
-                self._alert(now_ns, "market", text, "It is played no further. Begin a new session with its new rules.")
+                self._alert(
+                    now_ns, "market", text, "It is played no further. Begin a new session with its new rules.", text
+                )
             self.view = self._watch.view(
                 now_ns, state="killed" if self._killed else "running", why=self._killed, feed=feed,
                 heard_ns=self._heard_ns, counts=self._counts(), killed=bool(self._killed),
-                trading=Trading(),
+                trading=Trading() if self._hands is None else self._hands.trading,
             )  # fmt: skip
             self._metrics.observe(self._watch.tally.fresh_latencies())
             self._traces.write(self._traced)
             self._traced.clear()
+
+    def _obey(self, breaches: Sequence[str], now_ns: int) -> None:
+        """A gate or budget that is breached sends a real account back to the baseline."""
+        if self._hands is None or self._runner is None:
+            return
+        manager = self._hands.orders.manager
+        for why in breaches:
+            manager.breach(why, now_ns)
+        if manager.mode != TRADING:
+            self._runner.seats[0].give_back(f"orders: {manager.mode}: {manager.governor.why}")
+            self._alert(
+                now_ns, "orders", f"{manager.mode}: {manager.governor.why}",
+                "Only what reduces is sent. Find the cause; a new session with live.lift=NAME trades again.",
+            )  # fmt: skip
 
     def _counts(self) -> dict[str, int]:
         found = self._recorder.statistics()
@@ -307,9 +324,9 @@ class Shadow:
             counts |= {"moments_skipped": self._pace.skipped, "rows_late": self._runner.session.stream.late}
         return counts
 
-    def _alert(self, ns: int, code: str, text: str, do: str) -> None:
+    def _alert(self, ns: int, code: str, text: str, do: str, about: str = "") -> None:
         assert self._watch is not None
-        self._watch.alerts.add(ns, "warning", code, text, do)
+        self._watch.alerts.add(ns, "warning", code, text, do, about)
 
     async def _open_page(self, held: AsyncExitStack) -> None:
         if self.config.page.port == NO_PORT:
@@ -317,7 +334,12 @@ class Shadow:
         token = new_token(self.folder / "page-token")
         keep_quiet_about([token])
         server = MonitorServer(lambda: self.view, self.kill, self._metrics, token, self._clock, self.config.page.port)
-        await held.enter_async_context(server)
+        try:
+            await held.enter_async_context(server)
+        except OSError as error:
+            raise ValueError(
+                f"page.port = {self.config.page.port}: {error}; page.port=0 takes any that is free, {NO_PORT} none"
+            ) from error
         self._console.print(f"page       {server.link}", soft_wrap=True, markup=False, highlight=False)
 
     def _catch_kill_signal(self) -> None:
@@ -339,17 +361,6 @@ class Shadow:
         if source.why != ASKED:
             raise GivenUpError(f"{source.why}; {self.folder} is kept as it is")
         return summary
-
-    def _said(self, env: TradingVectorEnv, placed: Sequence[Placed], now_ns: int) -> SessionSaid:
-        sheet, plan = env.spec_sheet, self.plan
-        return SessionSaid(
-            name=self.folder.name, mode=self.config.mode, venue=self.config.venue,
-            markets=tuple(listing.market.id for listing in self._door.listings),
-            seats=tuple(one.said for one in placed), features=tuple(sheet["observation"]),
-            observation_digest=sheet["observation_digest"], action_digest=sheet["action_digest"],
-            rewards=tuple(sheet["rewards"]), costs=tuple(sheet["costs"]), table=sheet["action_form"] == "table",
-            config=plan.config, versions=plan.versions, commit=plan.commit, cash=None, created_ns=now_ns,
-        )  # fmt: skip
 
 
 def _now(view: View, ns: int, feed: str, reasons: tuple[str, ...], killed: str) -> View:

@@ -7,7 +7,8 @@ stale holds its orders back, and lets cancels through.
   times its usual interval between messages, within ``[quote_s, quiet_s]``; half of that when it moves fast, and
   nothing but silence itself while trading is halted. A connection over which nothing at all has come, pings
   included, for ``silence_s`` makes every market of it stale.
-* bar: the time since the market was last played up to now: what features sum up over time.
+* bar: how much longer than a usual step it took until the market was played on: what features sum up over time then
+  spans more than it did in training. Where steps are counted in events there is no usual time.
 * feature: the time from the observation until the order goes out.
 * prediction: the time since the forecast the market was told last, where there ever was one.
 """
@@ -41,7 +42,7 @@ class TimeToLive:
 
     def __post_init__(self) -> None:
         times = (self.quote_s, self.quiet_s, self.grace, self.silence_s, self.bar_s, self.feature_s, self.prediction_s)
-        if min(times) <= 0 or self.quote_s > self.quiet_s:
+        if not all(one > 0 for one in times) or self.quote_s > self.quiet_s:
             raise ValueError(f"{self}: expected times above 0, and quote_s not above quiet_s")
 
 
@@ -50,7 +51,7 @@ class Ages(NamedTuple):
 
     connection_ns: int  # since anything came
     quote_ns: np.ndarray  # (M,) since the book changed
-    bar_ns: int
+    bar_ns: int  # beyond a usual step
     feature_ns: int
     prediction_ns: np.ndarray  # (M,); -1 = there never was one
 

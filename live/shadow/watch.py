@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +27,7 @@ from live.shadow.divergence import Divergence, FillsCompared
 from live.shadow.runner import Runner, Step
 from live.shadow.staleness import PARTS
 from live.shadow.tally import Tally
+from live.shadow.trading import RealHands
 from sim.state import State
 from sim.types import ASK, BID, DO_CANCEL, DO_NOTHING, DO_PLACE, NO, YES
 from sim.wire.listing import Rules
@@ -37,21 +38,22 @@ _LEGS = {YES: "yes", NO: "no"}
 
 
 class Alerts:
-    """The newest alerts; the same one again only moves to the front."""
+    """The newest alerts; another one of the same code about the same thing takes the older one's place."""
 
     def __init__(self) -> None:
-        self._kept: deque[Alert] = deque(maxlen=_MOST_ALERTS)
+        self._kept: dict[tuple[str, str], Alert] = {}
 
-    def add(self, ns: int, level: Word, code: str, text: str, do: str) -> None:
-        """Something that a person should know."""
-        for old in [one for one in self._kept if (one.code, one.text) == (code, text)]:
-            self._kept.remove(old)
-        self._kept.append(Alert(ns, level, code, text, do))
+    def add(self, ns: int, level: Word, code: str, text: str, do: str, about: str = "") -> None:
+        """Something that a person should know. ``about``: the account, market or measure, where there are several."""
+        self._kept.pop((code, about), None)
+        self._kept[code, about] = Alert(ns, level, code, text, do)
+        if len(self._kept) > _MOST_ALERTS:
+            del self._kept[next(iter(self._kept))]
 
     @property
     def newest(self) -> tuple[Alert, ...]:
         """The newest first."""
-        return tuple(reversed(self._kept))
+        return tuple(reversed(self._kept.values()))
 
 
 class Watch:
@@ -70,35 +72,49 @@ class Watch:
         thresholds: Thresholds,
         started_ns: int,
         watched: int,
+        twin: int | None = None,
+        hands: RealHands | None = None,
     ) -> None:
         self.tally, self.alerts = Tally(runner), Alerts()
         self.divergence, self.compared = divergence, compared
         self._runner, self._rules, self._session, self._mode = runner, rules, session, mode
         self._roles, self._thresholds, self._started_ns = roles, thresholds, started_ns
         self._watched = watched  # the account that the checklist judges
+        self._hands = hands  # of the first account, where it is a real one
+        self._twin = twin  # the account that trades on paper what another one trades at the venue
         self._step: Step | None = None
 
     def add(self, step: Step) -> None:
         """A decision."""
         self._step = step
         self.tally.add(step)
+        if self._hands is not None:  # the simulator does not know
+            self.tally.fills[0], self.tally.messages[0] = self._hands.fills, self._hands.messages
+            self.tally.rejects[0] = self._hands.rejects
         state = self._state
         count = len(self._roles)
         net = (state.position["yes_qty"] - state.position["no_qty"]).reshape(count, -1)
         self.divergence.add(step.certified.orders, net, self._runner.equity_uusd)
+        if self._twin is not None:
+            account = state.account[self._twin]
+            for fill in account["fills"][: account["n_fills"]]:
+                self.compared.add(live=False, px=int(fill["px"]), lots=abs(int(fill["qty"])))
         for place, seat in enumerate(self._runner.seats):
             if step.decision.accounts[place].why:
                 self.alerts.add(
                     step.decision.ns, "warning", "fallback", f"{seat.name}: {seat.returned or seat.last_fault}",
                     "The baseline decides meanwhile. The log has the decision; mend the policy, or its deadline.",
+                    seat.name,
                 )  # fmt: skip
 
     def gate(self, ns: int) -> list[str]:
         """What diverges too far; alerts say so."""
-        words = self.divergence.breaches() + self.compared.breaches()
-        for text in words:
-            self.alerts.add(ns, "critical", "divergence", text, "Do not trade with it; find out why on the recording.")
-        return words
+        words = self.divergence.breaches() | self.compared.breaches()
+        for measure, text in words.items():
+            self.alerts.add(
+                ns, "critical", "divergence", text, "Do not trade with it; find out why on the recording.", measure
+            )
+        return list(words.values())
 
     def view(
         self, ns: int, *, state: str, why: str, feed: str, heard_ns: int, counts: dict[str, int], killed: bool,
@@ -147,11 +163,11 @@ class Watch:
         )
 
     def _market(self, index: int) -> MarketView:
-        """From the first account's copy of the market: all of them see the same."""
         state, step = self._state, self._step
-        record, listing = state.market[index], self._rules[index].listing
+        slot = self._runner.shown * len(self._rules) + index
+        record, listing = state.market[slot], self._rules[index].listing
         px_of = self._runner.session.env.engine.world.px_of
-        book = state.book[index]
+        book = state.book[slot]
         bids = np.flatnonzero(book[BID] > 0)[::-1][:LEVELS]
         asks = np.flatnonzero(book[ASK] > 0)[:LEVELS]
         return MarketView(

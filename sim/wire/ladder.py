@@ -64,8 +64,9 @@ class Ladder:
 
 def check_levels(levels: Iterable[tuple[int, int, int]]) -> None:
     """Raises ValueError where a level of (side, px, size) cannot be."""
-    if any(not 0 <= qty <= MOST or not 0 < px < PX_ONE for _, px, qty in levels):
-        raise ValueError("a level that cannot be")
+    for _, px, qty in levels:
+        if not 0 <= qty <= MOST or not 0 < px < PX_ONE:
+            raise ValueError("a level that cannot be")
 
 
 def check_whole(bids: Iterable[int], asks: Iterable[int]) -> None:

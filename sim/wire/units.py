@@ -64,7 +64,9 @@ def _exact(text: str, digits: int) -> int:
     return -value if sign == "-" else value
 
 
-_PRICES: dict[str, int] = {}  # a venue writes few prices, again and again
+_PRICES: dict[str, int] = {}  # a venue writes few prices and sizes, again and again
+_SIZES: dict[str, int] = {}
+_KEPT = 1 << 16  # of each
 
 
 def px_of(text: str) -> int:
@@ -74,7 +76,7 @@ def px_of(text: str) -> int:
         px = _exact(text, _PX_DIGITS)
         if not 0 <= px <= PX_ONE:
             raise ValueError(f"{text!r} is no price between 0 and 1 dollar")
-        if len(_PRICES) < 1 << 16:
+        if len(_PRICES) < _KEPT:
             _PRICES[text] = px
     return px
 
@@ -87,7 +89,12 @@ def written(raw: msgspec.Raw) -> str | None:
 
 def qty_of(text: str) -> int:
     """A size in contracts as 1e-6 contract; signed where it is a change. Raises ValueError for anything else."""
-    return _exact(text, _QTY_DIGITS)
+    qty = _SIZES.get(text)
+    if qty is None:
+        qty = _exact(text, _QTY_DIGITS)
+        if len(_SIZES) < _KEPT:
+            _SIZES[text] = qty
+    return qty
 
 
 def uusd_of(text: str) -> int:

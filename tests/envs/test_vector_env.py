@@ -296,3 +296,18 @@ def test_staggered_first_episodes_end_one_after_another_and_later_ones_are_whole
     # first ends at ceil(20 x frac((number + 1) x 0.618...)): 13, 5, 18, 10, 2, 15, 7, 19
     assert [row[0] for row in ends] == [13, 5, 18, 10, 2, 15, 7, 19]
     assert all(later - earlier == 20 for row in ends for earlier, later in pairwise(row))
+
+
+def test_a_step_takes_what_it_is_given_now():
+    """Kernels are handed the parts of a step taken apart beforehand: whoever replaces one is heard in the next step."""
+    once, twice = (make(2) for _ in range(2))
+    for env in (once, twice):
+        env.reset(seed=0)
+    actions = np.array([1, 7])
+    for step in range(6):
+        if step == 3:
+            terms = twice.core.terms
+            twice.core.terms = terms._replace(reward_weights=2.0 * terms.reward_weights)
+        rewards = [env.step(actions)[1] for env in (once, twice)]
+        assert (rewards[0] != 0.0).all()
+        assert np.array_equal(rewards[1], rewards[0] * (2.0 if step >= 3 else 1.0))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from live.clock import Clock, ManualClock
-from live.monitor.checklist import Statistics, check
+from live.monitor.checklist import Statistics, Thresholds, check
 from live.monitor.metrics import Metrics
 from live.monitor.server import MonitorServer
 from live.monitor.view import (
@@ -77,6 +77,7 @@ def _markets() -> tuple[MarketView, ...]:
             5_200, 5_250, 400_000_000, False, 0.97, (),
             (
                 Proposal("agent", "place", "bid", "yes", 5_100, 1_000, 5_000, ("per_trade",)),
+                Proposal("agent", "place", "ask", "yes", 0, 0, 2_000, ("kill_switch",)),
                 Proposal("quoter", "place", "bid", "yes", 5_050, 5_000, 5_000),
                 Proposal("quoter", "place", "ask", "no", 5_400, 2_500, 2_500),
             ), 0.05,
@@ -100,7 +101,7 @@ def view(**changed) -> View:
             Alert(NOW_NS - 5 * SECOND_NS, "critical", "book_lost", "KXBTC-B: a message was lost", "Wait."),
             Alert(NOW_NS - 95 * SECOND_NS, "warning", "reconnected", "The connection was made afresh", "Nothing."),
         ),
-        checks=check(statistics(lost=("KXBTC-B",), orders_cut=150, shortest_life_ns=None)),
+        checks=check(statistics(lost=("KXBTC-B",), orders_cut=150, shortest_life_ns=None), Thresholds()),
         counts={"frames": 123_456, "messages": 400, "quotes_agree": 5_000, "quotes_differ": 0, "reconnects": 1},
         trading=Trading(False, "at most $50 in a market"),
     )  # fmt: skip

@@ -29,11 +29,11 @@ def failing(found: Statistics, **limits) -> set[str]:
 
 
 def the(name: str, found: Statistics):
-    return next(one for one in check(found) if one.name == name)
+    return next(one for one in check(found, Thresholds()) if one.name == name)
 
 
 def test_a_good_session_passes_every_check():
-    checks = check(statistics())
+    checks = check(statistics(), Thresholds())
     assert tuple(one.name for one in checks) == NAMES
     assert all(one.ok is True for one in checks) and passed(checks)
     assert all(one.measured and one.wanted and one.do for one in checks)
@@ -65,7 +65,7 @@ def test_each_check_fails_just_beyond_its_threshold_and_alone(name, good, bad):
 
 
 def test_what_cannot_be_measured_yet_neither_passes_nor_fails():
-    checks = check(Statistics(span_ns=0, feed_age_ns=0))
+    checks = check(Statistics(span_ns=0, feed_age_ns=0), Thresholds())
     unknown = {one.name for one in checks if one.ok is None}
     assert unknown == set(NAMES) - {"feed fresh", "books known", "messages for a fill", "messages a second"}
     assert passed(checks)
@@ -92,7 +92,7 @@ def test_thresholds_can_be_set_and_say_what_they_are():
     latency_p99_ns=st.none() | st.integers(0, 10**12), divergence=st.none() | st.floats(),
 ))  # fmt: skip
 def test_any_counts_give_the_whole_checklist(found):
-    assert tuple(one.name for one in check(found)) == NAMES
+    assert tuple(one.name for one in check(found, Thresholds())) == NAMES
 
 
 def test_summary_says_the_result_and_what_to_do():

@@ -107,7 +107,8 @@ def check_numbers(driver: webdriver.Chrome) -> None:
     assert text(driver, row) == "agent executes +$14.95 $10,014.95 $9,818.00 $3.25 warning 12 1"
     assert "agent KXBTC-A 25 0 $13.00 $13.00" in text(driver, "#positions")  # 2,500 lots x 5,200
     assert "quoter KXBTC-A buy NO 25 at 46¢ (YES 54¢) 500 ms" in text(driver, "#positions")
-    assert "asked for 50: per trade" in text(driver, "#proposals")
+    assert "buy YES 10 at 51¢\nasked for 50: per trade" in text(driver, "#proposals")
+    assert "sell YES refused\nasked for 20: kill switch" in text(driver, "#proposals")
     assert len(driver.find_elements(By.CSS_SELECTOR, "#proposals td.differs")) == 2
     assert "69.4 µs" in text(driver, "#latency") and "observing" in text(driver, "#latency")
     assert text(driver, "#checks tr:nth-child(2) th") == "shield quiet"  # failures come first

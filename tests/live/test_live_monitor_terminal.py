@@ -26,7 +26,7 @@ def test_the_session_as_text():
         "120 at 51¢", "90.5 at 53¢", "97%", "lost", "agent buy YES 10 at 51¢ (asked 50: per_trade)",
         "quoter buy NO 25 at 46¢", "+$14.95", "−$5.98", "KXBTC-A 25 YES 0 NO", "15 % of orders cut (150 of 1,000)",
         "The policy wants what limits forbid", "69.4 µs", "critical KXBTC-B: a message was lost",
-        "no orders to the venue",
+        "no orders to the venue", "agent sell YES refused (asked 20: kill_switch)",
     ):  # fmt: skip
         assert words in text, words
 

@@ -230,6 +230,24 @@ def test_a_keeper_fills_up_when_woken_and_renews_in_time():
     assert (told.hits, told.misses, told.dropped) == (4, 1, 1) and adds_up(presigner)
 
 
+def test_a_keeper_leaves_off_what_is_no_longer_wanted():
+    clock = ManualClock(T0)
+    wanted, made = list("abc"), []
+
+    def make(key: str, stamp_ns: int) -> str:
+        made.append(key)
+        if key == "a":  # the touch moves meanwhile
+            wanted[:] = ["x"]
+            keeper.wake()
+        return key
+
+    presigner = Presigner(make, clock)
+    keeper = Keeper(presigner, lambda: wanted, clock)
+    asyncio.run(keeper.warm())
+    asyncio.run(keeper.warm())
+    assert made == ["a", "x"] and presigner.take("x") == "x"
+
+
 def test_a_keeper_with_a_thread_signs_there():
     clock, where = ManualClock(T0), []
     presigner = Presigner(lambda key, stamp_ns: where.append(threading.get_ident()) or key, clock)

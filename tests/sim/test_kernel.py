@@ -1,10 +1,12 @@
 """The compile decorators: parts live inside of kernels, and behave like the functions they were written as."""
 
+import copy
 import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 
 import sim.kernel
 from sim import compiling
-from sim.kernel import hot, inner, kernel, pasted
+from sim.kernel import Held, hot, inner, kernel, pasted
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 compiled_only = pytest.mark.skipif(INTERPRETED, reason="about the compiler, which is off (NUMBA_DISABLE_JIT=1)")
@@ -46,6 +48,26 @@ def total(values):
     return twice(_plus_one(_both(values)))
 
 
+class Bag(NamedTuple):
+    """What a kernel is given."""
+
+    values: np.ndarray
+    factor: float
+    pair: tuple[int, np.ndarray]
+
+
+@kernel
+def weigh(bag, first, last):
+    bag.values[0] += 1
+    if last > len(bag.values):
+        raise ValueError("too far")
+    return bag.factor * bag.values[first:last].sum() + bag.pair[0] + bag.pair[1][first]
+
+
+def bag(*values, factor=0.5):
+    return Bag(np.array(values), factor, (10, np.array([100, 1100])))
+
+
 def test_parts_of_parts_and_kernels_in_kernels():
     # 7 // 3 + 11 // 3 = 2 + 3 = 5; plus one 6; twice 12
     assert total(np.array([7, 11])) == 12
@@ -57,15 +79,25 @@ def test_an_error_raised_in_a_part_reaches_python():
         total(np.array([3, -1]))
 
 
+@pytest.fixture
+def no_cache(monkeypatch, tmp_path):
+    """Kernels made in the test are compiled, whatever an earlier run has left on disk."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+
 @compiled_only
-def test_a_part_is_compiled_for_one_width_of_integer():
-    total(np.array([7, 11]))
+def test_a_part_is_compiled_for_one_width_of_integer(no_cache):
+    @kernel
+    def both(values):
+        return _both(values)
+
+    both(np.array([7, 11]))
     assert len(_third.overloads) == 1  # a literal 0 and an int32 were passed
 
 
 @compiled_only
 @CHECKED
-def test_a_kernel_holds_its_parts_and_exports_itself_only():
+def test_a_kernel_holds_its_parts_and_exports_itself_only(no_cache):
     @kernel
     def alone(values):
         return _both(values) + 1
@@ -81,6 +113,77 @@ def test_a_kernel_holds_its_parts_and_exports_itself_only():
     assert not foreign
     part = next(iter(_third.overloads.values()))
     assert part.library.get_pointer_to_function(part.fndesc.llvm_cpython_wrapper_name) == 0
+
+
+def test_what_is_held_is_what_the_call_names():
+    held, one = Held(), bag(3, 5, 7)
+    # values become 4 5 7: 0.5 x (5 + 7) + 10 + 1100 = 1116; then 5 5 7: 0.5 x (5 + 5) + 10 + 100 = 115
+    assert held.call(weigh, one, 1, 3) == 1116.0
+    assert held.call(weigh, one, 0, 2) == 115.0
+    one.values[1] = 7  # 6 7 7: what an array holds may change, 0.5 x (6 + 7) + 110 = 116.5
+    assert held.call(weigh, one, 0, 2) == 116.5
+    # another array in its place, and another number: 2 x (2 + 1) + 110 = 116
+    other = one._replace(values=np.array([1, 1]), factor=2.0)
+    assert held.call(weigh, other, 0, 2) == 116.0
+    assert held.call(weigh, one._replace(), 0, 1) == 113.5  # 0.5 x 7 + 110, in the first arrays again
+    assert one.values.tolist() == [7, 7, 7] and other.values.tolist() == [2, 1]
+
+
+def test_what_is_held_may_have_other_types_and_a_kernel_raise():
+    held = Held()
+    assert held.call(weigh, bag(1.5, 2.5), 0, 1) == 111.25  # 0.5 x 2.5 + 110
+    assert held.call(weigh, bag(1, 3), 0, 1) == 111.0  # 0.5 x 2 + 110
+    with pytest.raises(ValueError, match="too far"):
+        held.call(weigh, bag(1), 0, 2)
+
+
+def _adds(number):
+    @kernel
+    def add(bag, first):
+        return bag.values[first] + number
+
+    return add
+
+
+class Other(NamedTuple):
+    """As `Bag`, the other way about."""
+
+    pair: np.ndarray
+    factor: float
+    values: tuple[int, np.ndarray]
+
+
+def test_kernels_of_one_name_and_bags_of_one_form_are_told_apart():
+    held = Held()
+    assert [held.call(_adds(number), bag(3, 5), 1) for number in (1, 2)] == [6, 7]
+
+    @kernel
+    def first_pair(bag, index):
+        return bag.pair[index]
+
+    assert held.call(first_pair, Other(*bag(3, 5)), 0) == 3
+    with pytest.raises(ValueError, match="too far"):
+        held.call(weigh, bag(3, 5), 0, 3)
+
+
+@compiled_only
+def test_what_is_held_is_forgotten_in_time_and_by_copies():
+    held = Held()
+    for value in range(3 * Held.MOST):
+        assert held.call(weigh, bag(value), 0, 1) == 0.5 * (value + 1) + 110
+        assert 0 < len(held._forms) <= Held.MOST
+    assert len(copy.deepcopy(held)._forms) == 0  # else it would point into the arrays of the original
+
+
+@compiled_only
+def test_with_another_numba_kernels_take_what_is_held_too(monkeypatch):
+    monkeypatch.setattr(sim.kernel, "AVAILABLE", False)
+
+    @kernel
+    def both(bag, first):
+        return bag.values[first] + bag.pair[0]
+
+    assert Held().call(both, bag(3, 5), 1) == 15
 
 
 FROM_CACHE = """

@@ -58,6 +58,7 @@ export function book(view, market) {
 function order(one) {
   if (one.do !== "place") return one.do === "cancel" ? `cancel ${one.side}` : `${one.do} ${contracts(one.lots)}`;
   const verb = (one.side === "bid") === (one.leg === "yes") ? "buy" : "sell";
+  if (!one.lots) return `${verb} ${one.leg.toUpperCase()} refused`;
   const at = one.leg === "yes" ? price(one.px) : `${price(ONE - one.px)} (YES ${price(one.px)})`;
   return `${verb} ${one.leg.toUpperCase()} ${contracts(one.lots)} at ${at}`;
 }
@@ -166,7 +167,7 @@ export function checks(view) {
     const [kind, sign] = SIGN.get(one.ok);
     const advice = one.ok === false ? el("div.do", one.do) : null;
     return titled(el(`tr.${kind}`, el("td.sign", sign), el("th", one.name),
-      el("td", el("div", one.measured, el("span.wanted", ` · ${one.wanted}`)), advice)), one.do);
+      el("td", el("div", one.measured, " ", el("span.wanted", `· ${one.wanted}`)), advice)), one.do);
   });
   return [el("table.checks", el("tbody", ...rows))];
 }
