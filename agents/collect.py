@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from agents.errors import NonFiniteError, refuse_observations, refuse_output
 from agents.heads import Choices
 from agents.loss import Sample
 from agents.network import Network
-from agents.rollout import Cut, Rollout
+from agents.rollout import Cut, Ends, Rollout
 from agents.sb3_vec import SB3VecEnv
 
 
@@ -29,7 +29,6 @@ class Played(NamedTuple):
     """What is said of a rollout beside its tensors."""
 
     place: Place  # where it ended
-    episodes: list[dict[str, Any]]  # ``r`` and ``l``, return and length, of those that ended, in order
     env_seconds: float  # spent inside the environment
     whole: bool  # False: ``on_step`` broke it off
 
@@ -44,10 +43,10 @@ class Collector:
         """Fill ``roll`` from ``place`` on; ``update`` is named by errors; ``on_step`` says whether to go on.
 
         Rewards are column 0; costs stay as the environment charges them, in ``roll.costs``. What truncated episodes
-        are still worth is noted in ``roll.cuts``. Raises NonFiniteError where a number is not finite.
+        are still worth is noted in ``roll.cuts``, who ended in ``roll.ends``. Raises NonFiniteError where a number is
+        not finite.
         """
         self._place, self._update, self._seconds = place, update, 0.0
-        self._episodes: list[dict[str, Any]] = []
         roll.begin(place.memory, masked=self.env.masked)
         for step in range(roll.steps):
             dones, infos = self._step(roll, step)
@@ -59,7 +58,7 @@ class Collector:
         return self._played(whole=True)
 
     def _played(self, *, whole: bool) -> Played:
-        return Played(self._place, self._episodes, self._seconds, whole)
+        return Played(self._place, self._seconds, whole)
 
     def _step(self, roll: Rollout, step: int) -> tuple[np.ndarray, list[dict]]:
         """One step of every row; which episodes it ended, and the infos."""
@@ -109,7 +108,7 @@ class Collector:
     def _end_episodes(self, roll: Rollout, step: int, dones: np.ndarray, infos: list[dict]) -> None:
         """Note the episodes that ended in ``step``, and what truncated ones are still worth."""
         ended = np.flatnonzero(dones)
-        self._episodes += [infos[row]["episode"] for row in ended if "episode" in infos[row]]
+        roll.ends.append(Ends(step, ended, [infos[row] for row in ended]))
         cut = [row for row in ended.tolist() if infos[row]["TimeLimit.truncated"]]
         if cut:
             final = np.stack([infos[row]["terminal_observation"] for row in cut])

@@ -5,19 +5,30 @@ The same for every trainer; see `agents.ppo` for the algorithm. Nothing here tak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from stable_baselines3.common.logger import Logger
 
 from agents.budgets import Constraint
 from agents.config import PPOConfig
 from agents.ledger import Ledger
-from agents.metrics import explained_variance, mean_or_none
+from agents.metrics import TIME, defined, explained_variance, mean_or_none
 from agents.multipliers import Multipliers
 from agents.network import Network
 from agents.rollout import Rollout
+
+
+class Outcome(NamedTuple):
+    """What an update did."""
+
+    rollout: Rollout
+    losses: dict[str, float]  # the parts of the loss, means over the minibatches
+    spent: np.ndarray  # (K,) of the budgets; NaN where no episode ended
+    learning_rate: float
+    ent_coef: float
 
 
 class Lagrangian:
@@ -86,16 +97,31 @@ class Lagrangian:
         prices = (self.spreads[0] or 1.0) / np.maximum(self.spreads[1:], 1e-12) * (self.spreads[1:] > 0.0)
         self.multipliers.update(np.clip((spent - limits) / unit, -1.0, 1.0), prices)
 
-    def record(self, roll: Rollout, cost_names: Sequence[str], spent: np.ndarray) -> dict[str, float]:
-        """What the metrics of an update say of budgets and costs; ``spent`` is of `settle`."""
-        found: dict[str, float] = {}
+    def log(
+        self, logger: Logger, update: int, outcome: Outcome, cost_names: Sequence[str], speed: Mapping[str, float]
+    ) -> None:  # fmt: skip
+        """Record the metrics of an update: episodes that ended in it, losses, budgets, costs per step, its speed."""
+        roll = outcome.rollout
+        returns, lengths = ([episode[key] for episode in roll.episodes] for key in "rl")
+        record = {
+            "update": update,
+            "episodes": len(returns),
+            "return_mean": mean_or_none(returns),
+            "length_mean": mean_or_none(lengths),
+            **outcome.losses,
+            "explained_variance": explained_variance(roll.values[:-1, :, 0], roll.returns[..., 0]),
+            "learning_rate": outcome.learning_rate,
+            "ent_coef": outcome.ent_coef,
+        }
         for k, entry in enumerate(self.constraints):
-            found[f"spent_{entry.name}"] = float(spent[k])
-            found[f"budget_{entry.name}"] = entry.target(self.config.margin)
-            found[f"multiplier_{entry.name}"] = float(self.multipliers.values[k])
-        steps = roll.steps * roll.rows
-        means = (roll.costs.sum((0, 1)) / steps).tolist()
-        return found | {f"cost_{name}": mean for name, mean in zip(cost_names, means, strict=True)}
+            record[f"spent_{entry.name}"] = float(outcome.spent[k])
+            record[f"budget_{entry.name}"] = entry.target(self.config.margin)
+            record[f"multiplier_{entry.name}"] = float(self.multipliers.values[k])
+        means = (roll.costs.sum((0, 1)) / (roll.steps * roll.rows)).tolist()
+        record |= {f"cost_{name}": mean for name, mean in zip(cost_names, means, strict=True)}
+        record |= {f"{TIME}{name}": value for name, value in speed.items()}
+        for name, value in record.items():
+            logger.record(name, defined(value))
 
     def state(self) -> dict[str, Any]:
         """What decides the coming updates: the arrays themselves, not copies."""
@@ -111,17 +137,3 @@ def weights_at(config: PPOConfig, progress: float) -> torch.Tensor:
     """The weights of `agents.loss.loss_of`, (3,), where ``progress`` of the run remains."""
     clip = config.clip_range + (1.0 - progress) * (config.clip_range_end - config.clip_range)
     return torch.tensor([clip, entropy_at(config, progress), config.vf_coef])
-
-
-def describe_update(
-    update: int, roll: Rollout, episodes: Sequence[dict[str, Any]], losses: dict[str, float]
-) -> dict[str, Any]:
-    """What the metrics of an update say of episodes and losses."""
-    return {
-        "update": update,
-        "episodes": len(episodes),
-        "return_mean": mean_or_none([episode["r"] for episode in episodes]),
-        "length_mean": mean_or_none([episode["l"] for episode in episodes]),
-        **losses,
-        "explained_variance": explained_variance(roll.values[:-1, :, 0], roll.returns[..., 0]),
-    }

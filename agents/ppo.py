@@ -35,18 +35,18 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.actor_critic import ActorCritic
 from agents.budgets import Constraint, constraints
-from agents.collect import Collector, Place, Played
+from agents.collect import Collector, Place
 from agents.config import PPOConfig, check
 from agents.describe import describe
 from agents.errors import refuse_step
 from agents.heads import Choices
-from agents.lagrangian import Lagrangian, describe_update, entropy_at, weights_at
+from agents.lagrangian import Lagrangian, Outcome, entropy_at, weights_at
 from agents.ledger import Ledger
 from agents.loss import PARTS, Sample, compiled, loss_of, sample
-from agents.metrics import TIME, defined
 from agents.multipliers import Multipliers
 from agents.network import Network
 from agents.rollout import Batch, Rollout
+from agents.trees import pack, unpack
 
 
 def build(
@@ -150,6 +150,34 @@ class ConstrainedPPO(PPO):
         """The prices of the budgets."""
         return self.lagrangian.multipliers
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the environment can be saved, and a run on it be resumed."""
+        return bool(getattr(self.env, "resumable", False))
+
+    def stand(self) -> None:
+        """Begin the first episodes, where none have begun: a learner that has not played can be saved, too."""
+        if self._last_obs is None:
+            self._setup_learn(0, None)
+
+    def playing(self) -> dict[str, Any]:
+        """Where its environments stand, as tensors."""
+        assert self.env is not None
+        return {
+            "last": pack((self._last_obs, self._last_episode_starts)),
+            "memory": self._memory.clone(),
+            "env": pack(self.env.snapshot()),  # type: ignore[attr-defined]
+        }
+
+    def play_on(self, saved: dict[str, Any], what: str) -> None:
+        """Go back to what `playing` gave. Raises ValueError naming ``what`` where it was of other settings."""
+        assert self.env is not None
+        self._last_obs = self.env.reset()  # type: ignore[assignment]
+        self._last_episode_starts = np.ones(self.n_envs, np.bool_)
+        self.env.restore(unpack(saved["env"], self.env.snapshot(), f"{what}, environment"))  # type: ignore[attr-defined]
+        unpack(saved["last"], (self._last_obs, self._last_episode_starts), f"{what}, last observation")
+        self._memory = saved["memory"]
+
     def collect_rollouts(
         self,
         env: VecEnv,
@@ -161,7 +189,6 @@ class ConstrainedPPO(PPO):
         self.policy.set_training_mode(False)
         self._transitions = env.num_envs * n_rollout_steps
         self._update_started = time.perf_counter()
-        self._played: Played | None = None
         callback.on_rollout_start()
 
         def on_step() -> bool:
@@ -170,9 +197,10 @@ class ConstrainedPPO(PPO):
 
         collector = Collector(env, self.network, self._sample, costs=bool(self.cost_names))  # type: ignore[arg-type]
         place = Place(self._last_obs, self._last_episode_starts, self._memory)
-        self._played = collector.play(place, self.rollout_buffer, self._n_updates + 1, on_step)
-        self._last_obs, self._last_episode_starts, self._memory = self._played.place
-        if not self._played.whole:
+        played = collector.play(place, self.rollout_buffer, self._n_updates + 1, on_step)
+        self._last_obs, self._last_episode_starts, self._memory = played.place
+        self._env_seconds = played.env_seconds
+        if not played.whole:
             return False
         self.lagrangian.charge(self.rollout_buffer, self.ledger)
         callback.on_rollout_end()
@@ -227,20 +255,13 @@ class ConstrainedPPO(PPO):
     @property
     def ended_returns(self) -> list[float]:
         """Returns of the episodes that ended in the current rollout."""
-        return [] if self._played is None else [episode["r"] for episode in self._played.episodes]
+        return [episode["r"] for episode in self.rollout_buffer.episodes]
 
     def _record(self, losses: dict[str, float], entropy: float) -> None:
-        """Log the update: the episodes that ended in it, budgets, costs per step, losses; then its speed."""
-        assert self._played is not None
-        roll = self.rollout_buffer
-        record = describe_update(self._n_updates, roll, self._played.episodes, losses) | {
-            "learning_rate": self.policy.optimizer.param_groups[0]["lr"],
-            "ent_coef": entropy,
-            **self.lagrangian.record(roll, self.cost_names, self._spent),
-            **{f"{TIME}{name}": value for name, value in self.speed().items()},
-        }
-        for name, value in record.items():
-            self.logger.record(name, defined(value))
+        """Log the update."""
+        rate = self.policy.optimizer.param_groups[0]["lr"]
+        outcome = Outcome(self.rollout_buffer, losses, self._spent, rate, entropy)
+        self.lagrangian.log(self.logger, self._n_updates, outcome, self.cost_names, self.speed())
         self.logger.dump(self.num_timesteps)
 
     def learner_state(self) -> dict[str, Any]:
@@ -250,8 +271,7 @@ class ConstrainedPPO(PPO):
     def speed(self) -> dict[str, float]:
         """Of the last update: steps a second, and the share of its time spent inside the environment."""
         seconds = time.perf_counter() - self._update_started
-        env_seconds = self._played.env_seconds if self._played is not None else 0.0
-        return {"steps_per_s": self._transitions / seconds, "env_share": env_seconds / seconds}
+        return {"steps_per_s": self._transitions / seconds, "env_share": self._env_seconds / seconds}
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Nothing: `train` records the update when it is done, SB3 would before."""
@@ -260,7 +280,7 @@ class ConstrainedPPO(PPO):
         """What a saved policy does not need, and what would make two equal runs differ in bytes."""
         return [
             *super()._excluded_save_params(), "start_time", "ep_info_buffer", "ep_success_buffer", "_last_obs",
-            "_last_original_obs", "_last_episode_starts", "_played", "_update_started", "_transitions", "_sample",
+            "_last_original_obs", "_last_episode_starts", "_env_seconds", "_update_started", "_transitions", "_sample",
             "_loss", "_spent", "_memory", "_masked", "ledger", "kept", "_num_timesteps_at_start", "_total_timesteps",
             "_current_progress_remaining",
         ]  # fmt: skip
