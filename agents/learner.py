@@ -30,7 +30,6 @@ class Learner(Protocol):
     n_steps: int
     max_grad_norm: float
     num_timesteps: int
-    ledger: Ledger
     kept: dict[str, np.ndarray]  # arrays of callbacks that are saved with the learner's own
     _n_updates: int
     _masked: bool  # actions that cannot be done are never sampled
@@ -42,6 +41,10 @@ class Learner(Protocol):
     @property
     def multipliers(self) -> Multipliers:
         """The prices of the budgets."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """What episodes have cost."""
 
     @property
     def ended_returns(self) -> list[float]:

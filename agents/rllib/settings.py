@@ -56,7 +56,7 @@ class Settings:
     runners: int  # env runners in processes of their own; 0 = one in this process
     make: Callable[[int, int], VectorEnv]  # number of the first environment, and how many; SAME_STEP
     staggered: bool = False  # first episodes are cut short and do not count
-    watch: Callable[[VectorEnv], Watch] | None = None
+    watch: Callable[[Any], Watch] | None = None  # of the environment
 
     def rows(self, runner: int) -> tuple[int, int]:
         """Number of the first environment of an env runner, from 0, and how many it has."""

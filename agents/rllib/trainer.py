@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import ray
-import torch
 from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
@@ -48,7 +47,7 @@ def build(
     cost_names: Sequence[str] = (),
     markets: int = 1,
     staggered: bool = False,
-    watch: Callable[[VectorEnv], Watch] | None = None,
+    watch: Callable[[Any], Watch] | None = None,
     runners: int = 0,
     cpus: int | None = None,
     cpus_per_runner: float = 1.0,
@@ -109,8 +108,7 @@ class RLlibPPO:
         self.kept: dict[str, np.ndarray] = {}
         self._logger = Logger(None, [])
         self._parts: list[Episodes] = []
-        self._owns_ray = _start_ray(cpus)
-        logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+        self._owns_ray, self._closed = _start_ray(cpus), False
         config = configure(
             ConstrainedAlgorithm, BulkEnvRunner, ConstrainedLearner, connectors, settings,
             cpus_per_runner=cpus_per_runner,
@@ -283,10 +281,12 @@ class RLlibPPO:
         model.save(path)
 
     def close(self) -> None:
-        """Stop the env runners, and Ray where it was started here."""
-        self.algorithm.stop()
-        if self._owns_ray:
-            ray.shutdown()
+        """Stop the env runners, and Ray where it was started here. May be called again."""
+        if not self._closed:
+            self.algorithm.stop()
+            if self._owns_ray:
+                ray.shutdown()
+        self._closed = True
 
 
 def _start_ray(cpus: int) -> bool:
@@ -297,9 +297,9 @@ def _start_ray(cpus: int) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if ray.is_initialized():
         return False
+    for name in ("ray", "ray.rllib", "ray.tune"):  # they warn of what cannot be helped; errors are shown
+        logging.getLogger(name).setLevel(logging.ERROR)
     own = "RAY_ADDRESS" not in os.environ
-    threads = torch.get_num_threads()
     settings: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if own else {}
     ray.init(configure_logging=False, log_to_driver=False, **settings)
-    torch.set_num_threads(threads)
     return own
