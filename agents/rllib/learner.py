@@ -51,6 +51,7 @@ class ConstrainedLearner(TorchLearner):
         self.ledger = Ledger(run.constraints, run.gamma, run.num_envs, staggered=run.staggered)
         self.updates = 0
         self.outcome: Outcome | None = None
+        self._parts: list[list[float]] = []
         super().build()
         self._learner_connector.append(CostAdvantages(self.lagrangian, self.ledger))
 
@@ -85,7 +86,7 @@ class ConstrainedLearner(TorchLearner):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self._weights, self._entropy = weights_at(agent, progress), entropy_at(agent, progress)
-        self._parts: list[list[float]] = []
+        self._parts = []
         self._too_far = False
 
     def _create_iterator_if_necessary(self, *, training_data: Any, **_: Any) -> Iterator[Minibatch]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.torch import TorchRLModule
@@ -29,6 +31,10 @@ class ConstrainedModule(TorchRLModule):
         wanted = self.model_config
         self.network = Network(wanted["spec"], wanted["critics"])
         self._sample, self._loss = compiled(sample, wanted["compile"]), compiled(loss_of, wanted["compile"])
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """RLlib's hook. Its own makes float32 of all floats, and the normaliser counts in float64."""
+        self.load_state_dict({name: torch.tensor(np.asarray(value)) for name, value in state.items()})
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         """The most likely actions ``(B, ...)``, and the memory afterwards."""
