@@ -32,8 +32,12 @@ class ConstrainedModule(TorchRLModule):
         self.network = Network(wanted["spec"], wanted["critics"])
         self._sample, self._loss = compiled(sample, wanted["compile"]), compiled(loss_of, wanted["compile"])
 
+    def get_state(self, components: Any = None, **_: Any) -> dict[str, np.ndarray]:
+        """RLlib's hook: copies of all parameters and buffers. Its own makes float32 of the normaliser's float64."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
+
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """RLlib's hook. Its own makes float32 of all floats, and the normaliser counts in float64."""
+        """RLlib's hook: what `get_state` gave."""
         self.load_state_dict({name: torch.tensor(np.asarray(value)) for name, value in state.items()})
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
