@@ -58,7 +58,7 @@ class Lagrangian:
                 charged = ledger.add(step, roll.costs[step], roll.dones[step].numpy())
                 roll.rewards[step, :, 1:] = torch.from_numpy(charged)
             if cut is not None and cut.step == step:
-                roll.rewards[step, cut.rows] += gammas * cut.worth * goes_on
+                roll.rewards[step, cut.rows.tolist()] += gammas * cut.worth * goes_on
                 if self.constraints:
                     ledger.go_on(cut.rows, cut.worth[:, 1:].numpy())
                 cut = next(cuts, None)
