@@ -32,7 +32,6 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 export MPLBACKEND := Agg
-export WANDB_MODE := offline
 export RAY_USAGE_STATS_ENABLED := 0
 
 .PHONY: help setup train tables fmt check lint types imports test checked interpreted compiled warm proofs bench docs clean
@@ -94,6 +93,8 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks coverage
 	$(RUN) -m benchmarks recorder_kill
 	$(RUN) -m benchmarks frames
+	$(RUN) -m benchmarks order_faults
+	$(RUN) -m benchmarks order_kill
 
 bench: $(BASE) ## speed: environment, replay and training, one JSON line each
 	$(RUN) -m benchmarks env

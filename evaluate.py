@@ -17,7 +17,7 @@ from rich.console import Console
 
 from agents.checkpoint import read_manifest
 from configs.build import recorded_trial, trial
-from configs.grid import job_folder
+from configs.grid import grid_name, job_folder
 from configs.judge import baselines_of, judge, manifest_without_run, policies_of, print_places, with_data
 from configs.schema import (
     DirectionalConfig,
@@ -28,6 +28,7 @@ from configs.schema import (
     to_config,
 )
 from configs.suites import play_suite
+from configs.tracking import send_found, track_evaluation
 from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
 
@@ -53,14 +54,19 @@ def main(composed: DictConfig) -> str:
         env, scenario, seed = trained.env, config.scenario or trained.scenario, trained.seed
     folder = Path(config.out or grid or f"outputs/{name}-{now:%Y%m%d-%H%M%S}")
     if config.suite is not None:
-        play_suite(config, env, scenario, seed, folder, manifest)
+        with track_evaluation(config, folder, manifest, grid_name()) as tracker:
+            play_suite(config, env, scenario, seed, folder, manifest)
+            send_found(tracker, folder)
         return str(folder)
     refuse_existing(folder)  # before tapes are read
     if config.tapes:
         what = recorded_trial(config.tapes, scenario, config.evaluation)
     else:
         what = trial(scenario, config.evaluation, seed)
-    card = judge(policies, env, what, config.evaluation, folder, with_data(manifest, what))
+    manifest = with_data(manifest, what)
+    with track_evaluation(config, folder, manifest, grid_name()) as tracker:
+        card = judge(policies, env, what, config.evaluation, folder, manifest)
+        send_found(tracker, folder)
     console = Console()
     places = {"scorecard": folder / "scorecard.json", "report": folder / "report.html", "plots": folder / "plots"}
     print_places(f"judged on {what.title}", places, console)

@@ -13,10 +13,13 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import hydra
+import msgspec
 import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
@@ -24,11 +27,15 @@ from rich.console import Console
 
 from agents.checkpoint import git_state, versions
 from agents.policy import BASELINE
+from agents.tracking.config import TrackingConfig, check_tracking
+from agents.tracking.tracker import Tracker
 from configs.beside import digest_of, maker_of, policy_of, spec_of
 from configs.schema import to_config
+from configs.tracking import account_values, send_found, track_session
 from live.clock import SystemClock
 from live.errors import VenueError
-from live.monitor.summary import as_text
+from live.monitor.summary import Summary, as_text, summarise
+from live.monitor.view import View
 from live.orders.journal import JournalError
 from live.program import GivenUpError
 from live.recording.layout import LogError
@@ -39,19 +46,31 @@ from live.shadow.plan import Placed, Plan
 from live.shadow.records import SeatSaid, read_session
 from live.shadow.replay import replay
 from live.shadow.shell import Shadow
+from sim.types import SECOND_NS
 
 BESIDE = "baseline"  # the seat of whom the policies stand beside
+_ROW_S = 10.0  # between two rows of what is tracked
 
-ConfigStore.instance().store(name="shadow_schema", node=ShadowConfig)
+
+@dataclass
+class SessionConfig(ShadowConfig):
+    """Of shadow.py: a session, and where it is tracked."""
+
+    tensorboard: bool = False  # also write event files into the session's folder
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+ConfigStore.instance().store(name="shadow_schema", node=SessionConfig)
 
 
 @hydra.main(version_base=None, config_path="configs", config_name="shadow")
 def main(composed: DictConfig) -> None:
     """Compose, connect, run, report."""
-    config: ShadowConfig = to_config(composed)
+    config: SessionConfig = to_config(composed)
     torch.set_num_threads(1)
     try:
         check_config(config)
+        check_tracking(config.tracking)
         status = _replay(config.replay) if config.replay is not None else _run(config, composed)
     except (OSError, GivenUpError, JournalError, LogError, SecretError, ValueError, VenueError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
@@ -60,24 +79,44 @@ def main(composed: DictConfig) -> None:
         sys.exit(status)
 
 
-def _run(config: ShadowConfig, composed: DictConfig) -> int:
+def _run(config: SessionConfig, composed: DictConfig) -> int:
     """A session; 0 = it ended, and no check failed."""
     console = Console()
     plan = _plan(config, OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
     shadow = Shadow(config, plan, SystemClock(), random.Random(), console)
     console.print(f"session    {shadow.folder}", soft_wrap=True, markup=False, highlight=False)
-    summary = asyncio.run(shadow.run())
+    made = {"git": git_state(Path(__file__).parent), "versions": plan.versions}
+    with track_session(config.tracking, shadow.folder, plan.config, made, tensorboard=config.tensorboard) as tracker:
+        summary = asyncio.run(_tracked(shadow, tracker))
+        send_found(tracker, shadow.folder)
     console.print(as_text(summary), markup=False, highlight=False, soft_wrap=True)
     manifest = seal(shadow.folder)
     console.print(f"tapes      {shadow.folder / 'tapes'}: {len(manifest.tapes)}", soft_wrap=True, highlight=False)
     return 0 if summary.passed else 1
 
 
+async def _tracked(shadow: Shadow, tracker: Tracker) -> Summary:
+    """The session, its accounts tracked as it goes."""
+    began_ns = shadow.view.ns
+    running = asyncio.create_task(shadow.run())
+    while not running.done():
+        await asyncio.wait({running}, timeout=_ROW_S)
+        tracker.attempt(partial(_send_view, tracker, shadow.view, began_ns))
+    return await running
+
+
+def _send_view(tracker: Tracker, view: View, began_ns: int) -> None:
+    values = {"shadow/decisions": view.decisions}
+    for one in summarise(view).accounts:
+        values |= dict(account_values(msgspec.structs.asdict(one)))
+    tracker.row(values, (view.ns - began_ns) // SECOND_NS)
+
+
 def _replay(folder: str) -> int:
     """Play a session again; 0 = all of it came out the same."""
     said = read_session(folder)
-    schema = OmegaConf.structured(ShadowConfig)
-    config: ShadowConfig = to_config(OmegaConf.merge(schema, said.config))
+    schema = OmegaConf.structured(SessionConfig)
+    config: SessionConfig = to_config(OmegaConf.merge(schema, said.config))
     for seat in said.seats:
         if digest_of(seat.spec) != seat.digest:
             raise ValueError(f"{seat.spec}: is another policy now than {folder} was made with; bring that one back")

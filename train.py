@@ -24,11 +24,12 @@ from rich.console import Console
 
 from agents.checkpoint import RunFolder
 from configs.course import check_phase, create_course, phase_config, train_course
-from configs.grid import job_folder
+from configs.grid import grid_name, job_folder
 from configs.judge import print_places
 from configs.refresh import refreshed
 from configs.runs import Start, train_run
 from configs.schema import Config, phase_of, read_run_config, register, to_config
+from configs.tracking import send_found, track_course
 
 register()
 
@@ -59,7 +60,9 @@ def main(composed: DictConfig) -> str:
 def _course(config: Config, folder: Path, repository: Path) -> str:
     """All phases; the folder of the last run. A gate not passed: exit status 1, in a grid a job that failed."""
     console = Console()
-    last = train_course(config, folder, repository, console)
+    with track_course(config, folder, grid_name()) as tracker:
+        last = train_course(config, folder, repository, console)
+        send_found(tracker, folder)
     print_places("curriculum", {"folder": folder, "report": folder / "course.html"}, console)
     if last is None and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise RuntimeError(f"{folder}: a gate was not passed, see its course.json")
@@ -75,10 +78,13 @@ def _config(composed: DictConfig) -> tuple[Config, Path | None]:
     if config.resume is None:
         goes_on = config.curriculum is not None and config.curriculum.goes_on
         return refreshed(config, overrides) if goes_on else config, None
-    others = [text for text in overrides if not text.startswith("resume=")]
+    others = [text for text in overrides if not text.startswith(("resume=", "tracking."))]
     if others:
         raise ValueError(f"resume={config.resume} goes on with the run's own config; leave out {', '.join(others)}")
-    return read_run_config(Path(config.resume)), Path(config.resume)
+    own = read_run_config(Path(config.resume))
+    if len(overrides) > 1:  # what is told of a run does not change it
+        own.tracking = config.tracking
+    return own, Path(config.resume)
 
 
 def _task() -> str:

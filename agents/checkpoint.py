@@ -224,9 +224,14 @@ def save_policy(model: Learner, path: Path) -> None:
 
 
 def parameters_digest(model: Learner) -> str:
-    """SHA-256 over names and bytes of the policy's parameters and buffers."""
+    """`digest_of_parameters` of a model's policy."""
+    return digest_of_parameters(model.policy.state_dict())
+
+
+def digest_of_parameters(parameters: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names and bytes of a policy's parameters and buffers."""
     digest = hashlib.sha256()
-    for name, tensor in model.policy.state_dict().items():
+    for name, tensor in parameters.items():
         digest.update(name.encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()

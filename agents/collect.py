@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +36,17 @@ class Played(NamedTuple):
 class Collector:
     """Takes ``rollout.steps`` steps of every row of ``env`` with ``network``. ``draw``: `agents.loss.sample`."""
 
-    def __init__(self, env: SB3VecEnv, network: Network, draw: Callable[..., Sample], *, costs: bool) -> None:
-        self.env, self.network, self._draw, self._costs = env, network, draw, costs
+    def __init__(
+        self,
+        env: SB3VecEnv,
+        network: Network,
+        draw: Callable[..., Sample],
+        *,
+        cost_names: Sequence[str],
+        reward_names: Sequence[str],
+    ) -> None:
+        self.env, self.network, self._draw = env, network, draw
+        self._cost_names, self._reward_names = cost_names, reward_names
 
     def play(self, place: Place, roll: Rollout, update: int, on_step: Callable[[], bool]) -> Played:
         """Fill ``roll`` from ``place`` on; ``update`` is named by errors; ``on_step`` says whether to go on.
@@ -70,10 +79,13 @@ class Collector:
         self._refuse_if_broken(rewards, "pays")
         roll.rewards[step, :, 0] = torch.from_numpy(rewards)
         roll.dones[step] = torch.from_numpy(dones)
-        if self._costs:
+        if self._cost_names:
             costs = self.env.get_step_costs()
             self._refuse_if_broken(costs.sum(1), "charges")
             roll.costs[step] = costs
+            roll.sums.add("cost_", self._cost_names, costs)
+        if self._reward_names:
+            roll.sums.add("reward_", self._reward_names, self.env.get_step_rewards())
         return dones, infos
 
     @torch.no_grad()

@@ -98,9 +98,9 @@ class Lagrangian:
         self.multipliers.update(np.clip((spent - limits) / unit, -1.0, 1.0), prices)
 
     def log(
-        self, logger: Logger, update: int, outcome: Outcome, cost_names: Sequence[str], speed: Mapping[str, float]
+        self, logger: Logger, update: int, outcome: Outcome, speed: Mapping[str, float]
     ) -> None:  # fmt: skip
-        """Record the metrics of an update: episodes that ended in it, losses, budgets, costs per step, its speed."""
+        """Record the metrics of an update: episodes that ended, losses, budgets, costs and terms per step, speed."""
         roll = outcome.rollout
         returns, lengths = ([episode[key] for episode in roll.episodes] for key in "rl")
         record = {
@@ -117,8 +117,7 @@ class Lagrangian:
             record[f"spent_{entry.name}"] = float(outcome.spent[k])
             record[f"budget_{entry.name}"] = entry.target(self.config.margin)
             record[f"multiplier_{entry.name}"] = float(self.multipliers.values[k])
-        means = (roll.costs.sum((0, 1)) / (roll.steps * roll.rows)).tolist()
-        record |= {f"cost_{name}": mean for name, mean in zip(cost_names, means, strict=True)}
+        record |= roll.sums.means(roll.steps * roll.rows)
         record |= {f"{TIME}{name}": value for name, value in speed.items()}
         for name, value in record.items():
             logger.record(name, defined(value))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +19,8 @@ TIME = "time/"  # keys of what a clock says: they go into a file of their own, s
 
 
 NAMES = ("metrics.jsonl", "metrics.csv", "speed.jsonl")
+_MIB = 1 << 20
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes that getrusage counts memory in
 
 
 class MetricsWriter(KVWriter):
@@ -61,6 +66,29 @@ class MetricsWriter(KVWriter):
             file.close()
 
 
+class StandardNames(KVWriter):
+    """Hands on to ``writer`` under the names of docs/metrics.md: those of the files, each behind its file's prefix."""
+
+    def __init__(self, writer: KVWriter) -> None:
+        self._writer = writer
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """One row."""
+        self._writer.write(
+            {_standard(key): value for key, value in key_values.items()},
+            {_standard(key): value for key, value in key_excluded.items()},
+            step,
+        )
+
+    def close(self) -> None:
+        """Close the writer."""
+        self._writer.close()
+
+
+def _standard(key: str) -> str:
+    return f"speed/{key.removeprefix(TIME)}" if key.startswith(TIME) else f"train/{key}"
+
+
 def lengths_of(folder: Path) -> dict[str, int]:
     """Bytes of each metric file of a run: what `MetricsWriter` cuts them to."""
     return {name: (folder / name).stat().st_size for name in NAMES}
@@ -84,6 +112,56 @@ def _open(path: Path, length: int | None) -> TextIO:
     file.truncate(length)
     file.seek(length)
     return file
+
+
+class StepSums:
+    """Sums over the steps of a rollout, by name."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[Sequence[str], np.ndarray]] = {}
+
+    def add(self, prefix: str, names: Sequence[str], values: np.ndarray) -> None:
+        """A step's ``values`` (N, K), of the K ``names``, which are always the same behind a ``prefix``."""
+        sums = values.sum(0)
+        if prefix in self._sums:
+            sums = sums + self._sums[prefix][1]
+        self._sums[prefix] = (names, sums)
+
+    @classmethod
+    def joined(cls, parts: Sequence[StepSums]) -> StepSums:
+        """The sums of all ``parts``, which have the same names."""
+        whole = cls()
+        for part in parts:
+            for prefix, (names, sums) in part._sums.items():
+                whole.add(prefix, names, sums[None])
+        return whole
+
+    def means(self, transitions: int) -> dict[str, float]:
+        """Per transition, by the prefixed names."""
+        return {
+            f"{prefix}{name}": total / transitions
+            for prefix, (names, sums) in self._sums.items()
+            for name, total in zip(names, sums.tolist(), strict=True)
+        }
+
+
+class Machine:
+    """What a stretch of work, from its construction on, takes of the machine."""
+
+    def __init__(self) -> None:
+        self._started, self._cpu = time.perf_counter(), time.process_time()
+
+    def usage(self) -> dict[str, float]:
+        """Seconds; processors kept busy; most memory that the process has taken so far, MiB, and that of a GPU."""
+        seconds = time.perf_counter() - self._started
+        found = {
+            "seconds": seconds,
+            "cpus": (time.process_time() - self._cpu) / seconds,
+            "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT / _MIB,
+        }
+        if torch.cuda.is_initialized():
+            found["gpu_memory_mib"] = torch.cuda.max_memory_allocated() / _MIB
+        return found
 
 
 def mean_or_none(values: list[float]) -> float | None:

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
-from agents.checkpoint import load_parameters, read_manifest
+from agents.checkpoint import digest_of_parameters, load_parameters, read_manifest
+from agents.exported import FILE as EXPORTED
+from agents.exported import FOLDER as EXPORT
+from agents.exported import Exported, exported_path
 from agents.fixed import FIXED as FIXED
 from agents.fixed import FixedPolicy
 from agents.randomness import uniforms
@@ -30,6 +34,7 @@ from sim.strategies import (
 )
 
 BASELINE = "baseline:"
+ONNX = "onnx"
 
 
 class Policy(Protocol):
@@ -59,14 +64,16 @@ def load(
     """The policy that ``spec`` names, checked against the spec sheet of the environment it is to act in.
 
     Args:
-        spec: a run folder; or ``baseline:NAME``, ``baseline:NAME?key=value&key=value``, ``baseline:NAME@FILE.json``
-            with the parameters as a JSON object. ``baseline:fixed?spread=1&skew=3`` is a point of a control surface, in
-            its coordinates' units, the others at their defaults.
+        spec: a run folder; an exported policy, its file or its folder (docs/export.md); or ``baseline:NAME``,
+            ``baseline:NAME?key=value&key=value``, ``baseline:NAME@FILE.json`` with the parameters as a JSON object.
+            ``baseline:fixed?spread=1&skew=3`` is a point of a control surface, in its coordinates' units, the others
+            at their defaults.
         sheet: the environment's ``spec_sheet``, of which ``observation`` and ``actions`` with their digests are read.
         deterministic: a trained policy takes its most likely action; False = it samples.
         seed: of sampling and of the random baseline; with the number of calls so far and the row it decides each draw.
 
-        backend: of a trained policy, what reckons its network: "torch", or "numpy" for few rows at a time.
+        backend: of a run, what reckons its network: "torch", "numpy" for few rows at a time, or "onnx" for what was
+            exported of it. Of an exported policy it is "onnx" in any case.
 
     Raises FileNotFoundError or ValueError that name what was found and what was expected.
     """
@@ -74,11 +81,35 @@ def load(
     if text.startswith(BASELINE):
         name, values = parse_baseline(text.removeprefix(BASELINE))
         return FixedPolicy(values, sheet) if name == FIXED else BaselinePolicy(name, values, sheet, seed)
+    path = exported_path(text)
+    if path is not None:
+        return _load_exported(Exported(path), text, sheet, deterministic, seed)
     manifest = read_manifest(text)
+    if backend == ONNX:
+        exported = Exported(Path(text) / EXPORT / EXPORTED)
+        refuse_another_state(text, exported.note, load_parameters(text))
+        return _load_exported(exported, text, sheet, deterministic, seed)
     shared = bool(manifest["network"]["shared"])
     check_sheet(text, manifest["sheet"], sheet, each=shared)
     markets = sheet["markets"] if shared else None
     return TrainedPolicy(manifest, load_parameters(text), sheet["observation"], deterministic, seed, markets, backend)
+
+
+def _load_exported(
+    exported: Exported, text: str, sheet: Mapping[str, Any], deterministic: bool, seed: int
+) -> TrainedPolicy:
+    note = exported.note
+    check_sheet(text, note["sheet"], sheet)
+    return TrainedPolicy(note, {}, sheet["observation"], deterministic, seed, exported=exported)
+
+
+def refuse_another_state(run: str, note: Mapping[str, Any], parameters: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError where a run has gone on since it was exported."""
+    if note["policy_digest"] != digest_of_parameters(parameters):
+        raise ValueError(
+            f"{run}: {EXPORT}/{EXPORTED} is of another state of the run; export it again: python -m evaluation export "
+            f"{run}"
+        )
 
 
 def check_sheet(run: str, made_for: Mapping[str, Any], wanted: Mapping[str, Any], *, each: bool = False) -> None:

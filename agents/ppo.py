@@ -20,7 +20,6 @@ What differs from SB3's own `PPO`, and why:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
@@ -43,6 +42,7 @@ from agents.heads import Choices
 from agents.lagrangian import Lagrangian, Outcome, entropy_at, weights_at
 from agents.ledger import Ledger
 from agents.loss import PARTS, Sample, compiled, loss_of, sample
+from agents.metrics import Machine
 from agents.multipliers import Multipliers
 from agents.network import Network
 from agents.rollout import Batch, Rollout
@@ -50,7 +50,14 @@ from agents.trees import pack, unpack
 
 
 def build(
-    env: VecEnv, config: PPOConfig, *, gamma: float, seed: int, cost_names: Sequence[str] = (), markets: int = 1
+    env: VecEnv,
+    config: PPOConfig,
+    *,
+    gamma: float,
+    seed: int,
+    cost_names: Sequence[str] = (),
+    reward_names: Sequence[str] = (),
+    markets: int = 1,
 ) -> ConstrainedPPO:
     """A `ConstrainedPPO` on ``env`` with fresh networks drawn from ``seed`` (0 is a seed).
 
@@ -60,6 +67,7 @@ def build(
         gamma: discount of a step; see `agents.config.discount`.
         seed: of networks, minibatches and sampled actions.
         cost_names: of the environment's costs.
+        reward_names: of the terms of its reward, whose means are recorded.
         markets: how many markets lie side by side in an observation, each with as many features.
 
     Raises ValueError where a setting cannot work, naming it.
@@ -79,6 +87,7 @@ def build(
         config=config,
         constraints=limits,
         cost_names=tuple(cost_names),
+        reward_names=tuple(reward_names),
         gamma=gamma,
         seed=seed,
         policy_kwargs={"spec": spec, "critics": 1 + len(limits)},
@@ -101,12 +110,13 @@ class ConstrainedPPO(PPO):
         config: PPOConfig | None = None,
         constraints: Sequence[Constraint] = (),
         cost_names: tuple[str, ...] = (),
+        reward_names: tuple[str, ...] = (),
         gamma: float = 1.0,
         **kwargs: Any,
     ) -> None:
         self.config = deepcopy(config or PPOConfig())  # the caller may go on to change its own
         self.constraints = list(constraints)
-        self.cost_names = cost_names
+        self.cost_names, self.reward_names = cost_names, reward_names
         self.lagrangian = Lagrangian(self.constraints, self.config, gamma)
         self.kept: dict[str, np.ndarray] = {}  # arrays of callbacks that are saved with the learner's own
         config_ = self.config
@@ -188,14 +198,15 @@ class ConstrainedPPO(PPO):
         """Fill the rollout with ``n_rollout_steps`` steps of every row; False where the callback says stop."""
         self.policy.set_training_mode(False)
         self._transitions = env.num_envs * n_rollout_steps
-        self._update_started = time.perf_counter()
+        self._machine = Machine()
         callback.on_rollout_start()
 
         def on_step() -> bool:
             self.num_timesteps += env.num_envs
             return callback.on_step()
 
-        collector = Collector(env, self.network, self._sample, costs=bool(self.cost_names))  # type: ignore[arg-type]
+        names = {"cost_names": self.cost_names, "reward_names": self.reward_names}
+        collector = Collector(env, self.network, self._sample, **names)  # type: ignore[arg-type]
         place = Place(self._last_obs, self._last_episode_starts, self._memory)
         played = collector.play(place, self.rollout_buffer, self._n_updates + 1, on_step)
         self._last_obs, self._last_episode_starts, self._memory = played.place
@@ -261,7 +272,7 @@ class ConstrainedPPO(PPO):
         """Log the update."""
         rate = self.policy.optimizer.param_groups[0]["lr"]
         outcome = Outcome(self.rollout_buffer, losses, self._spent, rate, entropy)
-        self.lagrangian.log(self.logger, self._n_updates, outcome, self.cost_names, self.speed())
+        self.lagrangian.log(self.logger, self._n_updates, outcome, self.speed())
         self.logger.dump(self.num_timesteps)
 
     def learner_state(self) -> dict[str, Any]:
@@ -269,9 +280,10 @@ class ConstrainedPPO(PPO):
         return {**self.lagrangian.state(), "ledger": self.ledger.state(), "kept": self.kept}
 
     def speed(self) -> dict[str, float]:
-        """Of the last update: steps a second, and the share of its time spent inside the environment."""
-        seconds = time.perf_counter() - self._update_started
-        return {"steps_per_s": self._transitions / seconds, "env_share": self._env_seconds / seconds}
+        """Of the last update: steps a second, share of its time inside the environment, what it took of the machine."""
+        spent = self._machine.usage()
+        seconds = spent.pop("seconds")
+        return {"steps_per_s": self._transitions / seconds, "env_share": self._env_seconds / seconds, **spent}
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Nothing: `train` records the update when it is done, SB3 would before."""
@@ -280,7 +292,7 @@ class ConstrainedPPO(PPO):
         """What a saved policy does not need, and what would make two equal runs differ in bytes."""
         return [
             *super()._excluded_save_params(), "start_time", "ep_info_buffer", "ep_success_buffer", "_last_obs",
-            "_last_original_obs", "_last_episode_starts", "_env_seconds", "_update_started", "_transitions", "_sample",
+            "_last_original_obs", "_last_episode_starts", "_env_seconds", "_machine", "_transitions", "_sample",
             "_loss", "_spent", "_memory", "_masked", "ledger", "kept", "_num_timesteps_at_start", "_total_timesteps",
             "_current_progress_remaining",
         ]  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from agents.heads import Choices
+from agents.metrics import StepSums
 from agents.network import Network
 
 
@@ -79,6 +80,7 @@ class Rollout:
         self.starts = torch.zeros(steps, n_envs, dtype=torch.bool)
         self.cuts: list[Cut] = []  # in the order of time
         self.ends: list[Ends] = []
+        self.sums = StepSums()  # of costs and terms of the reward
 
     def prepare(self, network: Network, columns: int, *, masked: bool, costs: int) -> None:
         """Make what depends on the network and on the number of ``costs`` charged: ``columns`` of value, masks, ..."""
@@ -96,7 +98,7 @@ class Rollout:
     def begin(self, state: torch.Tensor, *, masked: bool) -> None:
         """Begin to write a rollout, where the memory was ``state`` (N, width); an environment may have no masks."""
         self.state.copy_(state)
-        self.cuts, self.ends = [], []
+        self.cuts, self.ends, self.sums = [], [], StepSums()
         if not masked:
             self.masks = None
 
@@ -120,6 +122,7 @@ class Rollout:
         whole.masks = torch.cat(masks, 1) if masks else None
         whole.state = torch.cat([part.state for part in parts])
         whole.costs = np.concatenate([part.costs for part in parts], 1)
+        whole.sums = StepSums.joined([part.sums for part in parts])
         firsts = np.cumsum([0, *(part.rows for part in parts)]).tolist()
         whole.cuts = [cut for step in range(whole.steps) for cut in _cuts_of(step, parts, firsts)]
         whole.ends = [ends for step in range(whole.steps) for ends in _ends_of(step, parts, firsts)]

@@ -12,8 +12,9 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 from agents.callbacks import Checkpoints, ProgressBar, unreachable
 from agents.checkpoint import RunFolder, parameters_digest, save_policy
 from agents.learner import Learner
-from agents.metrics import MetricsWriter, emptied
+from agents.metrics import MetricsWriter, StandardNames, emptied
 from agents.resume import load_resume
+from agents.tracking.board import FOLDER as TENSORBOARD
 
 
 def train(
@@ -37,7 +38,7 @@ def train(
     lengths = _go_on(model, run) if resume else {}
     writers: list[KVWriter] = [MetricsWriter(run.path, lengths)]
     if tensorboard:
-        writers.append(TensorBoardOutputFormat(str(run.path / "tensorboard")))
+        writers.append(StandardNames(TensorBoardOutputFormat(str(run.path / TENSORBOARD))))
     model.set_logger(Logger(str(run.path), writers))
     started = time.perf_counter()
     bar = ProgressBar(total_steps, model.num_timesteps)

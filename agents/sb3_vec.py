@@ -132,6 +132,10 @@ class SB3VecEnv(VecEnv):
         """Costs of the last step, ``(N, K)``, in the order of the environment's cost names."""
         return self._info_array("costs")
 
+    def get_step_rewards(self) -> np.ndarray:
+        """Terms of the reward of the last step, ``(N, R)``, unweighted."""
+        return self._info_array("reward_terms")
+
     def action_masks(self) -> np.ndarray:
         """Which actions can be taken from the last observation, ``(N, A)`` bool."""
         return self._info_array("action_mask")

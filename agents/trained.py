@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from agents.exported import Exported
 from agents.forward import BACKENDS, Forward
 from agents.heads import MASKED, Choices
 from agents.network import Network
@@ -26,7 +27,8 @@ class TrainedPolicy:
     A policy with a memory remembers each row from call to call: tell it by `begin` which rows begin an episode.
 
     ``markets``: how many lie side by side in an observation; another number than the run's only where its network is
-    shared among them. ``backend``: what reckons, "torch", or "numpy" for few rows at a time.
+    shared among them. ``backend``: what reckons, "torch", or "numpy" for few rows at a time; or ``exported`` does, and
+    its note stands for the manifest. Then ``parameters`` are not looked at, and ``markets`` are those of the note.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class TrainedPolicy:
         seed: int = 0,
         markets: int | None = None,
         backend: str = "torch",
+        exported: Exported | None = None,
     ) -> None:
         self.name = manifest["run"]
         if backend not in BACKENDS:
@@ -48,12 +51,18 @@ class TrainedPolicy:
         self.calls = 0
         self.spec = spec_for(manifest["network"], markets)
         self.masked = bool(self.spec["masks"]) and self.spec["space"]["kind"] == "choices"
-        self.network = _load(self.name, self.spec, parameters)
+        if exported is None:
+            self.network = _load(self.name, self.spec, parameters)
+        else:
+            self.network = _head_alone(exported.note)
         expected = self.network.features * self.network.markets
         if len(self.features) != expected:
             raise ValueError(f"{self.name}: a network of {expected} features, its manifest says {len(self.features)}")
-        self.backend = backend
-        self._forward = Forward(self.network, self.spec["activation"], self.name) if backend == "numpy" else None
+        self.backend = backend if exported is None else "onnx"
+        self._exported = exported
+        self._forward: Forward | Exported | None = exported
+        if self.backend == "numpy":
+            self._forward = Forward(self.network, self.spec["activation"], self.name)
         # what a row's action is depends on that row alone: a batch may be asked in parts
         self.rowwise = deterministic and self.network.memory is None
         self._state = torch.zeros(0, self.network.state_width)
@@ -72,7 +81,10 @@ class TrainedPolicy:
         Moves the memory on. Raises FloatingPointError where an observation or an output is not finite.
         """
         check_observations(self.name, observations, self.features)
-        result = self._forward(observations) if self._forward is not None else self._by_torch(observations)
+        if self._exported is not None and self.network.memory is not None:
+            result = self._by_recall(self._exported, observations)
+        else:
+            result = self._forward(observations) if self._forward is not None else self._by_torch(observations)
         if np.count_nonzero(np.isfinite(result)) < result.size:
             self._refuse(result)
         return result
@@ -93,6 +105,13 @@ class TrainedPolicy:
             self._starts[:] = False
         return result.numpy()
 
+    def _by_recall(self, exported: Exported, observations: np.ndarray) -> np.ndarray:
+        self._remember_rows(len(observations))
+        result, state = exported.recall(observations, self._starts, self._state.numpy())
+        self._state = torch.from_numpy(state)
+        self._starts[:] = False
+        return result
+
     def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Actions for observations ``(N, F)`` float32.
 
@@ -104,7 +123,7 @@ class TrainedPolicy:
         head = self.network.head
         self.calls += 1
         if isinstance(head, Choices):
-            return self._choose(outputs.reshape(-1, head.count, head.rows), masks)
+            return self.rows_of(outputs, masks)
         means = torch.from_numpy(outputs)
         if not self.deterministic:
             drawn = torch.from_numpy(uniforms(self.seed, self.calls - 1, tuple(outputs.shape)))
@@ -112,8 +131,11 @@ class TrainedPolicy:
         with torch.no_grad():
             return head.clip(means).numpy()
 
-    def _choose(self, logits: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-        """Rows int64 ``(N,)`` or ``(N, M)`` of ``logits`` (N, M, A)."""
+    def rows_of(self, outputs: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+        """Rows int64 ``(N,)`` or ``(N, M)`` that `act` chooses of ``outputs``, of a policy that chooses rows."""
+        head = self.network.head
+        assert isinstance(head, Choices)
+        logits = outputs.reshape(-1, head.count, head.rows)
         single = logits.shape[1] == 1
         if masks is not None and self.masked:
             wanted = logits[:, 0].shape if single else logits.shape
@@ -171,6 +193,14 @@ def _load(name: str, spec: Mapping[str, Any], parameters: Mapping[str, torch.Ten
         raise ValueError(
             f"{name}: its parameters are not those of the network its manifest describes: {error}"
         ) from None
+    return network.requires_grad_(False).eval()
+
+
+def _head_alone(note: Mapping[str, Any]) -> Network:
+    """A network whose head is that of an exported policy, and whose layers nobody asks."""
+    network = Network(note["network"], 1)
+    if note["log_std"] is not None:
+        network.load_state_dict({"head.log_std": torch.tensor(note["log_std"])}, strict=False)
     return network.requires_grad_(False).eval()
 
 

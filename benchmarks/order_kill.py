@@ -12,9 +12,11 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import sys
+import logging
+import multiprocessing
 import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.machine import ROOT, describe, print_result
+from benchmarks.machine import describe, print_result
 from benchmarks.order_faults import START_NS, markets_of, wandering
 from benchmarks.order_world import ACCOUNT, permitted
 from live.books import Book
@@ -30,7 +32,7 @@ from live.clock import SystemClock
 from live.fake.guard import KalshiGuard, new_kalshi_key
 from live.fake.kalshi import SOCKET_PATH, KalshiConfig, KalshiVenue
 from live.fake.server import FakeVenue
-from live.kalshi import read_listings
+from live.kalshi_listings import read_listings
 from live.kalshi_rest import KalshiRest
 from live.limits import KALSHI_BASIC, KALSHI_COSTS, Limiter, Rate
 from live.orders.journal import BEFORE, Journal
@@ -46,15 +48,34 @@ from sim.types import ASK, BID, DO_CANCEL, DO_PLACE, GTC, INTENT, IOC, NO, PX_ON
 _KEY = "key-1"
 _ENV = "SHADOWBOOK_KALSHI_KEY_ID", "SHADOWBOOK_KALSHI_PRIVATE_KEY"
 _MARKETS = 2
+_SERVER = multiprocessing.get_context("forkserver")  # children begin with everything imported
+_SERVER.set_forkserver_preload(["benchmarks.order_kill"])
+Say = Callable[[dict[str, Any]], None]
 _FASTEST_S = 0.02  # between two decisions
 _RULES = Rules(lost_s=2.0, again_s=0.3, look_again_s=0.5)  # this machine's network is short
 _RATE = Rate(1_000, 1_000)
 
 
-async def trade(rest_url: str, socket_url: str, path: str, seed: int, last: bool) -> None:
+def _child(says: Connection, key: dict[str, str], *arguments: Any) -> None:
+    logging.disable(logging.CRITICAL)
+    asyncio.run(trade(lambda what: says.send_bytes(json.dumps(what).encode()), key, *arguments))
+
+
+def _next(hears: Connection) -> dict[str, Any] | None:
+    """The next word of a child; None after its end, which may have torn the last one."""
+    try:
+        found: dict[str, Any] = json.loads(hears.recv_bytes())
+        return found
+    except (EOFError, OSError):
+        return None
+
+
+async def trade(
+    say: Say, key: dict[str, str], rest_url: str, socket_url: str, path: str, seed: int, last: bool
+) -> None:
     """What the child does: trade until it is killed; the ``last`` one reconciles, cancels and ends."""
     clock, rng = SystemClock(), Random(seed)
-    credentials = kalshi_credentials(os.environ)
+    credentials = kalshi_credentials(key)
     assert credentials is not None
     signer = KalshiSigner(credentials, clock)
     limiter = Limiter(KALSHI_BASIC, clock, KALSHI_COSTS)
@@ -77,18 +98,18 @@ async def trade(rest_url: str, socket_url: str, path: str, seed: int, last: bool
                 sights = [_sight(books[ticker], clock.now_ns()) for ticker in tickers]
                 if not last:
                     orders.want(clock.now_ns(), _wishes(rng, sights))
-                told = _tell(orders, journal, told)
-        _say({"cash": orders.account.cash_uusd, "positions": orders.account.positions})
+                told = _tell(say, orders, journal, told)
+        say({"cash": orders.account.cash_uusd, "positions": orders.account.positions})
         journal.close()
 
 
-def _tell(orders: Orders, journal: Journal, told: int) -> int:
+def _tell(say: Say, orders: Orders, journal: Journal, told: int) -> int:
     """Say what has been acknowledged since the last time: it is durable."""
     acks = journal.events("ack")
     for _, client_id, _ in acks[told:]:
-        _say({"ack": client_id})
+        say({"ack": client_id})
     while orders.fills:
-        _say({"fill": orders.fills.popleft().fill.key})
+        say({"fill": orders.fills.popleft().fill.key})
     return len(acks)
 
 
@@ -110,45 +131,38 @@ def _wishes(rng: Random, sights: list[Sight]) -> np.ndarray:
     return wishes
 
 
-def _say(what: dict[str, Any]) -> None:
-    os.write(1, json.dumps(what).encode() + b"\n")
-
-
 class _Trader:
     """Children of one venue and journal, one after the other."""
 
     def __init__(self, fake: FakeVenue, pem: str, path: Path) -> None:
         self._fake, self._path = fake, path
-        self._env = {**os.environ, _ENV[0]: _KEY, _ENV[1]: pem}
+        self._key = {_ENV[0]: _KEY, _ENV[1]: pem}
         self.acks: set[str] = set()
         self.fills: list[str] = []
 
     async def live(self, seed: int, seconds: float | None) -> dict[str, Any]:
         """One child, killed some ``seconds`` after its first word; None = the last one, which ends by itself."""
-        arguments = (f"{self._fake.url}/trade-api/v2", f"{self._fake.socket_url}{SOCKET_PATH}", str(self._path))
-        words = (
-            "import asyncio; from benchmarks.order_kill import trade; "
-            f"asyncio.run(trade({arguments[0]!r}, {arguments[1]!r}, {arguments[2]!r}, {seed}, {seconds is None}))"
+        hears, says = _SERVER.Pipe(duplex=False)
+        rest_url, socket_url = f"{self._fake.url}/trade-api/v2", f"{self._fake.socket_url}{SOCKET_PATH}"
+        child = _SERVER.Process(
+            target=_child, args=(says, self._key, rest_url, socket_url, str(self._path), seed, seconds is None)
         )
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", words, cwd=ROOT, env=self._env, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL if seconds is not None else None,
-        )  # fmt: skip
-        assert child.stdout is not None
-        lines = [await child.stdout.readline()]
+        child.start()
+        says.close()
+        said = [await asyncio.to_thread(_next, hears)]
         if seconds is not None:
             await asyncio.sleep(seconds)
             child.kill()
-        lines += (await child.stdout.read()).splitlines()
-        status = await child.wait()
-        if seconds is None and status:
-            raise RuntimeError(f"the last life ended with {status}; its error is above")
-        said = [json.loads(line) for line in lines if line.strip().endswith(b"}")]  # the last may be torn
-        if not said:
-            raise RuntimeError("a child ended before it traded; run it by hand to see why")
-        self.acks |= {one["ack"] for one in said if "ack" in one}
-        self.fills += [one["fill"] for one in said if "fill" in one]
-        return said[-1]
+        while (one := await asyncio.to_thread(_next, hears)) is not None:
+            said.append(one)
+        await asyncio.to_thread(child.join)
+        hears.close()
+        words = [one for one in said if one is not None]
+        if not words or (seconds is None and child.exitcode):
+            raise RuntimeError(f"a child ended with {child.exitcode}; its error is above")
+        self.acks |= {one["ack"] for one in words if "ack" in one}
+        self.fills += [one["fill"] for one in words if "fill" in one]
+        return words[-1]
 
     def check(self) -> None:
         """All that was told is in the journal. Raises AssertionError."""

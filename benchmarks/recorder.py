@@ -2,7 +2,7 @@
 
 Frames are generated changes of a Kalshi book, numbered and about as long as real ones. They are fed with the stamps of
 an injected clock as fast as it goes; CPU time is taken around the recorder alone: raw log, sync, and parse. Making the
-frames is not counted.
+frames is not counted. ``--socket`` sends them from another process over a real socket, at the pace of the clock.
 """
 
 from __future__ import annotations
@@ -139,8 +139,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=int, default=3_600, help="of traffic")
     parser.add_argument("--rate", type=int, default=RATE, help="messages a second and market")
     parser.add_argument("--markets", type=int, default=MARKETS)
+    parser.add_argument("--socket", action="store_true", help="through a real socket, as long as the traffic takes")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(options.seconds, options.rate, options.markets, Path(folder))
+        if options.socket:
+            from benchmarks.recorder_socket import measure as through_socket  # it takes this file's traffic
+
+            result = through_socket(options.seconds, options.rate, options.markets, Path(folder))
+        else:
+            result = measure(options.seconds, options.rate, options.markets, Path(folder))
     print_result({**result, **describe()})
     return 0 if result["core_share"] < WORST_SHARE else 1

@@ -52,7 +52,7 @@ def live_env(spec: str, limits: Any) -> tuple[DirectionalConfig, dict[str, Any]]
     """
     settings: dict[str, Any] = {}
     if spec.startswith(BASELINE):
-        env = DirectionalConfig()
+        env = DirectionalConfig(actions="full")  # every baseline finds what it wants there
     else:
         config = read_run_config(Path(spec))
         env = settled(config.env, config.scenario)
@@ -92,6 +92,6 @@ def policy_of(spec: str, sheet: dict[str, Any], seed: int) -> Policy:
     if sheet["action_form"] == "surface" and getattr(policy, "chooses_rows", False):
         raise ValueError(
             f"{spec} chooses rows of a table, and this environment's actions are points of a control surface; beside "
-            f"such a policy only another point of it can stand: baseline=fixed, or baseline=fixed?spread=2"
+            f"such a policy only another point of it can stand: baseline=fixed"
         )
     return policy

@@ -20,6 +20,7 @@ from agents.checkpoint import RunFolder, read_manifest, taken
 from configs.build import training_batch
 from configs.gates import FILE as GATE
 from configs.gates import asks, check_gate, read_gate
+from configs.grid import grid_name
 from configs.runs import Start, train_run
 from configs.schema import Config, phase_of, whole_steps
 from curricula.phase import Phase
@@ -140,7 +141,7 @@ def _train(
         return read_gate(path)
     console.rule(f"{turn.name}: {turn.phase.meaning}")
     where = RunFolder.open(path) if path.exists() else Start(folder, turn.name, datetime.now(UTC), repository)
-    _, gate = train_run(own, where, judged=last, console=console)
+    _, gate = train_run(own, where, judged=last, console=console, group=grid_name() or folder.name)
     return gate
 
 

@@ -36,6 +36,13 @@ def job_folder() -> Path | None:
     return Path(config.runtime.output_dir)
 
 
+def grid_name() -> str | None:
+    """The name of the grid that this job is one of; None in a single run, and outside of Hydra."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return Path(HydraConfig.get().sweep.dir).name
+
+
 class Grid(Callback):
     """Keeps ``<name>_runs.csv`` and ``<name>_summary.csv`` in ``runs/<name>``, up to date after every job."""
 

@@ -16,11 +16,13 @@ from agents.checkpoint import RunFolder, make_manifest, refuse_changed
 from agents.run import train
 from configs.build import Trial, data_digests, library_digests, trial
 from configs.gates import measure
+from configs.grid import grid_name
 from configs.judge import judge, policies_of, print_places
 from configs.lineage import lineage, refuse_leak
 from configs.schema import Config, whole_steps
 from configs.start import refuse_hopeless
 from configs.teach import Teacher, find_teacher, forget_teacher, warm_start
+from configs.tracking import send_found, send_policy, track_run
 from configs.trainers import Trainee, make_trainee
 from evaluation.gates import verdict_lines
 from evaluation.report import refuse_existing
@@ -37,41 +39,51 @@ class Start(NamedTuple):
 
 
 def train_run(
-    config: Config, where: Start | RunFolder, *, judged: bool = True, console: Console | None = None
+    config: Config,
+    where: Start | RunFolder,
+    *,
+    judged: bool = True,
+    console: Console | None = None,
+    group: str | None = None,
 ) -> tuple[RunFolder, dict[str, Any] | None]:
     """Train, gate and judge; the run's folder and its gate's report, None where it has no gate.
 
     ``where``: of a run that begins, or the folder of one that goes on. ``judged=False`` leaves out the report.
+    ``group``: of runs that it is tracked with, instead of its grid.
     """
     trainee = make_trainee(config)
     try:
-        return _train_run(config, where, trainee, judged=judged, console=console or Console())
+        return _train_run(config, where, trainee, judged=judged, console=console or Console(), group=group)
     finally:
         trainee.close()
 
 
 def _train_run(
-    config: Config, where: Start | RunFolder, trainee: Trainee, *, judged: bool, console: Console
+    config: Config, where: Start | RunFolder, trainee: Trainee, *, judged: bool, console: Console, group: str | None
 ) -> tuple[RunFolder, dict[str, Any] | None]:
     model, env = trainee.model, trainee.env
     unseen = trial(config.scenario, config.evaluation, config.seed)
     run, teacher = _begin(config, where, trainee, unseen)
     if config.init_from is not None and not run.resume_path.is_file():
         adopt(model, config.init_from, env.spec_sheet)
-    if teacher is not None:
-        warm_start(config, model, teacher, run, unseen, console)
     folder = run.path / "evaluation"
     goes_on = isinstance(where, RunFolder)
     if goes_on and not (folder / "report.html").exists():
         shutil.rmtree(folder, ignore_errors=True)  # killed while it was judged
     refuse_existing(folder)
-    _learn(config, trainee, run, goes_on=goes_on)
-    trainee.close()
-    gate = measure(config, run.path)
-    if gate is not None:
-        console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)
-    if judged:
-        _report(config, run, unseen, folder, console)
+    with track_run(config, run, group or grid_name()) as tracker:
+        if teacher is not None:
+            warm_start(config, model, teacher, run, unseen, console)
+        _learn(config, trainee, run, goes_on=goes_on)
+        trainee.close()
+        gate = measure(config, run.path)
+        if gate is not None:
+            console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)
+        if judged:
+            _report(config, run, unseen, folder, console)
+        send_policy(tracker, run)
+        for place in (run.path, folder):
+            send_found(tracker, place)
     return run, gate
 
 

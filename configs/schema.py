@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from agents.config import PPOConfig
+from agents.tracking.config import TrackingConfig, check_tracking
 from curricula.phase import Curriculum, Phase, RowRanges
 from sim.scenarios.row import FILL_SET
 
@@ -182,6 +183,7 @@ class Config:
     checkpoints: str = "checkpoints"  # folder of the run folders
     save_every: int = 10  # updates between checkpoints
     tensorboard: bool = False  # also write event files into the run folder
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     init_from: str | None = None  # a run whose policy training begins with; from=RUN on the command line
     resume: str | None = None  # a run folder: go on where it was killed, with its own config and nothing else
 
@@ -203,6 +205,8 @@ class EvaluateConfig:
     n: float = 1e6  # episodes a policy of suite=montecarlo
     shard: int = 1024  # of them at once
     workers: int = 1  # processes of suite=montecarlo; no result depends on it
+    tensorboard: bool = False  # also write event files
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
 def register() -> None:
@@ -298,6 +302,7 @@ def _check_suite(config: EvaluateConfig) -> None:
 
 
 def _check_evaluate(config: EvaluateConfig) -> None:
+    check_tracking(config.tracking)
     _check_suite(config)
     if (config.checkpoint is None) == (not config.policies):
         raise ValueError(
@@ -327,6 +332,7 @@ def _trainer_numbers(trainer: TrainerConfig) -> list[tuple[str, float, float]]:
 
 
 def _check(config: Config) -> None:
+    check_tracking(config.tracking)
     least_steps = 1 if config.agent.warm_start is None else 0  # 0: clone, and learn nothing else
     if not config.total_steps.is_integer() or config.total_steps < least_steps:
         raise ValueError(

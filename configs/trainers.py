@@ -43,6 +43,7 @@ def _on_sb3(config: Config) -> Trainee:
         gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
         seed=config.seed,
         cost_names=env.spec_sheet["costs"],
+        reward_names=env.spec_sheet["rewards"],
         markets=env.spec_sheet["markets"],
     )
     sampler = _sampler(config, env.engine.scenario.rows)
@@ -65,6 +66,7 @@ def _on_rllib(config: Config, wanted: RLlibConfig) -> Trainee:
         gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
         seed=config.seed,
         cost_names=env.spec_sheet["costs"],
+        reward_names=env.spec_sheet["rewards"],
         markets=env.spec_sheet["markets"],
         staggered=True,
         watch=None if sampler is None else RowWatch,

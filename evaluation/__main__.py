@@ -10,10 +10,17 @@ COMMANDS = {
     "adversary": "search for scenario rows on which a policy fails; they go into the table of failures",
     "monitor": "a run on new tapes beside older ones: patterns, entries, money; says when to refresh",
     "tune": "search for parameters of a baseline or an agent: several objectives, within budgets",
+    "export": "a trained policy as a file of ONNX, checked on recorded observations",
     "promote": "gates that a run passes before it replaces the promoted policy; --rollback goes back",
     "promoted": "the line of promoted policies, their files checked",
 }
-IN_CONFIGS = ("adversary", "monitor", "promote", "tune")  # they read configurations, which this package does not
+IN_CONFIGS = (
+    "adversary",
+    "export",
+    "monitor",
+    "promote",
+    "tune",
+)  # they read configurations, which this package does not
 
 
 def main(arguments: list[str] | None = None) -> int:

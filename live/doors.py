@@ -9,13 +9,14 @@ import os
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from live import kalshi, kalshi_rest, polymarket, polymarket_rest
+from live import kalshi, kalshi_listings, kalshi_rest, polymarket, polymarket_listings, polymarket_rest
 from live.backoff import Backoff
 from live.clock import Clock
 from live.feed import Feed, Venue
+from live.inquiry import Ask, Doubts, Inquiry
 from live.kalshi_poll import KalshiPoller, KalshiPollReader
 from live.limits import (
     KALSHI_BASIC,
@@ -25,13 +26,14 @@ from live.limits import (
     POLYMARKET_GAMMA,
     Limiter,
 )
-from live.reading import Intake, Reader
+from live.reading import MarketIntake, MarketReader
 from live.reconnect import Link
 from live.recording.decode import POLLED
 from live.rest import RestClient
 from live.secrets import Secret, SecretError, kalshi_credentials
 from live.signing import KalshiSigner
 from live.socket import Socket
+from live.source import Source, Take
 from sim.wire.kalshi import KalshiReader
 from sim.wire.listing import Listing
 from sim.wire.polymarket import PolymarketReader
@@ -46,37 +48,15 @@ class Addresses(NamedTuple):
     clob: str = ""  # Polymarket's CLOB
 
 
-class Source(Protocol):
-    """What brings market data until it is stopped: a socket, or a poller."""
-
-    why: str  # it was stopped
-    heard: int  # times that something came which is no message, such as an answer to a ping
-
-    @property
-    def state(self) -> str:
-        """In a word."""
-        ...
-
-    async def run(self) -> None:
-        """Until it is stopped, or gives up."""
-        ...
-
-    async def stop(self, why: str) -> None:
-        """End."""
-        ...
-
-
-Take = Callable[[Taken], None]
-
-
 class Door(NamedTuple):
     """An open venue."""
 
     listings: list[Listing]
-    reader: Reader
+    reader: MarketReader
     subscribed: tuple[str, ...]  # for a recording's header
     secrets: tuple[Secret, ...]  # what no log may show
-    source: Callable[[Intake, Take], Source]  # of market data, not yet running; the intake's reader is this door's
+    # of market data, not yet running; the intake's reader is this door's
+    source: Callable[[MarketIntake, Take], Source]
 
 
 @asynccontextmanager
@@ -116,7 +96,7 @@ async def _kalshi(
         )
     signer = KalshiSigner(credentials, clock)
     rest = await _kalshi_rest(clock, rng, at, held, Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer)
-    listings = await kalshi.read_listings(rest, markets)
+    listings = await kalshi_listings.read_listings(rest, markets)
     url = at.socket or kalshi.SOCKET_URL
     path = urlsplit(url).path
 
@@ -124,21 +104,28 @@ async def _kalshi(
         return signer.headers("GET", path)
 
     return _at_socket(
-        url, kalshi.Kalshi(listings), listings, KalshiReader(listings), clock, rng, headers, signer.secrets
-    )
+        url, kalshi.Kalshi(listings), listings, KalshiReader(listings), clock, rng, _kalshi_asks(rest, listings),
+        headers, signer.secrets,
+    )  # fmt: skip
 
 
 async def _kalshi_polled(
     markets: Sequence[str], clock: Clock, rng: random.Random, at: Addresses, held: AsyncExitStack
 ) -> Door:
     rest = await _kalshi_rest(clock, rng, at, held, Limiter(KALSHI_KEYLESS, clock))
-    listings = await kalshi.read_listings(rest, markets)
+    listings = await kalshi_listings.read_listings(rest, markets)
     reader = KalshiPollReader(listings)
 
-    def source(intake: Intake, take: Take) -> Source:
-        return KalshiPoller(rest, reader, intake, clock, take)
+    def source(intake: MarketIntake, take: Take) -> Source:
+        doubts = Doubts(reader, clock.monotonic_ns())
+        poller = KalshiPoller(rest, reader, intake, clock, take)
+        return Inquiry(poller, doubts, _kalshi_asks(rest, listings), intake, clock, take)
 
     return Door(listings, reader, POLLED, (), source)
+
+
+def _kalshi_asks(rest: kalshi_rest.KalshiRest, listings: list[Listing]) -> Ask:
+    return lambda question: kalshi_listings.ask(rest, listings, question)
 
 
 async def _kalshi_rest(
@@ -163,23 +150,38 @@ async def _polymarket(
             (at.clob or polymarket_rest.CLOB_URL, POLYMARKET_CLOB),
         )
     ]
-    listings = await polymarket.read_listings(polymarket_rest.PolymarketRest(*clients), markets)
+    rest = polymarket_rest.PolymarketRest(*clients)
+    listings = await polymarket_listings.read_listings(rest, markets)
     url = at.socket or polymarket.SOCKET_URL
-    return _at_socket(url, polymarket.Polymarket(listings), listings, PolymarketReader(listings), clock, rng)
+    return _at_socket(
+        url, polymarket.Polymarket(listings), listings, PolymarketReader(listings), clock, rng,
+        lambda question: polymarket_listings.ask(rest, listings, question),
+    )  # fmt: skip
 
 
 def _at_socket(
     url: str,
     venue: Venue,
     listings: list[Listing],
-    reader: Reader,
+    reader: MarketReader,
     clock: Clock,
     rng: random.Random,
+    ask: Ask,
     headers: Callable[[], dict[str, str]] = dict,
     secrets: tuple[Secret, ...] = (),
 ) -> Door:
-    def source(intake: Intake, take: Take) -> Source:
-        link = Link(url, venue.link_rules, Backoff(url, rng))
-        return Socket(url, Feed(venue, intake, link), clock, take, headers)
+    def source(intake: MarketIntake, take: Take) -> Source:
+        feed = Feed(venue, intake, Link(url, venue.link_rules, Backoff(url, rng)))
+        doubts = Doubts(reader, clock.monotonic_ns())
+
+        def heard(taken: Taken) -> None:
+            doubts.heard(taken, clock.monotonic_ns())
+            take(taken)
+
+        def answered(taken: Taken) -> None:
+            feed.answered(taken, clock.monotonic_ns())
+            take(taken)
+
+        return Inquiry(Socket(url, feed, clock, heard, headers), doubts, ask, intake, clock, answered)
 
     return Door(listings, reader, tuple(venue.subscribe()), secrets, source)

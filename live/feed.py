@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 from live.clock import nanoseconds
 from live.reading import Intake
 from live.reconnect import Action, Link, LinkRules, Send, Subscribe
-from sim.types import CLEAR, SETTLE
-from sim.wire.units import Taken
+from sim.types import CLEAR, CLOSED, SETTLE, STATUS
+from sim.wire.units import Row, Taken
 
 ASK_AGAIN_S = 5.0  # between two requests for the same book
 MOST_ASKS = 6  # for the same book, unanswered in a row; then the connection is made afresh
@@ -80,11 +80,15 @@ class Feed:
         actions = getattr(self.link, answer.kind)(mono_ns)
         if answer.broken:
             return taken, self._told(self.link.resubscribe(mono_ns, answer.broken))
-        for row in taken.rows if self._wanted else ():
-            if row[7] in (CLEAR, SETTLE):
-                self._wanted.pop(row[6], None)
+        self._came(taken.rows)
         lost = tuple(index for index in taken.lost if index not in self._wanted)  # others are asked for already
         return taken, actions + (self._ask(lost, mono_ns) if lost else [])
+
+    def answered(self, taken: Taken, mono_ns: int) -> None:
+        """REST said something of markets: one that has ended needs no book, one that trades again does."""
+        self._came(taken.rows)
+        for index in taken.lost:
+            self._wanted.setdefault(index, Wanted(mono_ns, 0))
 
     def heard(self, mono_ns: int) -> list[Action]:
         """A ping or pong frame came."""
@@ -125,6 +129,12 @@ class Feed:
         if self.link.wake_ns is not None:
             times.append(self.link.wake_ns)
         return min(times, default=None)
+
+    def _came(self, rows: list[Row]) -> None:
+        """Books that were told whole, or will never be, are not asked for."""
+        for row in rows if self._wanted else ():
+            if row[7] in (CLEAR, SETTLE) or (row[7] == STATUS and row[2] == CLOSED):
+                self._wanted.pop(row[6], None)
 
     def _ask(self, markets: tuple[int, ...], mono_ns: int) -> list[Action]:
         due_ns = mono_ns + nanoseconds(ASK_AGAIN_S)

@@ -1,4 +1,4 @@
-"""Kalshi's market data: what its socket is told, what follows from its answers, and what REST says of a market before.
+"""Kalshi's market data: what its socket is told, and what follows from its answers.
 
 Subscribed are the book, prints, best prices and what becomes of markets, each by one command for all markets. The venue
 answers a second command for the same channel on the first one's number, so markets are never subscribed one by one.
@@ -12,13 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from live.feed import Answer
-from live.kalshi_rest import KalshiMarket, KalshiRest
 from live.reconnect import KALSHI_LINK
-from sim.tape import FeeRates, Market
-from sim.venues import VENUES
-from sim.venues.responses import MarketRules, combined
 from sim.wire import kalshi_frames as frames
-from sim.wire.kalshi import fee_rates
 from sim.wire.kalshi_writer import BOOK, CHANNELS
 from sim.wire.listing import Listing
 from sim.wire.units import Taken
@@ -27,7 +22,6 @@ _LOG = logging.getLogger(__name__)
 SOCKET_URL = "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
 _TERMINAL = {10: "channel error", 25: "buffer overflow"}  # errors after which a subscription tells nothing any more
 
-_ENDED = ("closed", "determined", "disputed", "amended", "finalized")
 _BOOKS, _SNAPSHOT = f"subscribe to {BOOK}", "get_snapshot"  # commands, as they are named in the log
 
 
@@ -95,52 +89,3 @@ class Kalshi:
         number, self._next_id = self._next_id, self._next_id + 1
         self._sent[number] = what
         return msgspec.json.encode({"id": number, "cmd": name, "params": params}).decode()
-
-
-async def read_listings(rest: KalshiRest, tickers: Sequence[str]) -> list[Listing]:
-    """What the venue says of markets now: scheduled times, ticks, fees of series and event.
-
-    Raises ValueError for a market that the venue does not know or that has ended, and for fees whose formula is not
-    known.
-    """
-    known = await rest.markets(tickers)
-    missing = [ticker for ticker in tickers if ticker not in known]
-    if missing:
-        raise ValueError(f"Kalshi does not list {', '.join(missing)}; expected tickers such as KXBTC15M-26SEP171600-00")
-    for ticker in tickers:
-        _check_open(known[ticker])
-    events = {name: await rest.event(name) for name in {market.event_ticker for market in known.values()}}
-    series = {name: await rest.series(name) for name in {event.series_ticker for event in events.values()}}
-    found = []
-    for ticker in tickers:
-        event = events[known[ticker].event_ticker]
-        found.append(_listing(known[ticker], series[event.series_ticker].rules, event.rules))
-    return found
-
-
-def _check_open(market: KalshiMarket) -> None:
-    if market.status in _ENDED:
-        raise ValueError(
-            f"Kalshi: {market.ticker} is {market.status}; expected a market that has not ended: leave it out, or name "
-            "one that is active"
-        )
-    if market.status != "active":
-        _LOG.warning("kalshi: %s is %s: it does not trade yet, or not now", market.ticker, market.status)
-
-
-def _listing(market: KalshiMarket, series: MarketRules, event: MarketRules) -> Listing:
-    rules = combined(series, event, market.rules)
-    return Listing(
-        venue="kalshi",
-        market=Market(market.ticker, market.title, market.open_ns, market.close_ns),
-        ticks=tuple((*item,) for item in rules.ticks or VENUES["kalshi"].tick_table(rules.tick_label or "")),
-        fees=_rates(market.ticker, rules),
-        event=market.event_ticker,
-        base_fees=_rates(market.ticker, series),
-    )
-
-
-def _rates(ticker: str, rules: MarketRules) -> FeeRates:
-    if rules.fees is None or rules.fee_name is None:
-        raise ValueError(f"{ticker}: no formula is known for fees {rules.fee_name!r}; it cannot be simulated")
-    return fee_rates(rules.fee_name, rules.multiplier)

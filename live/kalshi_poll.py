@@ -38,7 +38,8 @@ from sim.types import (
 )
 from sim.wire.ladder import Ladder
 from sim.wire.listing import Listing, Rules
-from sim.wire.units import Row, Taken, end_batch
+from sim.wire.told import Standing, Told, rows_of
+from sim.wire.units import NOTHING, Row, Taken, end_batch
 
 _LOG = logging.getLogger(__name__)
 _LATE_NS = 10 * SECOND_NS  # a print may be listed that much after one that is newer
@@ -75,7 +76,7 @@ class KalshiPollReader:
         self.counts: Counter[str] = Counter()  # full_pages (prints may be missing), failed, absent
         self._tickers = [listing.market.id for listing in listings]
         self._number = {ticker: index for index, ticker in enumerate(self._tickers)}
-        self._closed = [False] * len(listings)
+        self.standings = [Standing(listing) for listing in listings]
         self._start_ns = start_ns or 0
         self._begun = start_ns is not None
         self._since_ns = [self._start_ns] * len(listings)
@@ -96,6 +97,10 @@ class KalshiPollReader:
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError):
             self.counts["malformed"] += 1
             return self.reconnected(local_ns)
+
+    def told(self, said: Sequence[Told], asked_ns: int, local_ns: int) -> Taken:
+        """What REST said of markets beside books and prints: the rows in which it differs from what is believed."""
+        return Taken(rows_of(said, self.standings, self.rules, self.books, asked_ns, local_ns))
 
     def reconnected(self, local_ns: int) -> Taken:
         """Answers were lost: no book is known. GAP rows of the books that were."""
@@ -124,13 +129,15 @@ class KalshiPollReader:
         taken = self.lose(absent, local_ns)
         rows = list(taken.rows)
         for ticker in asked:
-            if ticker in answer:
+            if ticker in answer and not self.standings[self._number[ticker]].over:
                 rows += self._book(self._number[ticker], answer[ticker], local_ns)
         return Taken(rows, taken.lost)
 
     def take_trades(self, ticker: str, answer: Sequence[KalshiTrade], local_ns: int) -> Taken:
         """Rows of the prints of one market, given oldest first, that were not told before."""
         index = self._number[ticker]
+        if self.standings[index].over:
+            return NOTHING
         if len(answer) >= PAGE:
             self.counts["full_pages"] += 1
             _LOG.warning("%s: a full page of %d prints; older ones may be missing", ticker, PAGE)
@@ -169,10 +176,10 @@ class KalshiPollReader:
 
     def _end_of_trading(self, index: int, told: Book, local_ns: int) -> list[Row]:
         """An empty book after the scheduled close says that trading has ended."""
-        close_ns = self.rules[index].listing.market.close_ns
-        if self._closed[index] or told[BID] or told[ASK] or not 0 < close_ns <= local_ns:
+        standing = self.standings[index]
+        if standing.ended or told[BID] or told[ASK] or not 0 < standing.close_ns <= local_ns:
             return []
-        self._closed[index] = True
+        standing.status, standing.said_ns = CLOSED, local_ns
         return [(local_ns, 0, CLOSED, 0, -1, INFERRED, index, STATUS, -1)]
 
     def _forget(self, index: int) -> None:

@@ -110,28 +110,37 @@ class KalshiRest:
     async def market(self, ticker: str) -> KalshiMarket:
         """One market."""
         path = f"/markets/{_named(ticker)}"
-        return shaped(f"GET {path}", await self._client.get(path), lambda said: _market(said["market"]))
+        return shaped(f"GET {path}", await self._client.get(path), lambda said: market_of(said["market"]))
 
     async def markets(self, tickers: Sequence[str]) -> dict[str, KalshiMarket]:
         """Several markets by ticker; who is not known to the venue is missing."""
-        found: dict[str, KalshiMarket] = {}
+        listed = shaped("GET /markets", await self.markets_said(tickers), lambda said: [market_of(one) for one in said])
+        return {market.ticker: market for market in listed}
+
+    async def markets_said(self, tickers: Sequence[str]) -> list[Any]:
+        """The markets of `markets` as they came."""
+        found: list[Any] = []
         for chunk in chunks([_named(ticker) for ticker in tickers], MOST_BOOKS):
             params = [("tickers", ",".join(chunk)), ("limit", str(PAGE))]
             said = await self._client.get("/markets", params)
-            listed = shaped("GET /markets", said, lambda said: [_market(item) for item in said["markets"]])
-            found |= {market.ticker: market for market in listed}
+            found += shaped("GET /markets", said, lambda said: list(said["markets"]))
         return found
 
     async def series(self, ticker: str) -> KalshiSeries:
         """One series."""
-        path = f"/series/{_named(ticker)}"
-        return shaped(f"GET {path}", await self._client.get(path), lambda said: _series(said["series"]))
+        return shaped("GET /series", await self.series_said(ticker), series_of)
+
+    async def series_said(self, ticker: str) -> Any:
+        """The answer of `series` as it came."""
+        return await self._client.get(f"/series/{_named(ticker)}")
 
     async def event(self, ticker: str) -> KalshiEvent:
         """One event with its markets."""
-        path = f"/events/{_named(ticker)}"
-        said = await self._client.get(path, [("with_nested_markets", "true")])
-        return shaped(f"GET {path}", said, lambda said: _event(said["event"], said.get("markets")))
+        return shaped("GET /events", await self.event_said(ticker, nested=True), event_of)
+
+    async def event_said(self, ticker: str, *, nested: bool = False) -> Any:
+        """The answer of `event` as it came; ``nested``: its markets in it."""
+        return await self._client.get(f"/events/{_named(ticker)}", [("with_nested_markets", str(nested).lower())])
 
     async def orderbook(self, ticker: str) -> Book:
         """One whole book."""
@@ -225,7 +234,8 @@ def _readable(name: str, said: dict[str, Any], reader: Callable[[dict[str, Any]]
         return None
 
 
-def _market(said: dict[str, Any]) -> KalshiMarket:
+def market_of(said: dict[str, Any]) -> KalshiMarket:
+    """A market as it is listed."""
     value = said.get("settlement_value_dollars")
     titles = (said.get("yes_sub_title"), said.get("title"), said["ticker"])
     return KalshiMarket(
@@ -243,13 +253,16 @@ def _market(said: dict[str, Any]) -> KalshiMarket:
     )
 
 
-def _series(said: dict[str, Any]) -> KalshiSeries:
+def series_of(answer: dict[str, Any]) -> KalshiSeries:
+    """A series, of the answer of ``/series``."""
+    said = answer["series"]
     ticker = str(said["ticker"])
     return KalshiSeries(ticker, str(said.get("title", "")), str(said.get("category", "")), _rules_of(said, ticker))
 
 
-def _event(said: dict[str, Any], beside: list[dict[str, Any]] | None) -> KalshiEvent:
-    """``beside``: the markets, where they come next to the event and not in it."""
+def event_of(answer: dict[str, Any]) -> KalshiEvent:
+    """An event, of the answer of ``/events``; its markets may come next to it and not in it."""
+    said, beside = answer["event"], answer.get("markets")
     ticker = str(said["event_ticker"])
     alone = {key: value for key, value in said.items() if key != "markets"}
     return KalshiEvent(
@@ -258,7 +271,7 @@ def _event(said: dict[str, Any], beside: list[dict[str, Any]] | None) -> KalshiE
         title=str(said.get("title", "")),
         mutually_exclusive=said.get("mutually_exclusive") is True,
         rules=_rules_of({"collateral_return_type": "", **alone}, ticker),
-        markets=tuple(_market(item) for item in said.get("markets") or beside or ()),
+        markets=tuple(market_of(item) for item in said.get("markets") or beside or ()),
     )
 
 

@@ -81,19 +81,25 @@ class PolymarketRest:
         return self._one(slug, await self.markets("slug", [slug]))
 
     async def markets(self, by: str, names: Sequence[str]) -> list[GammaMarket]:
-        """Markets by "condition_ids", "clob_token_ids" or "slug", open ones first; unknown ones are missing.
+        """Markets by "condition_ids", "clob_token_ids" or "slug", open ones first; unknown ones are missing."""
+        return shaped(
+            "GET /markets", await self.markets_said(by, names), lambda said: [gamma_market(item) for item in said]
+        )
+
+    async def markets_said(self, by: str, names: Sequence[str]) -> list[Any]:
+        """The markets of `markets` as they came.
 
         Gamma tells open and closed ones apart, so that it is asked twice where some are missing.
         """
         _check(by, names)
-        found: list[GammaMarket] = []
+        found: list[Any] = []
         for chunk in chunks(names, _PAGE):
             told = 0
             for closed in ("false", "true"):
                 if told < len(chunk):
                     params = [*((by, name) for name in chunk), ("closed", closed), ("limit", str(_PAGE))]
                     said = await self._gamma.get("/markets", params)
-                    listed = shaped("GET /markets", said, lambda said: [gamma_market(item) for item in said])
+                    listed = shaped("GET /markets", said, list)
                     found += listed
                     told += len(listed)
         return found

@@ -18,7 +18,7 @@ import msgspec
 from tqdm import tqdm
 
 from live.clock import Clock, SystemClock
-from live.doors import Addresses, Source, open_door
+from live.doors import Addresses, open_door
 from live.errors import VenueError
 from live.logs import keep_quiet_about
 from live.options import OptionError, describe_options, read_options
@@ -28,6 +28,7 @@ from live.recording.recorder import Recorder
 from live.recording.rotation import MIB, Rotation, SessionWriter
 from live.recording.seal import seal
 from live.secrets import SecretError
+from live.source import Source
 from sim.types import SECOND_NS
 
 _LOOK_S = 0.25  # how often a batch is looked at, and the progress is shown

@@ -18,7 +18,7 @@ from sim.scenarios import Scenario
 from sim.scenarios.portfolio import Place
 from sim.scenarios.row import default_rows
 from sim.tape import seal
-from sim.types import CLEAR, DELTA, END_OF_BATCH, EVENT, FEES, GAP, LEVEL, MICRO_PER_LOT, TICKS, TRADE
+from sim.types import CLEAR, DELTA, END_OF_BATCH, EVENT, FEES, GAP, LEVEL, MICRO_PER_LOT, SETTLE, TICKS, TRADE
 from sim.wire.listing import Rules
 from sim.wire.units import Row
 
@@ -83,6 +83,7 @@ class Stream:
         self._unknown = np.zeros(len(tapes), np.bool_)
         self._broken = [""] * len(tapes)  # why a market cannot go on
         self.events = 0  # put behind so far
+        self._settled = [False] * len(tapes)
         self.late = 0  # of these, rows whose stamp had been played already
         self.played_ns = 0  # up to when the accounts have played
         self._engine: Engine | None = None
@@ -118,6 +119,11 @@ class Stream:
         Messages were lost and no snapshot came since, or it cannot go on.
         """
         return self._unknown
+
+    @property
+    def over(self) -> bool:
+        """Whether every market has been told to settle: nothing more will come."""
+        return all(self._settled)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Put rows behind, in the order in which they hold. Those of a market that is lost wait for its CLEAR.
@@ -169,6 +175,7 @@ class Stream:
         self._events[end] = (local_ns, venue_ns, qty, px, seq, flags, index, kind, side)
         self._end[index] = end + 1
         self.events += 1
+        self._settled[index] |= kind == SETTLE
 
     def _wake(self, index: int, local_ns: int) -> None:
         """An event came, the last one put: accounts that have played what came before it wait for it."""

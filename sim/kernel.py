@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 import numba
@@ -190,67 +190,73 @@ def _read(_: Any, address: _Address) -> Any:
 
 
 @intrinsic
-def _write(_: Any, address: types.Integer, held: types.BaseTuple) -> Any:
+def _write(_: Any, address: _Address, held: types.BaseTuple) -> Any:
     """Put a NamedTuple at ``address``."""
 
     def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        builder.store(values[1], builder.inttoptr(values[0], values[1].type.as_pointer()))
+        builder.store(values[1], builder.bitcast(values[0], values[1].type.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(address, held), generate
 
 
-def _store(address: Any, held: Any) -> None:
-    _write(address, held)
-
-
-_stores: dict[type, Callable] = {}  # by class of what is held
-
-
-def _store_of(held: tuple) -> Callable:
-    """What puts NamedTuples of one class in their place.
-
-    One for each class, on disk by that one's name: in a file of all of them nobody could read who lacks one.
-    """
-    kind = type(held)
-    if kind not in _stores:
-        place = getattr(sys.modules.get(kind.__module__), "__file__", None) or "<unknown>"
-        code = _named(_store, f"{kind.__qualname__}.store", place, 1)
-        function = FunctionType(code, {"__name__": kind.__module__, "_write": _write})
-        _stores[kind] = _compile(function, KernelCompiler, cache=Path(place).is_file())
-    return _stores[kind]
-
-
-def _named(function: Callable, name: str, file: str, line: int) -> CodeType:
-    """The code of ``function`` under another name and place, by which it lies on disk."""
-    return function.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, co_qualname=name)
-
-
-_called: Any = None  # in each copy of the function below, the kernel that it calls
+_called: Any = None  # in each copy of `_call_at`, the kernel that it calls
 
 
 def _call_at(address: Any, numbers: Any) -> Any:
     return _called(_read(address), *numbers)
 
 
-_addresses: dict[bytes, _Address] = {}  # by fingerprint of what is held: its types take milliseconds
-_entries: dict[tuple[Any, _Address, int], Callable] = {}  # of kernels that were called with what is held
+def _store(address: Any, held: Any) -> None:
+    _write(address, held)
 
 
-def _entry(facade: Any, address: _Address, count: int) -> Callable:
-    """Machine code that takes an address and ``count`` integers: what Python calls, types unchecked."""
-    key = facade, address, count
-    if key not in _entries:
-        plain = facade.py_func
-        # on disk it lies by the kernel's own name, file and line; of what a closure holds none of them tells
-        name, place = f"{plain.__qualname__}.held", plain.__code__
-        code = _named(_call_at, name, place.co_filename, place.co_firstlineno)
-        function = FunctionType(code, {"__name__": plain.__module__, "_called": facade, "_read": _read}, name)
-        kinds = address, types.UniTuple(types.int64, count)
-        cache = Path(place.co_filename).is_file() and plain.__closure__ is None
-        compiled = _compile(function, KernelCompiler, kinds, cache=cache)
-        _entries[key] = compiled.overloads[kinds].entry_point
-    return _entries[key]
+def _copy_of(function: Any, owner: Any, kinds: tuple, **names: Any) -> Callable:
+    """Machine code of a copy of ``function`` that knows ``names``; types are not checked when it is called.
+
+    On disk it lies as a function of ``owner``'s, a class or function: an index of kernels names the classes of their
+    arguments, and who cannot import one of them cannot read the index.
+    """
+    code = getattr(owner, "__code__", None)
+    file = sys.modules[owner.__module__].__dict__.get("__file__") or "" if code is None else code.co_filename
+    name = f"{owner.__qualname__}.{function.__name__}"
+    placed = function.__code__.replace(
+        co_filename=file, co_firstlineno=code.co_firstlineno if code else 1, co_name=name, co_qualname=name
+    )
+    copied = FunctionType(placed, {"__name__": owner.__module__, "_read": _read, "_write": _write, **names}, name)
+    cache = Path(file).is_file() and getattr(owner, "__closure__", None) is None  # of a closure the name says nothing
+    return _compile(copied, KernelCompiler, kinds, cache=cache).overloads[kinds].entry_point
+
+
+class _Shape(NamedTuple):
+    """How NamedTuples of one type are kept."""
+
+    kind: _Address
+    size: int  # bytes
+    store: Callable
+    entries: dict[tuple[Any, int], Callable]  # of kernel and count of numbers, machine code that takes an address
+
+
+_shapes: dict[bytes, _Shape] = {}  # by fingerprint: types themselves take milliseconds
+
+
+def _shape_of(held: tuple) -> _Shape:
+    key = compute_fingerprint(held)
+    if key not in _shapes:
+        whole = numba.typeof(held)
+        kind, context = _Address(whole), cpu_target.target_context
+        size = context.get_abi_sizeof(context.get_value_type(whole))
+        _shapes[key] = _Shape(kind, size, _copy_of(_store, type(held), (kind, whole)), {})
+    return _shapes[key]
+
+
+def _entry(shape: _Shape, facade: Any, count: int) -> Callable:
+    """``facade`` with an address in the place of its first argument, and ``count`` integers as a tuple."""
+    key = facade, count
+    if key not in shape.entries:
+        kinds = shape.kind, types.UniTuple(types.int64, count)
+        shape.entries[key] = _copy_of(_call_at, facade.py_func, kinds, _called=facade)
+    return shape.entries[key]
 
 
 class _Form(NamedTuple):
@@ -259,7 +265,7 @@ class _Form(NamedTuple):
     held: tuple  # whose arrays it points into
     place: np.ndarray  # (bytes,) uint8
     address: int
-    kind: _Address
+    shape: _Shape
     entries: dict[Any, Callable]  # by kernel
 
 
@@ -286,20 +292,17 @@ class Held:
             form = self._forms[key] = self._take_apart(held)
         entry = form.entries.get(function)
         if entry is None:
-            entry = form.entries[function] = _entry(function, form.kind, len(numbers))
+            entry = form.entries[function] = _entry(form.shape, function, len(numbers))
         return entry(form.address, numbers)
 
     def _take_apart(self, held: tuple) -> _Form:
         if len(self._forms) >= self.MOST:
             self._forms.clear()
-        types_of = compute_fingerprint(held)
-        if types_of not in _addresses:
-            _addresses[types_of] = _Address(numba.typeof(held))
-        kind, context = _addresses[types_of], cpu_target.target_context
-        place = np.zeros(context.get_abi_sizeof(context.get_value_type(kind.held)), np.uint8)
+        shape = _shape_of(held)
+        place = np.zeros(shape.size, np.uint8)
         address = place.ctypes.data
-        _store_of(held)(address, held)
-        return _Form(held, place, address, kind, {})
+        shape.store(address, held)
+        return _Form(held, place, address, shape, {})
 
     def __reduce__(self) -> tuple:
         return Held, ()  # a copy begins anew: what was taken apart points into the arrays of the original

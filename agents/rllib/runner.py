@@ -89,7 +89,8 @@ class BulkEnvRunner(SingleAgentEnvRunner):
     def _sample(self, **_: Any) -> Episodes:
         """RLlib's hook: a rollout of all rows. Other lengths, whole episodes and random actions are not offered."""
         run = self.config.run
-        collector = Collector(self.rows, self.module.network, self._draw, costs=bool(run.cost_names))
+        names = {"cost_names": run.cost_names, "reward_names": run.reward_names}
+        collector = Collector(self.rows, self.module.network, self._draw, **names)
         place = self.begin() if self.place is None else self.place
         played = collector.play(place, self.rollout, self._update, self._on_step)
         self.place = played.place

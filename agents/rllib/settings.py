@@ -47,6 +47,7 @@ class Settings:
     agent: PPOConfig
     constraints: list[Constraint]
     cost_names: tuple[str, ...]
+    reward_names: tuple[str, ...]  # of the terms of the reward
     gamma: float  # discount of a step
     spec: dict[str, Any]  # of the network, from `agents.describe`
     observation_space: Space

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from io import BufferedIOBase
@@ -26,6 +25,7 @@ from agents.budgets import constraints
 from agents.config import PPOConfig, check
 from agents.describe import describe
 from agents.ledger import Ledger
+from agents.metrics import Machine
 from agents.multipliers import Multipliers
 from agents.network import Network
 from agents.ppo import ConstrainedPPO
@@ -45,6 +45,7 @@ def build(
     gamma: float,
     seed: int,
     cost_names: Sequence[str] = (),
+    reward_names: Sequence[str] = (),
     markets: int = 1,
     staggered: bool = False,
     watch: Callable[[Any], Watch] | None = None,
@@ -60,7 +61,7 @@ def build(
         spaces: of one environment's observations and actions.
         config: hyperparameters, budgets and multipliers.
         num_envs: of all env runners together.
-        gamma, seed, cost_names, markets: as of `agents.ppo.build`.
+        gamma, seed, cost_names, reward_names, markets: as of `agents.ppo.build`.
         staggered: whether first episodes are cut short, so that rows do not all end at once.
         watch: what follows the environment of an env runner for `RLlibPPO.steering`.
         runners: env runners in processes of their own; 0 = one in this process.
@@ -79,6 +80,7 @@ def build(
         agent=deepcopy(config),
         constraints=[] if config.budgets is None else constraints(config.budgets, list(cost_names)),
         cost_names=tuple(cost_names),
+        reward_names=tuple(reward_names),
         gamma=gamma,
         spec=describe(*spaces, config, markets),
         observation_space=spaces[0],
@@ -194,7 +196,7 @@ class RLlibPPO:
         self._callback.on_training_start({}, {})
         while self.num_timesteps < total:
             self._callback.on_rollout_start()
-            self._started = time.perf_counter()
+            self._machine = Machine()
             self._parts = []
             self.algorithm.steps = self.num_timesteps
             self.algorithm.train()
@@ -211,7 +213,7 @@ class RLlibPPO:
     def _log(self) -> None:
         outcome = self.learner.outcome
         assert outcome is not None
-        self.learner.lagrangian.log(self.logger, self._n_updates, outcome, self.cost_names, self.speed())
+        self.learner.lagrangian.log(self.logger, self._n_updates, outcome, self.speed())
         self.logger.dump(self.num_timesteps)
 
     @property
@@ -220,12 +222,14 @@ class RLlibPPO:
         return [episode["r"] for part in self._parts for episode in part.rollout.episodes]
 
     def speed(self) -> dict[str, float]:
-        """Of the last update: steps a second, and the share of its time spent inside the slowest environment."""
-        seconds = time.perf_counter() - self._started
+        """Of the last update: steps a second, share of it in the slowest environment, what it took of this machine."""
+        spent = self._machine.usage()
+        seconds = spent.pop("seconds")
         steps = sum(part.env_steps for part in self._parts)
         return {
             "steps_per_s": steps / seconds,
             "env_share": max(part.env_seconds for part in self._parts) / seconds,
+            **spent,
         }
 
     def learner_state(self) -> dict[str, Any]:
@@ -269,7 +273,7 @@ class RLlibPPO:
         run = self.settings
         model = ConstrainedPPO(
             ActorCritic, None, config=self.config, constraints=self.constraints, cost_names=self.cost_names,
-            gamma=self.gamma, seed=self.seed, _init_setup_model=False,
+            reward_names=run.reward_names, gamma=self.gamma, seed=self.seed, _init_setup_model=False,
             policy_kwargs={"spec": run.spec, "critics": 1 + len(self.constraints)},
         )  # fmt: skip
         model.observation_space, model.action_space = run.observation_space, run.action_space

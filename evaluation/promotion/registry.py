@@ -175,8 +175,8 @@ def files_of(run: Path) -> dict[str, str]:
 
 
 def _left_out(name: str) -> bool:
-    """Half-written files, and what earlier promotions said of the run."""
-    return name.endswith(".tmp") or name.startswith("promotion/")
+    """Half-written files, what earlier promotions said of the run, and how it was tracked."""
+    return name.endswith(".tmp") or name.startswith(("promotion/", "tracking/"))
 
 
 def _copy(run: Path, target: Path, papers: Mapping[str, bytes], judged: Mapping[str, str]) -> None:

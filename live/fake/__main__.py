@@ -102,13 +102,18 @@ async def _serve(venue: Venue, args: argparse.Namespace, notes: list[str]) -> No
         else:
             urls = [("Gamma and CLOB", fake.url), ("market socket", f"{fake.socket_url}{MARKET_PATH}"),
                     ("user socket", f"{fake.socket_url}{USER_PATH}")]  # fmt: skip
-        for line in [*(f"{name}: {url}" for name, url in urls), *notes, _record(args, venue, fake), "Ctrl-C ends it"]:
+        for line in [
+            *(f"{name}: {url}" for name, url in urls),
+            *notes,
+            *_commands(args, venue, fake),
+            "Ctrl-C ends it",
+        ]:
             print(line, flush=True)  # noqa: T201
         await fake.run()
 
 
-def _record(args: argparse.Namespace, venue: Venue, fake: FakeVenue) -> str:
-    """A command that records what is open now."""
+def _commands(args: argparse.Namespace, venue: Venue, fake: FakeVenue) -> list[str]:
+    """Commands that record what is open now, and play beside it."""
     words = [f"venue={args.venue}"]
     if args.venue == "kalshi":
         words += [f"rest={fake.url}/trade-api/v2", f"socket={fake.socket_url}{SOCKET_PATH}"]
@@ -119,7 +124,11 @@ def _record(args: argparse.Namespace, venue: Venue, fake: FakeVenue) -> str:
     here = [one.market for one in venue.listings if one.market.close_ns == 0 or one.market.close_ns > now_ns]
     opened = [market for market in here if market.open_ns <= now_ns] or here
     names = ",".join(market.id for market in opened[: args.markets])
-    return f"python -m live.record {' '.join(words)} markets={names}"
+    told = " ".join(words)
+    return [
+        f"python -m live.record {told} markets={names}",
+        f"python shadow.py checkpoint=baseline:imbalance {told} 'markets=[{names}]'",
+    ]
 
 
 if __name__ == "__main__":

@@ -211,9 +211,11 @@ class Journal:
         )  # fmt: skip
         return f"correction {cursor.lastrowid}"
 
-    def corrections(self) -> list[tuple[str, int, str, int, int]]:
-        """Key, moment, ticker ("" = cash), lots and micro-dollars of each."""
-        rows = self._db.execute("SELECT number, local_ns, ticker, lots, uusd FROM corrections ORDER BY number")
+    def corrections(self, why: str = "") -> list[tuple[str, int, str, int, int]]:
+        """Key, moment, ticker ("" = cash), lots and micro-dollars of each; ``why``: of this kind alone."""
+        rows = self._db.execute(
+            "SELECT number, local_ns, ticker, lots, uusd FROM corrections WHERE ? IN ('', why) ORDER BY number", (why,)
+        )
         return [(f"correction {row[0]}", *row[1:]) for row in rows]
 
     def balance(self, local_ns: int, free_uusd: int, cash_uusd: int) -> None:

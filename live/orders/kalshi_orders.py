@@ -33,6 +33,7 @@ from live.orders.requests import (
 from live.rest import RestClient
 from live.stamps import ns_of
 from sim.types import ASK, BID, FOK, GTC, IOC, MICRO_PER_LOT, SECOND_NS
+from sim.venues import VENUES
 from sim.wire.units import contracts, dollars, px_of, qty_of, uusd_of
 
 _T = TypeVar("_T")
@@ -40,6 +41,7 @@ _ORDERS = "/portfolio/events/orders"
 _SIDES = {BID: "bid", ASK: "ask"}
 SIDES = {"bid": BID, "ask": ASK}
 _TIFS = {GTC: "good_till_canceled", IOC: "immediate_or_cancel", FOK: "fill_or_kill"}
+_SELF_TRADE = next(iter(VENUES["kalshi"].self_trade))  # as in the simulator: our resting order gives way
 _PAGE = "1000"
 _MOST_PAGES = 1_000
 MS_NS = 1_000_000
@@ -95,7 +97,7 @@ def _place(order: Place) -> Talk:
     body: dict[str, Any] = {
         "ticker": order.ticker, "client_order_id": order.client_id, "side": _SIDES[order.side],
         "count": contracts(order.qty * MICRO_PER_LOT), "price": dollars(order.px), "time_in_force": _TIFS[order.tif],
-        "self_trade_prevention_type": "taker_at_cross", "post_only": order.post_only,
+        "self_trade_prevention_type": _SELF_TRADE, "post_only": order.post_only,
         "reduce_only": order.reduce_only,
     }  # fmt: skip
     if order.expiry_ns:

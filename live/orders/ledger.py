@@ -189,30 +189,43 @@ def locked_uusd(lots: Sequence[int], orders: Iterable[Exposure], fees: np.ndarra
 
     Args:
         lots: of YES and NO that are held; an order that closes what is held needs no price, and each lot covers one.
-        orders: in the order in which they were sent.
+        orders: in the order in which they were sent; the first are covered first.
         fees: FEE table whose first row is in force.
     """
+    orders = list(orders)
+    return _prices(lots, orders) + sum(_fee(one, fees) for one in orders)
+
+
+def range_uusd(
+    lots: Sequence[int], sure: Iterable[Exposure], perhaps: Iterable[Exposure], fees: np.ndarray
+) -> tuple[int, int]:
+    """The least and the most that a venue may reserve for the orders of one market.
+
+    Least: it reserves no fees, covers the dearest first, and has only those that are ``sure``. Most: it reserves fees,
+    covers the cheapest first, and has ``perhaps`` too.
+    """
+    sure, everything = list(sure), [*sure, *perhaps]
+    least = _prices(lots, sorted(sure, key=_leg_px, reverse=True))
+    most = _prices(lots, sorted(everything, key=_leg_px))
+    return least, most + sum(_fee(one, fees) for one in everything)
+
+
+def _prices(lots: Sequence[int], orders: Iterable[Exposure]) -> int:
     cover = list(lots)
     total = 0
     for order in orders:
-        leg = YES if order.side == BID else NO
-        px = order.px if leg == YES else PX_ONE - order.px
-        # a taker may get a better price, nearer to one half
-        total += int(fee_bound(fees, 0, px if order.maker else 0, px, order.lots, order.maker))
-        closing = min(cover[1 - leg], order.lots)
-        cover[1 - leg] -= closing
-        total += px * (order.lots - closing)
-    return total
-
-
-def least_uusd(lots: Sequence[int], orders: Iterable[Exposure]) -> int:
-    """The least that a venue which covers the worst case reserves for them: prices without fees, the dearest closed."""
-    cover = list(lots)
-    total = 0
-    priced = [(one.px if one.side == BID else PX_ONE - one.px, one) for one in orders]
-    for px, order in sorted(priced, key=lambda one: -one[0]):
         held = NO if order.side == BID else YES
         closing = min(cover[held], order.lots)
         cover[held] -= closing
-        total += px * (order.lots - closing)
+        total += _leg_px(order) * (order.lots - closing)
     return total
+
+
+def _leg_px(order: Exposure) -> int:
+    return order.px if order.side == BID else PX_ONE - order.px
+
+
+def _fee(order: Exposure, fees: np.ndarray) -> int:
+    """Bound of an order's fees: a taker may get a better price, nearer to one half."""
+    px = _leg_px(order)
+    return int(fee_bound(fees, 0, px if order.maker else 0, px, order.lots, order.maker))

@@ -9,6 +9,7 @@ Times are the wall clock's, nanoseconds.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ from sim.venues.kalshi import DIRECT_MEMBER_UUSD
 from sim.wire.listing import Listing
 
 _LOG = logging.getLogger(__name__)
+_KEEP_MIDS_NS = 10 * SECOND_NS  # so that a restart does not take the lack of a mid for a loss
 
 
 class Rules(NamedTuple):
@@ -82,7 +84,8 @@ class Manager:
         self.refusals: Counter[str] = Counter()  # by reason, since the start
         self.hearing = False  # the account's own channel is up
         self._journal = journal
-        self._mid2: dict[str, int] = {}
+        self._mid2: dict[str, int] = json.loads(journal.get("mids", "{}"))  # by ticker: what equity is marked at
+        self._mids_ns = now_ns  # when they were last kept
         self._reconciler = Reconciler(self)
         self._replies = Replies(self, self._reconciler)
         self.cancel_all()  # whoever wished for the orders of an earlier life is gone
@@ -204,6 +207,9 @@ class Manager:
 
     def _watch(self, now_ns: int) -> None:
         """Budgets of equity; nothing is known of it before the account is."""
+        if now_ns - self._mids_ns >= _KEEP_MIDS_NS:
+            self._journal.put("mids", json.dumps(self._mid2))
+            self._mids_ns = now_ns
         if self._reconciler.ready:
             self.breach(self.governor.watch(self.record.ledger.equity_uusd(self._mid2), now_ns), now_ns)
 

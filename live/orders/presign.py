@@ -28,6 +28,7 @@ from sim.types import SECOND_NS
 
 LIFE_NS = 5 * SECOND_NS
 _NS_PER_MS = 1_000_000
+_BREATH_S = 0.001
 
 K = TypeVar("K", bound=Hashable)
 S = TypeVar("S")
@@ -82,12 +83,14 @@ class Presigner(Generic[K, S]):
         self._wanted: Counter[K] = Counter()
         self._stamped: dict[K, int] = {}  # last stamps, as long as they could come again
         self.statistics = Statistics()
+        self.asked: Callable[[], None] = lambda: None  # called by each `take`: who keeps it warm listens
 
     def __len__(self) -> int:
         return sum(map(len, self._stock.values()))
 
     def take(self, key: K) -> S | None:
         """The oldest good signature for ``key``, which is gone from the stock with that; None where there is none."""
+        self.asked()
         stock = self._stock.get(key)
         while stock:
             stamp_ns, made = stock.popleft()
@@ -195,7 +198,9 @@ class PresignedSigner:
 
 
 class Keeper(Generic[K, S]):
-    """Keeps a presigner warm, beside the decisions: whenever it is woken, and every so often.
+    """Keeps a presigner warm, beside the decisions: after each `take`, whenever it is woken, and every so often.
+
+    It begins a millisecond later: what has just been decided goes out first.
 
     Args:
         presigner: what is kept warm.
@@ -218,21 +223,23 @@ class Keeper(Generic[K, S]):
         self._presigner, self._keys, self._clock = presigner, keys, clock
         self._every_s, self._in_thread = every_s, in_thread
         self._woken = asyncio.Event()
+        presigner.asked = self.wake
 
     def wake(self) -> None:
-        """Something was taken, or other keys are wanted."""
+        """Other keys are wanted."""
         self._woken.set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            self._woken.clear()
+            await self._clock.sleep(_BREATH_S)
             await self.warm()
             with contextlib.suppress(TimeoutError):
                 await within(self._clock, self._every_s, self._until_woken())
 
     async def warm(self) -> None:
         """Sign what is lacking now; stops short where other keys are wanted meanwhile."""
+        self._woken.clear()
         for key in self._presigner.lacking(self._keys()):
             stamp_ns = self._presigner.stamp(key)
             if self._in_thread:

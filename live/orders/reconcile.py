@@ -116,7 +116,9 @@ class Reconciler:
         for ticker, payout_px in said.payouts:
             record.settle(ticker, payout_px, now_ns)
         self._others(said.orders, now_ns)
-        record.correct("", 0, said.free_uusd + record.others_uusd, "opening", now_ns)
+        least, most = record.range_uusd
+        record.correct("", 0, said.free_uusd + least, "opening", now_ns)
+        record.journal.put("doubt_uusd", str(most - least))  # nobody says what orders of others reserve
         record.open(now_ns)
         record.journal.event(now_ns, "opening", "adopted", free_uusd=said.free_uusd, positions=len(said.positions))
 
@@ -168,7 +170,11 @@ class Reconciler:
             self._seen = difference
             self._later(now_ns, self._manager.rules.look_again_s)
             return
-        if difference != _SAME:
+        doubt_uusd = int(record.journal.get("doubt_uusd", "0"))
+        if difference != _SAME and not difference.lots and 0 < difference.cash_uusd <= doubt_uusd:
+            record.correct("", 0, difference.cash_uusd, "opening", now_ns)
+            record.journal.put("doubt_uusd", str(doubt_uusd - difference.cash_uusd))
+        elif difference != _SAME:
             self._adopt(difference, said, now_ns)
         self._seen, self.put_off = _SAME, 0
         self.ready = not self._ghosts
@@ -180,10 +186,9 @@ class Reconciler:
         there = {one.ticker: one.lots for one in said.positions}
         tickers = sorted({*there, *record.ledger.holdings})
         lots = ((name, there.get(name, 0) - record.ledger.holding(name).position) for name in tickers)
-        cash = record.ledger.cash_uusd
-        resting = len(record.orders) + len(record.others)
-        lowest = cash - record.reserved_uusd - record.others_uusd - resting * _ROUNDING_UUSD
-        highest = cash - record.least_uusd
+        cash, (least, most) = record.ledger.cash_uusd, record.range_uusd
+        lowest = cash - most - (len(record.orders) + len(record.others)) * _ROUNDING_UUSD
+        highest = cash - least
         return Difference(
             tuple((name, more) for name, more in lots if more),
             min(said.free_uusd - lowest, 0) + max(said.free_uusd - highest, 0),

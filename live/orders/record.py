@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from live.orders.journal import BEFORE, Intent, Journal
-from live.orders.ledger import Exposure, Ledger, least_uusd, locked_uusd
+from live.orders.ledger import Exposure, Ledger, locked_uusd, range_uusd
 from live.orders.requests import FillSaid, OrderSaid
 from live.orders.working import DONE, OPEN, UNKNOWN, Working
 from sim.tape import FeeRates
@@ -181,21 +181,26 @@ class Record:
     def others_uusd(self) -> int:
         """What orders of others on this account may still cost."""
         return sum(
-            locked_uusd((0, 0), [Exposure(one.side, one.px, one.left, True)],
-                        self._fees.get(one.ticker, self._any_fees))
+            locked_uusd((0, 0), [_exposure(one)], self._fees.get(one.ticker, self._any_fees))
             for one in self.others.values()
         )  # fmt: skip
 
     @property
-    def least_uusd(self) -> int:
-        """What the venue reserves at least, for everyone's orders."""
-        here: dict[str, list[Exposure]] = {}
+    def range_uusd(self) -> tuple[int, int]:
+        """The least and the most that the venue may reserve now, for everyone's orders."""
+        sure: dict[str, list[Exposure]] = {}
+        perhaps: dict[str, list[Exposure]] = {}
         for one in self.orders.values():
-            if one.state == OPEN and not one.leaving and one.amend is None:  # else it may be less by now
-                here.setdefault(one.ticker, []).append(one.exposure)
+            stays = one.state == OPEN and not one.leaving and one.amend is None and not one.owed
+            (sure if stays else perhaps).setdefault(one.ticker, []).append(one.exposure)
         for other in self.others.values():
-            here.setdefault(other.ticker, []).append(Exposure(other.side, other.px, other.left, True))
-        return sum(least_uusd(self.ledger.holding(ticker).lots, orders) for ticker, orders in here.items())
+            sure.setdefault(other.ticker, []).append(_exposure(other))
+        ranges = [
+            range_uusd(self.ledger.holding(ticker).lots, sure.get(ticker, ()), perhaps.get(ticker, ()),
+                       self._fees.get(ticker, self._any_fees))
+            for ticker in {*sure, *perhaps}
+        ]  # fmt: skip
+        return sum(least for least, _ in ranges), sum(most for _, most in ranges)
 
     @property
     def free_uusd(self) -> int:
@@ -245,3 +250,7 @@ class Record:
 
     def _table(self, rates: FeeRates) -> np.ndarray:
         return fee_table([FeeSchedule(KALSHI, rates.rate_ppm, rates.maker_ppm, self._step_uusd)])
+
+
+def _exposure(order: OrderSaid) -> Exposure:
+    return Exposure(order.side, order.px, order.left, True)

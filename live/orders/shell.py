@@ -40,6 +40,7 @@ from live.reconnect import KALSHI_LINK, STALE, Link
 from live.rest import RestClient
 from live.socket import Socket
 from live.urls import is_loopback
+from sim.tape import FeeRates
 from sim.types import SECOND_NS
 from sim.wire.units import Taken
 
@@ -196,6 +197,10 @@ class Orders:
         if self.error is not None:
             raise self.error
         self.actions.put_nowait((ns, wishes.copy()))
+
+    def rates(self, ticker: str, rates: FeeRates) -> None:
+        """A market's fees are others from now on: what its orders reserve changes."""
+        self.manager.record.rates(ticker, rates)
 
     def kill(self, why: str) -> None:
         """Cancel everything, refuse everything, until :meth:`lift`. For a runner, a signal or an HTTP handler."""

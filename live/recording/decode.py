@@ -13,9 +13,9 @@ from typing import IO
 import numpy as np
 
 from live.kalshi_poll import KalshiPollReader
-from live.reading import Reader
+from live.reading import MarketReader, read_answer
 from live.recording.folder import number_of
-from live.recording.layout import CONNECTED, DISCONNECTED, LOST, NOTE, RECEIVED, Header, LogError, Record
+from live.recording.layout import ANSWERED, CONNECTED, DISCONNECTED, LOST, NOTE, RECEIVED, Header, LogError, Record
 from live.recording.log import Damage, Result, read_log
 from sim.types import EVENT
 from sim.wire.kalshi import KalshiReader
@@ -30,23 +30,25 @@ _BREAKS = frozenset(word.encode() for word in (CONNECTED, DISCONNECTED, LOST))
 
 
 POLLED = ("rest",)  # what a header's ``subscribed`` says where answers of REST were recorded
-_READERS: dict[str, Callable[[Sequence[Listing]], Reader]] = {
+_READERS: dict[str, Callable[[Sequence[Listing]], MarketReader]] = {
     "kalshi": KalshiReader,
     "polymarket": PolymarketReader,
 }
 
 
-def reader_for(header: Header) -> Reader:
+def reader_for(header: Header) -> MarketReader:
     """A new reader for the frames of a recording with this header."""
     if header.subscribed == POLLED:
         return KalshiPollReader(header.markets)
     return _READERS[header.venue](header.markets)
 
 
-def take(reader: Reader, record: Record) -> Taken:
+def take(reader: MarketReader, record: Record) -> Taken:
     """What one record says: frames of the venue as they are read, a break of the connection as a gap."""
     if record.kind == RECEIVED:
         return reader.take(record.data, record.local_ns)
+    if record.kind == ANSWERED:
+        return read_answer(reader, record.data, record.local_ns)
     if record.kind == NOTE and record.data.partition(b" ")[0] in _BREAKS:
         return reader.reconnected(record.local_ns)
     return NOTHING
@@ -71,7 +73,7 @@ class Pass:
     """One reading of a session's segments, in order; complete once :meth:`rows` has come to its end."""
 
     paths: Sequence[Path]
-    reader: Reader
+    reader: MarketReader
     segments: list[Segment] = field(default_factory=list)
     frames: int = 0  # of the venue
     frame_bytes: int = 0

@@ -19,9 +19,10 @@ from sim.wire.listing import Listing
 
 VERSION = 1  # of the content of a batch
 SCHEMA_VERSION = 1  # of the JSON header of a segment, and of a session's manifest
-# kinds of a record: a frame of the venue, a frame of ours, a word of the recorder's, a decision (live.shadow.records)
-RECEIVED, SENT, NOTE, DECISION = 1, 2, 3, 4
-KINDS = (RECEIVED, SENT, NOTE, DECISION)
+# kinds of a record: a frame of the venue, a frame of ours, a word of the recorder's, a decision (live.shadow.records),
+# an answer of REST (live.answers)
+RECEIVED, SENT, NOTE, DECISION, ANSWERED = 1, 2, 3, 4, 5
+KINDS = (RECEIVED, SENT, NOTE, DECISION, ANSWERED)
 CONNECTED, DISCONNECTED, LOST = "connected", "disconnected", "gap"  # first word of a NOTE; free text may follow
 MAX_CHANNEL = 2**16 - 1
 

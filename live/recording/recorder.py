@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from live.reading import Reader
+from live.reading import MarketReader
 from live.recording.decode import failures, take
-from live.recording.layout import CONNECTED, DECISION, DISCONNECTED, LOST, NOTE, RECEIVED, SENT, Record
+from live.recording.layout import ANSWERED, CONNECTED, DECISION, DISCONNECTED, LOST, NOTE, RECEIVED, SENT, Record
 from live.recording.rotation import SessionWriter
 from sim.wire.units import Taken
 
@@ -37,7 +37,7 @@ class Recorder:
     Call :meth:`idle` a few times a second: a batch is written when it is full or old, and somebody has to look.
     """
 
-    def __init__(self, writer: SessionWriter, reader: Reader) -> None:
+    def __init__(self, writer: SessionWriter, reader: MarketReader) -> None:
         self.reader = reader
         self._writer = writer
         self._frames = 0
@@ -50,6 +50,10 @@ class Recorder:
         self._frames += 1
         self._frame_bytes += len(data)
         return self._keep(Record(local_ns, channel, RECEIVED, data))
+
+    def answered(self, channel: int, data: bytes, local_ns: int) -> Taken:
+        """An answer of REST. Returns the rows in which it differs from what is believed. Raises LogError as above."""
+        return self._keep(Record(local_ns, channel, ANSWERED, data))
 
     def sent(self, channel: int, data: bytes, local_ns: int) -> None:
         """A frame of ours: subscriptions, commands. Never one that holds a secret."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from live.files import write_whole
-from live.reading import Reader
+from live.reading import MarketReader
 from live.recording.decode import SCRATCH, Pass, Spill, first_header, reader_for
 from live.recording.folder import (
     MANIFEST,
@@ -35,7 +35,7 @@ LICENCE = "the venue's terms of use"
 
 
 def seal(
-    folder: str | Path, *, make_reader: Callable[[Header], Reader] = reader_for, delete_raw: bool = False
+    folder: str | Path, *, make_reader: Callable[[Header], MarketReader] = reader_for, delete_raw: bool = False
 ) -> Manifest:
     """Make tapes of the session in ``folder``, one a market, and write ``sealed.json``; a second run changes nothing.
 
@@ -62,7 +62,7 @@ def seal(
     return manifest
 
 
-def _make(folder: Path, make_reader: Callable[[Header], Reader]) -> Manifest:
+def _make(folder: Path, make_reader: Callable[[Header], MarketReader]) -> Manifest:
     """Decode all segments and write the tapes."""
     paths = segment_paths(folder)
     if not paths:

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from live.reading import Reader
+from live.reading import MarketReader
 from live.recording.decode import Pass, Segment, Spill, failures, first_header, reader_for
 from live.recording.folder import segment_paths
 from live.recording.layout import NOTE, SENT, Header, LogError
@@ -45,7 +45,7 @@ class Validation:
 
 
 def validate_recording(
-    paths: Sequence[Path], *, replay: bool = False, make_reader: Callable[[Header], Reader] = reader_for
+    paths: Sequence[Path], *, replay: bool = False, make_reader: Callable[[Header], MarketReader] = reader_for
 ) -> Validation:
     """Read the segments ``paths`` of one session; with ``replay`` make their tapes in memory and validate those too.
 

@@ -1,4 +1,7 @@
-"""When the next decision is due: after so much market time, or after so many events, as in training."""
+"""When the next decision is due: after so much market time, or after so many events, as in training.
+
+Events end with the markets: once all have settled a last decision is due, however many have come.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class Pace:
     def due(self, now_ns: int) -> int | None:
         """Up to when to play, if a decision is due at ``now_ns``; None = it is not."""
         if self._events is not None:
-            if self._stream.events < self._next_event:
+            if self._stream.events < self._next_event and not self._stream.over:
                 return None
             self._next_event = self._stream.events + self._events
             return now_ns

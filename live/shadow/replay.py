@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from envs.vector import TradingVectorEnv
-from live.reading import Reader
+from live.reading import MarketReader
 from live.recording.decode import first_header, reader_for, take
 from live.recording.folder import number_of
 from live.recording.layout import DECISION, LogError, Record
 from live.recording.log import read_log
 from live.recording.validate import recorded_paths
-from live.session import Session
+from live.session import Look, Session
 from live.shadow.mirror import Image, Mirror
 from live.shadow.opening import Gathering
 from live.shadow.records import Account, Decision, SessionSaid, Shapes, arrays_of, decode, read_session
@@ -97,7 +97,7 @@ def _records(folder: str | Path, missing: list[str]) -> Iterator[Record]:
 class _Again:
     """A session that makes the decisions of a log."""
 
-    def __init__(self, reader: Reader, make: Make, said: SessionSaid) -> None:
+    def __init__(self, reader: MarketReader, make: Make, said: SessionSaid) -> None:
         self.found = Replayed()
         self._make, self._said, self._shapes = make, said, shapes_of(said)
         self._gathering = Gathering(reader.rules)
@@ -105,23 +105,17 @@ class _Again:
 
     def take(self, rows: list[Row]) -> None:
         if self._session is None:
-            self._gathering.take(rows)
+            if self._gathering.take(rows):
+                self._begin()
             return
         with contextlib.suppress(StreamError):  # the stream says so in `unknown`, as it did then
             self._session.stream.append(rows)
 
     def decide(self, decision: Decision) -> None:
-        if self._session is None:
-            self._session = self._begun(len(decision.accounts))
-            look = self._session.begin()
-            self._mirror = Mirror(self._session.env.engine, 0) if decision.image else None
-        session, mirror = self._session, self._mirror
-        if mirror is not None:
-            image = Image.decode(decision.image, self._shapes.markets)
-            mirror.clear(session.env.sent[0])
-            look = session.proceed(decision.ns, lambda: mirror.show(image))
-        elif self.found.decisions:
-            look = session.proceed(decision.ns)
+        session = self._session
+        if session is None:
+            raise LogError(f"decision {decision.number}: it comes before every market has told its book")
+        look = self._look(session, decision)
         if look.ns != decision.ns:
             raise LogError(f"decision {decision.number} at {decision.ns} ns: this log begins at {look.ns} ns")
         if (decision.number, decision.events) != (self.found.decisions, session.stream.events):
@@ -146,14 +140,25 @@ class _Again:
             self.found.orders += int(np.count_nonzero(arrays["orders"]["do"]))
         self.found.decisions += 1
 
-    def _begun(self, accounts: int) -> Session:
+    def _begin(self) -> None:
+        """Every market has told its book: the accounts begin, as they did."""
+        said = self._said
         stream = Stream(self._gathering.opening)
-        env = self._make(stream.scenario, accounts, self._said.cash)
+        env = self._make(stream.scenario, len(said.seats), said.cash)
         for what in ("observation_digest", "action_digest"):
-            ours, theirs = env.spec_sheet[what], getattr(self._said, what)
+            ours, theirs = env.spec_sheet[what], getattr(said, what)
             if ours != theirs:
                 raise LogError(f"{what} {ours}; the session's is {theirs}: play it with the version that made it")
-        return Session(env, stream)
+        self._session, self._mirror = Session(env, stream), Mirror(env.engine, 0)
+        self._first = self._session.begin()
+
+    def _look(self, session: Session, decision: Decision) -> Look:
+        """What is seen at a decision; the first one of paper accounts is made on the books that they begin with."""
+        if decision.image:
+            image = Image.decode(decision.image, self._shapes.markets)
+            self._mirror.clear(session.env.sent[0])
+            return session.proceed(decision.ns, lambda: self._mirror.show(image))
+        return session.proceed(decision.ns) if self.found.decisions else self._first
 
     def _compare(
         self, number: int, place: int, account: Account, told: dict[str, np.ndarray], made: dict[str, np.ndarray]

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from agents.policy import Policy
 from live.clock import Clock
-from live.doors import Addresses, Source, open_door
+from live.doors import Addresses, open_door
 from live.files import write_whole
 from live.logs import keep_quiet_about, stop_writing, write_json_lines
 from live.monitor.gate import new_token
@@ -53,6 +53,7 @@ from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
 from live.shadow.trading import RealHands, open_orders
 from live.shadow.watch import Watch
+from live.source import Source
 from live.stream import Stream
 from sim.types import DO_NOTHING, SECOND_NS, UUSD
 from sim.wire.listing import Listing
@@ -65,11 +66,13 @@ _STAGES = ("play", "policies", "certify", "keep")
 
 
 class Shadow:
-    """One session. ``run`` it once."""
+    """One session. ``run`` it once. Raises LogError where its name is taken."""
 
     def __init__(self, config: ShadowConfig, plan: Plan, clock: Clock, rng: random.Random, console: Console) -> None:
         self.config, self.plan = config, plan
         self.folder = Path(config.out) / session_name(config.name, config.venue, clock)
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            raise LogError(f"{self.folder}: a session of that name is there; choose another name")
         self.view = View(
             clock.now_ns(), self.folder.name, config.venue, config.mode, "connecting", "", clock.now_ns(), 0, (), "",  # type: ignore[arg-type]
             ready=("no book has been told yet",),
@@ -89,12 +92,9 @@ class Shadow:
     async def run(self) -> Summary:
         """Until it is asked to end, its time is up, or its markets have settled.
 
-        Raises LogError where nothing can be written, or the name is taken; VenueError, SecretError or ValueError where
-        the venue refuses, or the page's port is taken; GivenUpError where it refuses to go on. What was recorded is
-        kept in any case.
+        Raises LogError where nothing can be written; VenueError, SecretError or ValueError where the venue refuses, or
+        the page's port is taken; GivenUpError where it refuses to go on. What was recorded is kept in any case.
         """
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise LogError(f"{self.folder}: a session of that name is there; choose another name")
         config, ends = self.config, asked_to_end()
         at = Addresses(config.rest, config.socket, config.clob)
         async with AsyncExitStack() as held:
@@ -162,6 +162,8 @@ class Shadow:
         self._heard_ns = self._clock.now_ns()
         if self._runner is not None:
             self._runner.take(taken.rows)
+            if self._hands is not None:
+                self._hands.take(taken.rows, self._door.reader.rules)
         elif self._gathering is not None and self._gathering.take(taken.rows):
             self._begin()
         if taken.rows:

@@ -38,8 +38,9 @@ from live.secrets import SecretError, kalshi_credentials
 from live.shadow.divergence import FillsCompared
 from live.shadow.mirror import Image, Mirror
 from live.signing import KalshiSigner
-from sim.types import UUSD
-from sim.wire.listing import Listing
+from sim.types import FEES, UUSD
+from sim.wire.listing import Listing, Rules
+from sim.wire.units import Row
 
 _LOG = logging.getLogger(__name__)
 ORDER_PATH = "/portfolio/events/orders"
@@ -99,7 +100,12 @@ class RealHands:
 
     def __init__(self, opened: Opened, compared: FillsCompared) -> None:
         self.orders, self._opened, self._compared = opened.orders, opened, compared
-        self.fills = 0  # taken so far
+        self._taken = 0  # fills
+
+    @property
+    def fills(self) -> int:
+        """So far."""
+        return self._taken + len(self.orders.fills)
 
     @property
     def messages(self) -> int:
@@ -124,11 +130,18 @@ class RealHands:
         caps = f"{money(state.order_uusd)} an order, {money(state.at_risk_uusd)} of {money(state.risk_uusd)} at risk"
         return Trading(enabled=state.mode == TRADING, caps=f"{state.mode}: {caps}")
 
+    def take(self, rows: Sequence[Row], rules: Sequence[Rules]) -> None:
+        """What the venue said of its markets: other fees reserve other amounts."""
+        for row in rows:
+            if row[7] == FEES:
+                known = rules[row[6]]
+                self.orders.rates(known.listing.market.id, known.fee_schedules[row[2]])
+
     def image(self, mirror: Mirror) -> Image:
         """The account as its journal has it."""
         while self.orders.fills:
             fill = self.orders.fills.popleft().fill
-            self.fills += 1
+            self._taken += 1
             self._compared.add(live=True, px=fill.px, lots=fill.qty)
         return mirror.image(self.orders.manager.record)
 
@@ -160,8 +173,7 @@ async def open_orders(
     signer = KalshiSigner(credentials, clock)
     presigned = PresignedSigner(signer, clock)
     rest, socket = at.rest or BASE_URL, at.socket or SOCKET_URL
-    place = ("POST", urlsplit(rest).path + ORDER_PATH)
-    keeper = Keeper(presigned.presigner, lambda: [place] * _STOCK, clock, in_thread=True)
+    path = urlsplit(rest).path + ORDER_PATH
     client = RestClient(
         rest, clock=clock, rng=rng, limiter=Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer=presigned
     )
@@ -169,6 +181,13 @@ async def open_orders(
         manager = Manager(listings, journal, leave, clock.now_ns())
         if config.lift:
             manager.lift(config.lift, clock.now_ns())
+
+        def likely() -> list[tuple[str, str]]:
+            """The requests that may come next: orders, and the cancels of those that rest."""
+            resting = [one.order_id for one in manager.record.orders.values() if one.live and one.order_id]
+            return [("POST", path)] * _STOCK + [("DELETE", f"{path}/{order_id}") for order_id in resting]
+
+        keeper = Keeper(presigned.presigner, likely, clock, in_thread=True)
         warming = asyncio.create_task(keeper.run())
         try:
             async with Orders(

@@ -33,6 +33,7 @@ from sim.types import ASK, BID, DO_CANCEL, DO_NOTHING, DO_PLACE, NO, YES
 from sim.wire.listing import Rules
 
 _MOST_ALERTS = 50
+_LEAST_LATENCIES = 100  # of fewer the 99th percentile is the largest
 _SIDES = {BID: "bid", ASK: "ask"}
 _LEGS = {YES: "yes", NO: "no"}
 
@@ -157,7 +158,7 @@ class Watch:
             fills=int(tally.fills[place]),
             decisions=tally.decisions,
             fallbacks=int(tally.fallbacks[place]),
-            latency_p99_ns=latency.p99_ns if latency.count else None,
+            latency_p99_ns=latency.p99_ns if latency.count >= _LEAST_LATENCIES else None,
             shortest_life_ns=tally.shortest_life_ns[place],
             divergence=self.divergence.worst,
         )

@@ -5,6 +5,7 @@
   next snapshot. A number that was seen before is a repetition.
 * A change that would make a size negative, a book or a change that cannot be read, and a snapshot that is crossed make
   their book lost.
+* A book that stays crossed is lost, once another frame comes.
 * A snapshot without sides after the close is the venue's way to say that trading has ended: STATUS closed, INFERRED.
 * After SETTLE nothing more is told of a market.
 * A frame that is no JSON, or not what its type promises, is counted; its number is then missing, and the next frame
@@ -15,12 +16,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from sim.tape import FeeRates
 from sim.types import (
     ASK,
     BID,
@@ -33,28 +32,23 @@ from sim.types import (
     LEVEL,
     OPEN,
     PAUSED,
-    PX_ONE,
     QUOTE,
     SECOND_NS,
     SETTLE,
+    SETTLED,
     STATUS,
     TICKS,
     TRADE,
 )
-from sim.venues.kalshi import kalshi_fees
-from sim.venues.rules import tick_prices
 from sim.wire import kalshi_frames as frames
+from sim.wire import kalshi_words as words
 from sim.wire.ladder import Ladder, check_levels, check_whole, yes_space
-from sim.wire.listing import Listing, Rules, Ticks
-from sim.wire.units import NOTHING, Row, Taken, Unclear, end_batch, ns_of_ms, px_of, qty_of, written
+from sim.wire.listing import Listing, Rules
+from sim.wire.told import Crossings, Standing, Told, rows_of
+from sim.wire.units import NOTHING, Row, Taken, Unclear, end_batch, ns_of_ms, px_of, qty_of
 
 _CLOCK_SLACK_NS = SECOND_NS  # the receiver's clock may run a little behind the venue's
 _BOOK_CHANNEL = "orderbook_delta"
-_LEGS = {"yes": True, "no": False}
-_TAKERS = {"bid": BID, "ask": ASK}
-_STATES = {"activated": OPEN, "deactivated": PAUSED}
-
-
 _BOOK_FRAMES = (frames.SnapshotFrame, frames.DeltaFrame)
 _Told: TypeAlias = (
     frames.SnapshotFrame | frames.DeltaFrame | frames.TradeFrame | frames.TickerFrame | frames.LifecycleFrame
@@ -80,10 +74,8 @@ class KalshiReader:
         self.books = [Ladder() for _ in listings]
         self.counts: Counter[str] = Counter()
         self._number = {listing.market.id: index for index, listing in enumerate(listings)}
-        self._closed = [False] * len(listings)
-        self._over = [False] * len(listings)  # settled: a tape ends there
-        self._close_ns = [listing.market.close_ns for listing in listings]  # as scheduled; 0 = not known
-        self._payout_px: list[int | None] = [None] * len(listings)
+        self.standings = [Standing(listing) for listing in listings]
+        self._crossings = Crossings()
         self._seq: dict[int, int] = {}  # of a subscription, the last one
         self._channels: dict[int, str] = {}
         self._local_ns = 0
@@ -100,6 +92,8 @@ class KalshiReader:
             self.counts["repeated"] += 1
             return NOTHING
         taken = self._say(message)
+        if self._crossings.since:
+            taken = self._uncross(taken)
         return self._after(before, taken) if before.notes else taken
 
     def reconnected(self, local_ns: int) -> Taken:
@@ -108,6 +102,19 @@ class KalshiReader:
         self._channels.clear()
         self._local_ns = local_ns
         return self._lose_all()
+
+    def told(self, said: Sequence[Told], asked_ns: int, local_ns: int) -> Taken:
+        """What REST said of markets, asked at ``asked_ns``: the rows in which it differs from what is believed."""
+        self._local_ns = local_ns
+        rows = rows_of(said, self.standings, self.rules, self.books, asked_ns, local_ns)
+        opened = {row[6] for row in rows if row[7] == STATUS and row[2] == OPEN}
+        return Taken(rows, tuple(index for index in sorted(opened) if not self.books[index].known))
+
+    def _uncross(self, taken: Taken) -> Taken:
+        late = self._crossings.too_long(self.books, self._local_ns)
+        self.counts["distrusted"] += len(late)
+        rows = [row for index in late for row in self._lose(index)]
+        return Taken([*taken.rows, *rows], (*taken.lost, *late), taken.notes)
 
     def _unread(self, frame: bytes | str) -> Taken:
         """Not one of the messages that are known; one of an unknown type still has a number."""
@@ -146,7 +153,7 @@ class KalshiReader:
 
     def _lose_all(self) -> Taken:
         rows = [row for index in range(len(self.books)) for row in self._lose(index)]
-        return Taken(rows, tuple(index for index, over in enumerate(self._over) if not over))
+        return Taken(rows, tuple(index for index, one in enumerate(self.standings) if not one.ended))
 
     def _lose(self, index: int) -> list[Row]:
         book = self.books[index]
@@ -192,7 +199,7 @@ class KalshiReader:
         """Why nothing is told of a message, "" = it is."""
         if index < 0:
             return "other_market"
-        if self._over[index]:
+        if self.standings[index].over:
             return "after_settlement"
         return "untrusted" if kind is frames.DeltaFrame and not self.books[index].known else ""
 
@@ -213,19 +220,20 @@ class KalshiReader:
         for side, px, qty in levels:
             book.set(side, px, qty)
             rows.append((self._local_ns, venue_ns, qty, px, seq, 0, index, LEVEL, side))
-        close_ns = self._close_ns[index]
-        if not levels and close_ns and self._local_ns >= close_ns - _CLOCK_SLACK_NS and not self._closed[index]:
-            self._closed[index] = True
+        standing = self.standings[index]
+        past_close = 0 < standing.close_ns <= self._local_ns + _CLOCK_SLACK_NS
+        if not levels and past_close and not standing.ended:
+            standing.status, standing.said_ns = CLOSED, self._local_ns
             rows.append((self._local_ns, venue_ns, CLOSED, 0, seq, INFERRED, index, STATUS, -1))
         return self._ended(index, rows)
 
     def _delta(self, index: int, message: frames.DeltaFrame) -> Taken:
         told, book = message.msg, self.books[index]
-        side, px = yes_space(_leg(told.side), BID, px_of(told.price_dollars))
+        side, px = yes_space(words.is_yes(told.side), BID, px_of(told.price_dollars))
         change = qty_of(told.delta_fp)
         qty = book.sizes[side].get(px, 0) + change
         check_levels(((side, px, qty),))
-        venue_ns = _venue_ns(told)
+        venue_ns = words.venue_ns(told)
         book.set(side, px, qty)
         row = (self._local_ns, venue_ns, change, px, _short(message.seq), 0, index, DELTA, side)
         return self._ended(index, [row])
@@ -235,7 +243,7 @@ class KalshiReader:
         px, qty = px_of(told.yes_price_dollars), qty_of(told.count_fp)
         if qty <= 0:
             raise ValueError("a print of nothing")
-        row = (self._local_ns, ns_of_ms(told.ts_ms or 0), qty, px, -1, 0, index, TRADE, _taker(told))
+        row = (self._local_ns, ns_of_ms(told.ts_ms or 0), qty, px, -1, 0, index, TRADE, words.taker_side(told))
         return self._ended(index, [row])
 
     def _ticker(self, index: int, message: frames.TickerFrame) -> Taken:
@@ -252,47 +260,60 @@ class KalshiReader:
         return self._ended(index, rows)
 
     def _lifecycle(self, index: int, message: frames.LifecycleFrame) -> Taken:
-        told, kind = message.msg, message.msg.event_type
-        if kind in _STATES:
-            self._closed[index] = False
-            return self._rare(index, STATUS, qty=_STATES[kind])
-        if kind == "price_level_structure_updated":
-            return self._rare(index, TICKS, qty=self.rules[index].ticks_index(_table(told.price_ranges)))
-        if kind == "determined":
-            self._payout_px[index] = _payout(told)
-            if self._closed[index]:
-                return NOTHING
-            self._closed[index] = True
-            return self._rare(index, STATUS, qty=CLOSED)
-        if kind == "settled":
-            payout = _payout(told)
-            payout = self._payout_px[index] if payout is None else payout
-            if payout is None:
-                return Taken([], notes=(Unclear(index, "settlement"),))
-            taken = self._rare(index, SETTLE, px=payout)
-            self._over[index], self.books[index].known = True, False
-            return taken
-        if kind == "close_date_updated":
-            self._close_ns[index] = (told.close_ts or 0) * SECOND_NS
-            return Taken([], notes=(Unclear(index, "close"),))
-        return Taken([], notes=(message,))
+        """What became of a market: by `_EVENTS`, else a note."""
+        event = _EVENTS.get(message.msg.event_type)
+        return Taken([], notes=(message,)) if event is None else event(self, index, message.msg)
+
+    def _activated(self, index: int, _: frames.Lifecycle) -> Taken:
+        lost = () if self.books[index].known else (index,)
+        return self._status(index, OPEN)._replace(lost=lost)
+
+    def _deactivated(self, index: int, _: frames.Lifecycle) -> Taken:
+        return self._status(index, PAUSED)
+
+    def _ticks_updated(self, index: int, told: frames.Lifecycle) -> Taken:
+        table = words.tick_table(told.price_ranges)
+        self.standings[index].ticks = table
+        return self._rare(index, TICKS, qty=self.rules[index].ticks_index(table))
+
+    def _determined(self, index: int, told: frames.Lifecycle) -> Taken:
+        self.standings[index].payout_px = words.payout(told)
+        return NOTHING if self.standings[index].ended else self._status(index, CLOSED)
+
+    def _settled(self, index: int, told: frames.Lifecycle) -> Taken:
+        standing, payout = self.standings[index], words.payout(told)
+        payout = standing.payout_px if payout is None else payout
+        if payout is None:
+            return Taken([], notes=(Unclear(index, "settlement"),))
+        taken = self._rare(index, SETTLE, px=payout)
+        standing.status, self.books[index].known = SETTLED, False
+        return taken
+
+    def _close_moved(self, index: int, told: frames.Lifecycle) -> Taken:
+        self.standings[index].close_ns = (told.close_ts or 0) * SECOND_NS
+        return Taken([], notes=(Unclear(index, "close"),))
+
+    def _status(self, index: int, state: int) -> Taken:
+        self.standings[index].status = state
+        return self._rare(index, STATUS, qty=state)
 
     def _event_fee(self, message: frames.EventFeeFrame) -> Taken:
         told, rows = message.msg, []
-        ours = [index for index in self._of_event(told.event_ticker) if not self._over[index]]
+        ours = [index for index in self._of_event(told.event_ticker) if not self.standings[index].over]
         try:
             own = told.fee_type_override
-            rates = None if own is None else fee_rates(own, told.fee_multiplier_override)
+            rates = None if own is None else words.fee_rates(own, told.fee_multiplier_override)
         except ValueError:
             self.counts["unreadable"] += 1
             return Taken([], notes=tuple(Unclear(index, "fees") for index in ours))
         self.counts[_NAMES[type(message)] if ours else "other_market"] += 1
         unclear = []
         for index in ours:
-            held = rates or self.rules[index].listing.base_fees
+            held = rates or self.standings[index].base_fees
             if held is None:
                 unclear.append(Unclear(index, "fees"))
             else:
+                self.standings[index].fees = held
                 rows += self._rare(index, FEES, qty=self.rules[index].fees_index(held)).rows
         return Taken(rows, notes=tuple(unclear))
 
@@ -300,6 +321,7 @@ class KalshiReader:
         return [index for index, rules in enumerate(self.rules) if rules.listing.event == ticker]
 
     def _rare(self, index: int, kind: int, *, qty: int = 0, px: int = 0) -> Taken:
+        self.standings[index].said_ns = self._local_ns
         return self._ended(index, [(self._local_ns, 0, qty, px, -1, 0, index, kind, -1)])
 
     def _ended(self, index: int, rows: list[Row]) -> Taken:
@@ -307,6 +329,7 @@ class KalshiReader:
         book = self.books[index]
         if book.known and not book.crossed:
             end_batch(rows)
+        self._crossings.look(index, book, self._local_ns)
         return Taken(rows)
 
 
@@ -319,59 +342,14 @@ def _short(seq: int | None) -> int:
     return -1 if seq is None else seq & 0x7FFFFFFF
 
 
-def _leg(side: str) -> bool:
-    if side not in _LEGS:
-        raise ValueError(f"side {side!r} is neither yes nor no")
-    return _LEGS[side]
-
-
-def _taker(told: frames.Trade) -> int:
-    """The taker's side in YES space: who buys NO sells YES."""
-    if told.taker_book_side in _TAKERS:
-        return _TAKERS[told.taker_book_side]
-    if told.taker_outcome_side in _LEGS:
-        return BID if _LEGS[told.taker_outcome_side] else ASK
-    return -1
-
-
-def _venue_ns(told: frames.Delta) -> int:
-    """The stamp in milliseconds, refined by the microseconds of the text where the two agree."""
-    ms = told.ts_ms or 0
-    venue_ns = ns_of_ms(ms)
-    micro = _micro(told.ts) if isinstance(told.ts, str) else -1
-    return venue_ns + (micro % 1000 * 1000 if micro // 1000 == ms % 1000 else 0)
-
-
-def _micro(text: str) -> int:
-    digits = text.rpartition(".")[2].removesuffix("Z")
-    return int(digits.ljust(6, "0")[:6]) if digits.isascii() and digits.isdigit() else -1
-
-
-def _table(ranges: list[frames.PriceRange] | None) -> Ticks:
-    """Raises ValueError where the ranges are missing or cannot be."""
-    table = tuple((px_of(item.start), px_of(item.end), px_of(item.step)) for item in ranges or ())
-    tick_prices(table)
-    return table
-
-
-def _payout(told: frames.Lifecycle) -> int | None:
-    """What a YES contract pays; None where the message does not say."""
-    value = written(told.settlement_value)
-    if value is not None:
-        return px_of(value)
-    return {"yes": PX_ONE, "no": 0}.get(told.result or "")
-
-
-def fee_rates(fee_type: str, multiplier: float | Fraction | None) -> FeeRates:
-    """Fees by the venue's own words, named by them; no multiplier = 1.
-
-    Raises ValueError for a fee type whose formula is not known.
-    """
-    factor = Fraction(1 if multiplier is None else str(multiplier))
-    schedule = kalshi_fees(fee_type, factor)
-    return FeeRates(f"{fee_type} x {float(factor):g}", "kalshi", schedule.taker_ppm, schedule.maker_ppm)
-
-
+_EVENTS: dict = {
+    "activated": KalshiReader._activated,
+    "deactivated": KalshiReader._deactivated,
+    "price_level_structure_updated": KalshiReader._ticks_updated,
+    "determined": KalshiReader._determined,
+    "settled": KalshiReader._settled,
+    "close_date_updated": KalshiReader._close_moved,
+}
 _READERS: dict = {
     frames.SnapshotFrame: KalshiReader._snapshot,
     frames.DeltaFrame: KalshiReader._delta,

@@ -2,8 +2,8 @@
 
 There are no sequence numbers, and stamps run backwards now and then: order of arrival is the truth. What tells that a
 book is wrong are the best prices inside the messages. Where they differ from the book ``distrust_after`` times in a
-row, or a message of a market cannot be read, its book is lost: a GAP row, and no change of it is told until it comes
-whole again (a new subscription sends it, and so does ``GET /book``). After SETTLE nothing more is told of a market.
+row, it stays crossed, or a message of a market cannot be read, its book is lost: a GAP row, and no change of it is told
+until it comes whole again (a new subscription sends it, and so does ``GET /book``). After SETTLE nothing more is told.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sim.types import ASK, BID, PX_ONE
+from sim.types import ASK, BID, OPEN, PX_ONE, SETTLED, STATUS
 from sim.wire import polymarket_frames as frames
 from sim.wire.ladder import check_levels, check_whole, yes_space
 from sim.wire.listing import Listing, Rules
 from sim.wire.polymarket_book import BookWriter
+from sim.wire.told import Crossings, Standing, Told, rows_of
 from sim.wire.units import NOTHING, Taken, Unclear, ns_of, px_of, qty_of
 
 SIDES = {"BUY": BID, "SELL": ASK}
@@ -46,7 +47,8 @@ class PolymarketReader:
         }
         self._number = {listing.market.id: index for index, listing in enumerate(listings)}
         self._lost = [False] * len(listings)  # was known, or could not be read: changes are not told
-        self._over = [False] * len(listings)  # settled: a tape ends there
+        self.standings = [Standing(listing) for listing in listings]
+        self._crossings = Crossings()
         self._differ = [0] * len(listings)
         self._distrust_after = distrust_after
         self._local_ns = 0
@@ -59,6 +61,19 @@ class PolymarketReader:
     def take(self, frame: bytes | str, local_ns: int) -> Taken:
         """Rows of a frame that arrived at ``local_ns``. Never raises: what cannot be read is counted."""
         self._local_ns = local_ns
+        taken = self._take(frame)
+        return self._uncross(taken) if self._crossings.since else taken
+
+    def told(self, said: Sequence[Told], asked_ns: int, local_ns: int) -> Taken:
+        """What REST said of markets, asked at ``asked_ns``: the rows in which it differs from what is believed."""
+        self._local_ns = local_ns
+        rows = rows_of(said, self.standings, self.rules, self.books, asked_ns, local_ns)
+        for index in {row[6] for row in rows}:
+            self.writers[index].know_ticks(self.standings[index].ticks)
+        opened = {row[6] for row in rows if row[7] == STATUS and row[2] == OPEN}
+        return Taken(rows, tuple(index for index in sorted(opened) if not self.books[index].known))
+
+    def _take(self, frame: bytes | str) -> Taken:
         if frame in _PONG:
             self.counts["pong"] += 1
             return NOTHING
@@ -74,6 +89,12 @@ class PolymarketReader:
         """A new connection: no book is known. GAP rows of the books that were."""
         self._local_ns = local_ns
         return self._joined([self._lose(index) for index in range(len(self.writers))], of_array=False)
+
+    def _uncross(self, taken: Taken) -> Taken:
+        """Books that have stayed crossed are lost, whatever this frame was about."""
+        late = self._crossings.too_long(self.books, self._local_ns)
+        self.counts["distrusted"] += len(late)
+        return self._joined([taken, *(self._lose(index) for index in late)], of_array=False) if late else taken
 
     def _joined(self, parts: Sequence[Taken], *, of_array: bool = True) -> Taken:
         """The parts as one; a book that a later part tells whole is not lost any more."""
@@ -136,6 +157,7 @@ class PolymarketReader:
             self.counts["unreadable"] += 1
             return self._lose(index)
         self.counts[name] += 1
+        self._crossings.look(index, writer.ladder, self._local_ns)
         if self._distrust_after and self._differ[index] >= self._distrust_after:
             self.counts["distrusted"] += 1
             return self._lose(index)
@@ -145,19 +167,19 @@ class PolymarketReader:
         """Why nothing is told of a message, "" = it is."""
         if index < 0:
             return "other_market"
-        if self._over[index]:
+        if self.standings[index].over:
             return "after_settlement"
         return "untrusted" if self._lost[index] and isinstance(message, frames.PriceChange) else ""
 
     def _lose(self, index: int) -> Taken:
         """The rows told so far, and a GAP where the book was known."""
-        if index < 0 or self._over[index]:
+        if index < 0 or self.standings[index].over:
             return NOTHING
         writer = self.writers[index]
         self._lost[index], self._differ[index] = True, 0
         writer.at(0, self._local_ns)
         writer.lose()
-        return Taken(writer.drain(), (index,))
+        return Taken(writer.drain(), () if self.standings[index].ended else (index,))
 
     def _book(self, index: int, writer: BookWriter, message: frames.Book) -> None:
         levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
@@ -209,6 +231,7 @@ class PolymarketReader:
     def _tick_size_change(self, index: int, writer: BookWriter, message: frames.TickSizeChange) -> None:
         writer.tick(px_of(message.new_tick_size))
         self.rules[index].tick_tables = writer.tick_tables
+        self.standings[index].ticks, self.standings[index].said_ns = writer.ticks, self._local_ns
 
     def _new_market(self, index: int, writer: BookWriter, message: frames.NewMarket) -> None:
         """One of ours is known already."""
@@ -218,7 +241,7 @@ class PolymarketReader:
             return (Unclear(index, "settlement"),)
         _, is_yes = self._token(index, message.winning_asset_id)
         writer.settle(PX_ONE if is_yes else 0)
-        self._over[index], writer.ladder.known = True, False
+        self.standings[index].status, writer.ladder.known = SETTLED, False
         return ()
 
     def _compare(self, index: int, bid_px: int, ask_px: int) -> None:

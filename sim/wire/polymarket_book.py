@@ -134,6 +134,18 @@ class BookWriter:
             self._add(TICKS, -1, 0, self._table(table))  # type: ignore[arg-type]
             self._end_message(self.ladder.crossed)
 
+    def know_ticks(self, table: Ticks) -> None:
+        """The ticks in force are these: somebody else has told it."""
+        self._ticks = table
+        self._table(table)
+
+    @property
+    def ticks(self) -> Ticks:
+        """In force. Raises ValueError where none has been seen."""
+        if self._ticks is None:
+            raise ValueError("no tick has been seen")
+        return self._ticks
+
     def settle(self, payout_px: int) -> None:
         """The market pays."""
         self._add(SETTLE, -1, payout_px, 0)

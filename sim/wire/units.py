@@ -20,7 +20,7 @@ _LAST_MS = 2**63 // _NS_PER_MS - 1
 
 # What a reader counts beside frames. Every other name is of a frame, or of a message of an array: its type where it was
 # read, else why it was not; each is counted once.
-BESIDE = ("gaps", "distrusted", "quotes_agree", "quotes_differ")
+BESIDE = ("gaps", "distrusted", "quotes_agree", "quotes_differ", "answers", "answers_unread")
 
 
 class Taken(NamedTuple):

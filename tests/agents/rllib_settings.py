@@ -22,6 +22,7 @@ def configured(make, agent, *, num_envs, gamma=1.0, markets=1, seed=0, runners=0
         agent=agent,
         constraints=[] if agent.budgets is None else constraints(agent.budgets, cost_names),
         cost_names=tuple(cost_names),
+        reward_names=(),
         gamma=gamma,
         spec=describe(*spaces, agent, markets),
         observation_space=spaces[0],

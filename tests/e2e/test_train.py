@@ -1,14 +1,17 @@
 """The two entry points, run as a user runs them, on a few steps."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from stable_baselines3.common.env_checker import check_env
 
 from agents.checkpoint import git_state, read_manifest
+from agents.policy import load
 from envs.single import TradingEnv
 from evaluation.summary import parse_summary
 
@@ -81,6 +84,23 @@ def test_a_policy_may_be_judged_as_it_samples(trained):
         for folder in ("sampled", "checkpoints/first/evaluation")
     )
     assert sampled["agent"] != likeliest["agent"] and sampled["noop"] == likeliest["noop"]
+
+
+def test_an_exported_policy_acts_as_the_run_does(trained):
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason="the extra serve is not installed")
+    folder = trained[0]
+    command = [sys.executable, "-m", "evaluation", "export", "checkpoints/first", "--steps", "8"]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["out"] == "checkpoints/first/export/policy.onnx" and said["rows"] == 512 and said["largest"] <= 1e-5
+    run, sheet = folder / "checkpoints" / "first", read_manifest(folder / "checkpoints" / "first")["sheet"]
+    obs = np.random.default_rng(0).standard_normal((32, len(sheet["observation"]))).astype(np.float32)
+    one, other = load(run, sheet), load(run / "export" / "policy.onnx", sheet)
+    assert (one.act(obs) == other.act(obs)).all()
 
 
 def test_a_checkpoint_that_is_none_is_named(trained):

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from live import kalshi, polymarket
+from live import kalshi_listings, polymarket_listings
 from live.kalshi_rest import KalshiEvent, KalshiMarket, KalshiSeries
 from live.polymarket_rest import gamma_market
 from sim.tape import FeeRates
@@ -58,7 +58,7 @@ class KalshiSays:
 
 
 def listed(**said):
-    (listing,) = asyncio.run(kalshi.read_listings(KalshiSays(**said), ["A"]))
+    (listing,) = asyncio.run(kalshi_listings.read_listings(KalshiSays(**said), ["A"]))
     return listing
 
 
@@ -91,7 +91,7 @@ def test_an_active_market_is_taken_without_a_word(caplog):
 
 
 def test_a_market_of_polymarket_that_is_closed_is_refused():
-    (listing,) = asyncio.run(polymarket.read_listings(PolymarketSays(), ["will-it"]))
+    (listing,) = asyncio.run(polymarket_listings.read_listings(PolymarketSays(), ["will-it"]))
     assert listing.tokens == ("1", "2")
     with pytest.raises(ValueError, match="will-it is closed; expected a market that has not ended"):
-        asyncio.run(polymarket.read_listings(PolymarketSays(closed=True), ["will-it"]))
+        asyncio.run(polymarket_listings.read_listings(PolymarketSays(closed=True), ["will-it"]))

@@ -211,7 +211,7 @@ def test_a_log_is_never_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "record", [(0, -1, RECEIVED, b""), (0, 65_536, RECEIVED, b""), (2**63, 0, RECEIVED, b""), (0, 0, 4, b"")]
+    "record", [(0, -1, RECEIVED, b""), (0, 65_536, RECEIVED, b""), (2**63, 0, RECEIVED, b""), (0, 0, 6, b"")]
 )
 def test_records_that_do_not_fit_are_refused(tmp_path, record):
     writer = LogWriter(tmp_path / "a.zst", HEADER, Clock())

@@ -109,10 +109,13 @@ def test_a_drawdown_over_a_restart_ends_trading():
     bench.later(1)
     bench.sights[0] = bench.sights[0]._replace(bid_px=6600, ask_px=6800)
     bench.want()  # 10 x (.67 - .47) = 2 above
+    bench.later(10)
     again = Bench(journal=bench.journal, budgets=budgets, start=False)
     again.take(again.manager.heard(True, again.now))
     again.reconcile(account(free=CASH - 4_700_000, fills=[fill(qty=1_000)],
                             positions=[held(1_000, 4_700_000)]))  # fmt: skip
+    again.later(1)
+    assert again.manager.mode == "trading"  # at the mids of before, for there are none yet
     again.sights[0] = again.sights[0]._replace(bid_px=4600, ask_px=4800)
     again.want()
     assert again.manager.mode == "baseline" and "below the highest" in again.manager.governor.why

@@ -215,11 +215,14 @@ def test_a_keeper_fills_up_when_woken_and_renews_in_time():
 
     async def main() -> None:
         running = asyncio.create_task(keeper.run())
-        await clock.run(0.0)
+        await clock.run(0.001)
         assert presigner.take("a") is not None
+        assert presigner.statistics.warmed == 2  # first the order goes out
+        await clock.run(0.001)
+        assert presigner.statistics.warmed == 3
         wanted[:] = ["a", "c"]
         keeper.wake()
-        await clock.run(0.0)
+        await clock.run(0.001)
         assert presigner.take("a") and presigner.take("c") and presigner.take("b") is None
         await clock.run(20.0)  # four lives
         assert presigner.take("a")[1] >= clock.now_ns() - LIFE_NS

@@ -135,7 +135,7 @@ def test_fills_that_the_simulator_never_gave_are_as_far_apart_as_can_be():
 
 
 def paced(events=None, dt_s=1.0):
-    stream = SimpleNamespace(events=100)
+    stream = SimpleNamespace(events=100, over=False)
     return Pace(10 * SECOND_NS, dt_s, events, stream), stream
 
 
@@ -173,6 +173,10 @@ def test_after_so_many_events():
     assert pace.due(13 * SECOND_NS) == 13 * SECOND_NS and pace.due(14 * SECOND_NS) is None
     stream.events = 145
     assert pace.due(15 * SECOND_NS) == 15 * SECOND_NS
+    stream.events = 147  # nothing more comes once the markets have settled
+    assert pace.due(16 * SECOND_NS) is None
+    stream.over = True
+    assert pace.due(17 * SECOND_NS) == 17 * SECOND_NS
 
 
 @given(st.lists(st.integers(0, 5 * SECOND_NS), min_size=1, max_size=50), st.sampled_from([0.1, 1.0, 2.5]))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import shadow as entry
 from live.recording.folder import segment_paths
 from live.recording.layout import DECISION, NOTE, RECEIVED, LogError
 from live.recording.log import LogWriter, read_log
@@ -26,6 +27,7 @@ from live.shadow.records import (
     write_session,
 )
 from live.shadow.replay import decisions_of, replay, shapes_of
+from tests.live.beside import Beside
 from tests.live.parity import tell
 from tests.live.shadowed import Drawn, Shadowed, Steady, make_env
 
@@ -206,7 +208,7 @@ def test_a_beginning_that_was_taken_out_is_found(honest, tmp_path):
         del records[frames_of(records)[0]]
         return records
 
-    with pytest.raises(ValueError, match="a market has not told a whole book yet"):
+    with pytest.raises(ValueError, match="before every market has told its book"):
         replay(rewritten(honest, tmp_path, drop), make_env)
 
 
@@ -355,3 +357,10 @@ def test_notes_and_frames_of_ours_change_nothing(honest, tmp_path):
         return records
 
     assert replay(rewritten(honest, tmp_path, more), make_env).differ == []
+
+
+def test_a_replay_by_hand_is_the_entry_points(monkeypatch, tmp_path):
+    beside = Beside(monkeypatch, tmp_path, "checkpoint=baseline:imbalance", "minutes=0.1")
+    beside.run()
+    _, make_env = entry.maker_of("baseline:imbalance", None, 0)
+    assert replay(beside.folder, make_env).differ == []
