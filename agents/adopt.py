@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from agents.checkpoint import load_parameters, read_manifest
+from agents.learner import Learner
 from agents.network import Network
 from agents.normaliser import MIN_STD, RunningNorm
 from agents.policy import check_sheet
-from agents.ppo import ConstrainedPPO
 
 
-def adopt(model: ConstrainedPPO, run: str | Path, sheet: Mapping[str, Any]) -> None:
+def adopt(model: Learner, run: str | Path, sheet: Mapping[str, Any]) -> None:
     """Put the networks and the normaliser of ``run`` into a freshly built ``model`` on an environment of ``sheet``.
 
     The policy acts as it did: features that it has never seen vary, because they were hidden, enter with weights of 0

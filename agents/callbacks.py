@@ -8,9 +8,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from agents.checkpoint import RunFolder, save_policy
+from agents.learner import Learner
 from agents.metrics import lengths_of
 from agents.multipliers import PATIENCE
-from agents.ppo import ConstrainedPPO
 from agents.resume import save_resume
 
 
@@ -20,7 +20,7 @@ class ProgressBar(BaseCallback):
     It says once of each budget that its multiplier has stood at its cap: it may be unreachable.
     """
 
-    model: ConstrainedPPO
+    model: Learner  # type: ignore[assignment]
 
     def __init__(self, total_steps: int, done: int = 0) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ProgressBar(BaseCallback):
         self.bar.close()
 
 
-def unreachable(model: ConstrainedPPO) -> list[str]:
+def unreachable(model: Learner) -> list[str]:
     """Names of the budgets that may not be reachable; see `Multipliers.unreachable`."""
     return [entry.name for entry, stuck in zip(model.constraints, model.multipliers.unreachable, strict=True) if stuck]
 
@@ -63,7 +63,7 @@ class Checkpoints(BaseCallback):
     On an environment without a snapshot only the policy is saved, and the run cannot be resumed.
     """
 
-    model: ConstrainedPPO
+    model: Learner  # type: ignore[assignment]
 
     def __init__(self, run: RunFolder, every: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Checkpoints(BaseCallback):
 
     def save(self) -> None:
         """Save what resuming needs, then the policy as it is."""
-        if self.model.env.resumable:  # type: ignore[union-attr]
+        if self.model.resumable:
             save_resume(self.model, self.run.resume_path, lengths_of(self.run.path))
         if self.model._n_updates:
             save_policy(self.model, self.run.policy_path)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:  # inference reads run folders without SB3
-    from stable_baselines3.common.base_class import BaseAlgorithm
+    from agents.learner import Learner
 
 VERSION = 2  # of the manifest
 LIBRARIES = ("numpy", "numba", "gymnasium", "torch", "stable-baselines3")
@@ -211,7 +211,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def save_policy(model: BaseAlgorithm, path: Path) -> None:
+def save_policy(model: Learner, path: Path) -> None:
     """Save ``model`` in SB3's format, less what differs between equal models: times, and the addresses of objects that
     SB3 lists for human readers."""
     stamped, plain = io.BytesIO(), io.BytesIO()
@@ -223,7 +223,7 @@ def save_policy(model: BaseAlgorithm, path: Path) -> None:
     write_atomically(path, plain.getvalue())
 
 
-def parameters_digest(model: BaseAlgorithm) -> str:
+def parameters_digest(model: Learner) -> str:
     """`digest_of_parameters` of a model's policy."""
     return digest_of_parameters(model.policy.state_dict())
 

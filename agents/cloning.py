@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from agents.heads import Choices, Gaussian
+from agents.learner import Learner
 from agents.lessons import BLOCK, Lesson, Lessons, value_targets
 from agents.network import Network
-from agents.ppo import ConstrainedPPO
 from agents.trajectories import Trajectories
 
 HELD_OUT = 0.1  # share of the episodes
@@ -43,7 +43,7 @@ class Cloned(NamedTuple):
     value_error: list[float | None]  # root mean square error of each critic / spread of what it values; None = unfitted
 
 
-def clone(model: ConstrainedPPO, data: Trajectories, *, epochs: int, seed: int) -> Cloned:
+def clone(model: Learner, data: Trajectories, *, epochs: int, seed: int) -> Cloned:
     """Fit ``model``, freshly built, to ``data``. Its optimiser is not touched, nor any generator of random numbers.
 
     Raises ValueError where the data are of another space or too few to hold an episode out, FloatingPointError where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import numpy as np
@@ -34,3 +35,12 @@ def refuse_observations(update: int, obs: np.ndarray) -> None:
         row = int(finite.all(1).argmin())
         bad = np.flatnonzero(~finite[row]).tolist()
         raise NonFiniteError(f"update {update}: features {bad} of a last observation are not finite: {obs[row, bad]}")
+
+
+def refuse_step(loss: float, norm: float, parts: Mapping[str, float], where: str) -> NoReturn:
+    """Raise NonFiniteError naming ``where`` a loss or a gradient is not finite, and the ``parts`` of the loss."""
+    listed = ", ".join(f"{name} {value:.6g}" for name, value in parts.items())
+    raise NonFiniteError(
+        f"{where}: loss {loss:.6g}, gradient norm {norm:.6g} ({listed}); the parameters are those before this "
+        f"minibatch. A smaller learning_rate may help"
+    )

@@ -31,31 +31,40 @@ class Ledger:
         self._goes_on = np.array([entry.kind == "discounted" for entry in constraints], np.bool_)
         self.recent: list[np.ndarray] = [np.zeros(0) for _ in constraints]  # of cvar: the last losses
         self.clear()
+        self._look_at(slice(None))
 
     def clear(self) -> None:
         """Begin a rollout: forget the episodes that ended before."""
         self._ended: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []  # step, rows, sums, whether they count
         self._last = np.zeros((0, len(self.constraints)))  # gamma ** t of the rows that ended last
 
-    def begin(self, starts: np.ndarray) -> None:
-        """Forget the unfinished sums of the rows ``starts`` (N,) bool, whose episodes begin: a reset cut them."""
-        self.sums[starts] = 0.0
-        self.weights[starts] = 1.0
+    def begin(self, starts: np.ndarray, rows: np.ndarray | slice = slice(None)) -> None:
+        """Begin a rollout of ``rows``, in this order; other rows stand still, as where a machine that played them died.
+
+        Forgets the unfinished sums of those in ``starts`` (n,) bool, whose episodes begin: a reset cut them.
+        """
+        self._look_at(rows)
+        self.sums[self._numbers[starts]] = 0.0
+        self.weights[self._numbers[starts]] = 1.0
+
+    def _look_at(self, rows: np.ndarray | slice) -> None:
+        self._rows, self._numbers = rows, np.arange(len(self.sums))[rows]
 
     def add(self, step: int, costs: np.ndarray, dones: np.ndarray) -> np.ndarray:
-        """Take a step's costs ``(N, all)``; returns those of the constraints, ``(N, K)`` float32, tail costs left 0.
+        """Take a step's costs ``(n, all)``; returns those of the constraints, ``(n, K)`` float32, tail costs left 0.
 
         Raises ValueError where an event is charged twice in an episode, or by another number than 1.
         """
         charged = costs[:, self.columns]
-        self.sums += self.weights * charged
-        self.weights *= self.gammas
+        self.sums[self._rows] += self.weights[self._rows] * charged
+        self.weights[self._rows] *= self.gammas
         if dones.any():
-            rows = np.flatnonzero(dones)
+            ended = np.flatnonzero(dones)
+            rows = self._numbers[ended]
             self._check_events(rows)
-            self._ended.append((step, rows, self.sums[rows].copy(), ~self.partial[rows]))
+            self._ended.append((step, ended, self.sums[rows], ~self.partial[rows]))
             self.partial[rows] = False
-            self._last = self.weights[rows].copy()
+            self._last = self.weights[rows]
             self.sums[rows] = 0.0
             self.weights[rows] = 1.0
         learned = charged.astype(np.float32)
@@ -65,7 +74,7 @@ class Ledger:
         return learned
 
     def go_on(self, rows: np.ndarray, worth: np.ndarray) -> None:
-        """Add ``worth`` (B, K), what episodes that the last step truncated in ``rows`` (B,) still cost, discounted."""
+        """Add ``worth`` (B, K), what episodes that the last step truncated in its ``rows`` (B,) still cost."""
         _, ended, sums, _ = self._ended[-1]
         places = np.searchsorted(ended, rows)
         sums[places] += self._last[places] * worth * self._goes_on

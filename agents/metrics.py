@@ -127,6 +127,15 @@ class StepSums:
             sums = sums + self._sums[prefix][1]
         self._sums[prefix] = (names, sums)
 
+    @classmethod
+    def joined(cls, parts: Sequence[StepSums]) -> StepSums:
+        """The sums of all ``parts``, which have the same names."""
+        whole = cls()
+        for part in parts:
+            for prefix, (names, sums) in part._sums.items():
+                whole.add(prefix, names, sums[None])
+        return whole
+
     def means(self, transitions: int) -> dict[str, float]:
         """Per transition, by the prefixed names."""
         return {

@@ -20,23 +20,21 @@ import numpy as np
 import torch
 
 from agents.checkpoint import write_atomically
-from agents.ppo import ConstrainedPPO
+from agents.learner import Learner
 from agents.trees import pack, unpack
 
 VERSION = 2
 _COUNTERS = ("num_timesteps", "_n_updates")
 
 
-def save_resume(model: ConstrainedPPO, path: Path, files: dict[str, int]) -> None:
+def save_resume(model: Learner, path: Path, files: dict[str, int]) -> None:
     """Write ``path``; ``files``: bytes that each file which grows had when the state was this."""
     buffer = io.BytesIO()
     torch.save(_state(model, files), buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def _state(model: ConstrainedPPO, files: dict[str, int]) -> dict[str, Any]:
-    env = model.env
-    assert env is not None
+def _state(model: Learner, files: dict[str, int]) -> dict[str, Any]:
     return {
         "version": VERSION,
         "files": files,
@@ -46,23 +44,21 @@ def _state(model: ConstrainedPPO, files: dict[str, int]) -> dict[str, Any]:
         "optimizer": model.policy.optimizer.state_dict(),
         "learner": pack(model.learner_state()),
         "recent": [torch.from_numpy(losses.copy()) for losses in model.ledger.recent],
-        "last": pack((model._last_obs, model._last_episode_starts)),
-        "memory": model._memory.clone(),
-        "env": pack(env.snapshot()),  # type: ignore[attr-defined]
+        **model.playing(),
         "torch": torch.get_rng_state(),
         "numpy": _numpy_state(),
         "python": _python_state(),
     }
 
 
-def _settings(model: ConstrainedPPO) -> dict[str, str]:
+def _settings(model: Learner) -> dict[str, str]:
     """What must be as it was, by name."""
     config = {f"agent.{entry.name}": repr(getattr(model.config, entry.name)) for entry in fields(model.config)}
     sizes = {"environments": repr(model.n_envs), "costs": repr(model.cost_names), "network": repr(model.policy.spec)}
     return {**config, **sizes, "discount of a step": repr(model.gamma), "seed": repr(model.seed)}
 
 
-def load_resume(model: ConstrainedPPO, path: Path) -> dict[str, int]:
+def load_resume(model: Learner, path: Path) -> dict[str, int]:
     """Put a freshly built ``model`` where ``path`` was saved; returns the length of each file that grows.
 
     Raises FileNotFoundError where there is none, ValueError where it is torn or of other settings.
@@ -79,17 +75,11 @@ def load_resume(model: ConstrainedPPO, path: Path) -> dict[str, int]:
     if version != VERSION:
         raise ValueError(f"{path}: version {version}, this program resumes version {VERSION}")
     _refuse_other_settings(path, state["settings"], _settings(model))
-    env = model.env
-    assert env is not None
-    model._last_obs = env.reset()  # type: ignore[assignment]
-    model._last_episode_starts = np.ones(model.n_envs, np.bool_)
-    env.restore(unpack(state["env"], env.snapshot(), f"{path}, environment"))  # type: ignore[attr-defined]
-    unpack(state["last"], (model._last_obs, model._last_episode_starts), f"{path}, last observation")
+    model.play_on(state, str(path))
     unpack(state["learner"], model.learner_state(), f"{path}, multipliers")
     model.ledger.recent = [losses.numpy() for losses in state["recent"]]
     model.policy.load_state_dict(state["policy"])
     model.policy.optimizer.load_state_dict(state["optimizer"])
-    model._memory = state["memory"]
     for name in _COUNTERS:
         setattr(model, name, state["counters"][name])
     torch.set_rng_state(state["torch"])

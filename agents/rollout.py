@@ -5,12 +5,14 @@ Column 0 is the reward, the others are the budgeted costs. NumPy sees the same m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from agents.heads import Choices
+from agents.metrics import StepSums
 from agents.network import Network
 
 
@@ -25,6 +27,22 @@ class Batch(NamedTuple):
     returns: torch.Tensor  # (B, C)
     starts: torch.Tensor | None  # (T, B') bool, with a memory
     state: torch.Tensor | None  # (B', width), with a memory
+
+
+class Cut(NamedTuple):
+    """Episodes that a step truncated, and what they are still worth."""
+
+    step: int
+    rows: np.ndarray  # (B,) in order
+    worth: torch.Tensor  # (B, C)
+
+
+class Ends(NamedTuple):
+    """Episodes that ended in a step, and their infos as `agents.sb3_vec.SB3VecEnv` gives them."""
+
+    step: int
+    rows: np.ndarray  # (B,) in order
+    infos: list[dict[str, Any]]
 
 
 def advantages(
@@ -60,9 +78,12 @@ class Rollout:
         self.log_probs = torch.zeros(steps, n_envs)
         self.dones = torch.zeros(steps, n_envs, dtype=torch.bool)
         self.starts = torch.zeros(steps, n_envs, dtype=torch.bool)
+        self.cuts: list[Cut] = []  # in the order of time
+        self.ends: list[Ends] = []
+        self.sums = StepSums()  # of costs and terms of the reward
 
-    def prepare(self, network: Network, columns: int, *, masked: bool) -> None:
-        """Make the tensors whose shapes depend on the network: ``columns`` of value, actions, masks, memory."""
+    def prepare(self, network: Network, columns: int, *, masked: bool, costs: int) -> None:
+        """Make what depends on the network and on the number of ``costs`` charged: ``columns`` of value, masks, ..."""
         head = network.head
         shape = (self.steps, self.rows)
         self.actions = torch.zeros(*shape, *head.action_shape, dtype=head.action_dtype)
@@ -72,6 +93,40 @@ class Rollout:
         self.rewards = torch.zeros(*shape, columns)
         self.values = torch.zeros(self.steps + 1, self.rows, columns)
         self.state = torch.zeros(self.rows, network.state_width)
+        self.costs = np.zeros((*shape, costs))  # as the environment charges them
+
+    def begin(self, state: torch.Tensor, *, masked: bool) -> None:
+        """Begin to write a rollout, where the memory was ``state`` (N, width); an environment may have no masks."""
+        self.state.copy_(state)
+        self.cuts, self.ends, self.sums = [], [], StepSums()
+        if not masked:
+            self.masks = None
+
+    @property
+    def episodes(self) -> list[dict[str, Any]]:
+        """``r`` and ``l``, return and length, of the episodes that ended, in the order of time."""
+        return [info["episode"] for ends in self.ends for info in ends.infos]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rollout]) -> Rollout:
+        """Rollouts of as many steps side by side; of a single one itself."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = cls.__new__(cls)
+        whole.steps, whole.rows = parts[0].steps, sum(part.rows for part in parts)
+        for name in ("obs", "actions", "log_probs", "values", "rewards", "dones", "starts"):
+            setattr(whole, name, torch.cat([getattr(part, name) for part in parts], 1))
+        masks = [part.masks for part in parts if part.masks is not None]
+        if len(masks) not in (0, len(parts)):
+            raise ValueError(f"rollouts: {len(masks)} of {len(parts)} have masks; expected all of them, or none")
+        whole.masks = torch.cat(masks, 1) if masks else None
+        whole.state = torch.cat([part.state for part in parts])
+        whole.costs = np.concatenate([part.costs for part in parts], 1)
+        whole.sums = StepSums.joined([part.sums for part in parts])
+        firsts = np.cumsum([0, *(part.rows for part in parts)]).tolist()
+        whole.cuts = [cut for step in range(whole.steps) for cut in _cuts_of(step, parts, firsts)]
+        whole.ends = [ends for step in range(whole.steps) for ends in _ends_of(step, parts, firsts)]
+        return whole
 
     def reset(self) -> None:
         """SB3 calls it at the beginning; every step of a rollout is written anew."""
@@ -125,3 +180,28 @@ class Rollout:
             self.starts[:, rows],
             self.state[rows],
         )
+
+
+def _cuts_of(step: int, parts: Sequence[Rollout], firsts: Sequence[int]) -> list[Cut]:
+    """What the ``parts`` truncated in ``step``, as one, with rows that count from ``firsts``; empty where none did."""
+    found = [
+        cut._replace(rows=cut.rows + first)
+        for part, first in zip(parts, firsts, strict=False)
+        for cut in part.cuts
+        if cut.step == step
+    ]
+    if not found:
+        return []
+    return [Cut(step, np.concatenate([cut.rows for cut in found]), torch.cat([cut.worth for cut in found]))]
+
+
+def _ends_of(step: int, parts: Sequence[Rollout], firsts: Sequence[int]) -> list[Ends]:
+    found = [
+        ends._replace(rows=ends.rows + first)
+        for part, first in zip(parts, firsts, strict=False)
+        for ends in part.ends
+        if ends.step == step
+    ]
+    if not found:
+        return []
+    return [Ends(step, np.concatenate([ends.rows for ends in found]), [info for ends in found for info in ends.infos])]

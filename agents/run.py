@@ -11,14 +11,14 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 
 from agents.callbacks import Checkpoints, ProgressBar, unreachable
 from agents.checkpoint import RunFolder, parameters_digest, save_policy
+from agents.learner import Learner
 from agents.metrics import MetricsWriter, StandardNames, emptied
-from agents.ppo import ConstrainedPPO
 from agents.resume import load_resume
 from agents.tracking.board import FOLDER as TENSORBOARD
 
 
 def train(
-    model: ConstrainedPPO,
+    model: Learner,
     total_steps: int,
     run: RunFolder,
     *,
@@ -43,10 +43,10 @@ def train(
     started = time.perf_counter()
     bar = ProgressBar(total_steps, model.num_timesteps)
     checkpoints = Checkpoints(run, save_every)
-    checkpoints.init_callback(model)
+    checkpoints.init_callback(model)  # type: ignore[arg-type]
     try:
-        if total_steps == 0 and model._last_obs is None:
-            model._setup_learn(0, None)  # a clone is judged as it is, but can be gone on with
+        if total_steps == 0:
+            model.stand()  # a clone is judged as it is, but can be gone on with
         if model.num_timesteps < total_steps:
             model.learn(
                 total_steps - model.num_timesteps,
@@ -68,7 +68,7 @@ def train(
     run.record("finished", **_facts(model), seconds=round(time.perf_counter() - started, 3))
 
 
-def _facts(model: ConstrainedPPO) -> dict[str, Any]:
+def _facts(model: Learner) -> dict[str, Any]:
     """What the manifest says of a run however it ended."""
     return {
         "steps": model.num_timesteps,
@@ -77,7 +77,7 @@ def _facts(model: ConstrainedPPO) -> dict[str, Any]:
     }
 
 
-def _go_on(model: ConstrainedPPO, run: RunFolder) -> dict[str, int]:
+def _go_on(model: Learner, run: RunFolder) -> dict[str, int]:
     """Put ``model`` where ``run`` was left; returns the bytes that each metric file keeps."""
     if run.resume_path.is_file() or run.has_trained:
         lengths = load_resume(model, run.resume_path)

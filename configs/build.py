@@ -206,9 +206,15 @@ def training_batch(config: Config, **settings: Any) -> TradingVectorEnv:
 
 def training_env(config: Config) -> TradingVectorEnv:
     """The batch that trains: it resets in the step that ends an episode, as SB3 wants."""
+    return training_piece(config, 0, config.num_envs)
+
+
+def training_piece(config: Config, first: int, count: int) -> TradingVectorEnv:
+    """The environments ``first`` to ``first + count - 1`` of `training_env`: together they play the same episodes."""
     return training_batch(
         config,
-        num_envs=config.num_envs,
+        num_envs=count,
+        first_env=first,
         threads=config.threads,
         staggered=True,
         autoreset_mode=AutoresetMode.SAME_STEP,

@@ -11,25 +11,19 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from agents import ppo
 from agents.adopt import adopt
 from agents.checkpoint import RunFolder, make_manifest, refuse_changed
-from agents.config import discount
-from agents.ppo import ConstrainedPPO
 from agents.run import train
-from agents.sb3_vec import SB3VecEnv
-from configs.build import Trial, data_digests, library_digests, training_env, trial
+from configs.build import Trial, data_digests, library_digests, trial
 from configs.gates import measure
 from configs.grid import grid_name
 from configs.judge import judge, policies_of, print_places
 from configs.lineage import lineage, refuse_leak
-from configs.sampling import Sampling
-from configs.schema import Config, phase_of, whole_steps
+from configs.schema import Config, whole_steps
 from configs.start import refuse_hopeless
 from configs.teach import Teacher, find_teacher, forget_teacher, warm_start
 from configs.tracking import send_found, send_policy, track_run
-from curricula.samplers import make_sampler
-from envs.vector import TradingVectorEnv
+from configs.trainers import Trainee, make_trainee
 from evaluation.gates import verdict_lines
 from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
@@ -57,13 +51,21 @@ def train_run(
     ``where``: of a run that begins, or the folder of one that goes on. ``judged=False`` leaves out the report.
     ``group``: of runs that it is tracked with, instead of its grid.
     """
-    env = training_env(config)
+    trainee = make_trainee(config)
+    try:
+        return _train_run(config, where, trainee, judged=judged, console=console or Console(), group=group)
+    finally:
+        trainee.close()
+
+
+def _train_run(
+    config: Config, where: Start | RunFolder, trainee: Trainee, *, judged: bool, console: Console, group: str | None
+) -> tuple[RunFolder, dict[str, Any] | None]:
+    model, env = trainee.model, trainee.env
     unseen = trial(config.scenario, config.evaluation, config.seed)
-    model = _model(config, env)
-    run, teacher = _begin(config, where, env, model, unseen)
+    run, teacher = _begin(config, where, trainee, unseen)
     if config.init_from is not None and not run.resume_path.is_file():
         adopt(model, config.init_from, env.spec_sheet)
-    console = console or Console()
     folder = run.path / "evaluation"
     goes_on = isinstance(where, RunFolder)
     if goes_on and not (folder / "report.html").exists():
@@ -72,8 +74,8 @@ def train_run(
     with track_run(config, run, group or grid_name()) as tracker:
         if teacher is not None:
             warm_start(config, model, teacher, run, unseen, console)
-        _learn(config, model, run, env, goes_on=goes_on)
-        env.close()
+        _learn(config, trainee, run, goes_on=goes_on)
+        trainee.close()
         gate = measure(config, run.path)
         if gate is not None:
             console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)
@@ -85,38 +87,27 @@ def train_run(
     return run, gate
 
 
-def _model(config: Config, env: TradingVectorEnv) -> ConstrainedPPO:
-    return ppo.build(
-        SB3VecEnv(env),
-        config.agent,
-        gamma=discount(config.agent.gamma_per_s, config.env.dt_s),
-        seed=config.seed,
-        cost_names=env.spec_sheet["costs"],
-        reward_names=env.spec_sheet["rewards"],
-        markets=env.spec_sheet["markets"],
-    )
-
-
-def _learn(config: Config, model: ConstrainedPPO, run: RunFolder, env: TradingVectorEnv, *, goes_on: bool) -> None:
+def _learn(config: Config, trainee: Trainee, run: RunFolder, *, goes_on: bool) -> None:
     """All steps; who interrupts them is told how to go on."""
     try:
         train(
-            model,
+            trainee.model,
             whole_steps(config),
             run,
             save_every=config.save_every,
             tensorboard=config.tensorboard,
             resume=goes_on,
-            callbacks=_sampling(config, model, env),
+            callbacks=trainee.callbacks,
         )
     except KeyboardInterrupt:
         sys.exit(f"interrupted; {run.path} holds the metrics and the policy so far: resume={run.path} goes on")
 
 
 def _begin(
-    config: Config, where: Start | RunFolder, env: TradingVectorEnv, model: ConstrainedPPO, unseen: Trial
+    config: Config, where: Start | RunFolder, trainee: Trainee, unseen: Trial
 ) -> tuple[RunFolder, Teacher | None]:
     """The run's folder, and a teacher where training begins with one. Nothing has been played yet."""
+    env, model = trainee.env, trainee.model
     data = {"train": data_digests(env.engine.scenario), "held_out": data_digests(unseen.scenario)}
     data |= library_digests(config.scenario)
     if isinstance(where, RunFolder):
@@ -141,7 +132,7 @@ def _begin(
         where.root,
         where.name,
         config_yaml=OmegaConf.to_yaml(OmegaConf.structured(config)),
-        manifest={"ancestors": ancestors}
+        manifest={"ancestors": ancestors, "trainer": trainee.facts}
         | make_manifest(
             date=where.date.isoformat(timespec="seconds"),
             sheet=env.spec_sheet,
@@ -153,14 +144,6 @@ def _begin(
         ),
     )
     return run, teacher
-
-
-def _sampling(config: Config, model: ConstrainedPPO, env: TradingVectorEnv) -> list[Sampling]:
-    """The phase's sampler; none where every row is played alike."""
-    phase = phase_of(config)
-    if phase is None or phase.sampler == "uniform":
-        return []
-    return [Sampling(model, env, make_sampler(phase.sampler, env.engine.scenario.rows))]
 
 
 def _report(config: Config, run: RunFolder, unseen: Trial, folder: Path, console: Console) -> None:

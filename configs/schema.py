@@ -146,10 +146,31 @@ class EvaluationConfig:
 
 
 @dataclass
+class TrainerConfig:
+    """What runs the learner: Stable-Baselines3, where it is no other."""
+
+    kind: str = "sb3"
+
+
+@dataclass
+class RLlibConfig(TrainerConfig):
+    """Ray's RLlib. Without env runners elsewhere a run is that of SB3, bit for bit."""
+
+    kind: str = "rllib"
+    num_env_runners: int = 0  # processes, also on other nodes, that share the environments; 0 = this process plays
+    num_cpus_per_env_runner: float = 1.0  # that Ray sets aside for each
+    num_cpus: int | None = None  # of a Ray that has to be started; null = one more than there are env runners
+
+
+_TRAINERS = {node.kind: node for node in (TrainerConfig, RLlibConfig)}
+
+
+@dataclass
 class Config:
     """Of train.py."""
 
     agent: PPOConfig = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
     env: DirectionalConfig = MISSING
     scenario: ScenarioConfig = MISSING
     curriculum: Curriculum | None = None  # not in the defaults list: +curriculum=phase1
@@ -197,6 +218,8 @@ def register() -> None:
     store.store(group="env", name="directional_schema", node=DirectionalConfig)
     store.store(group="curriculum", name="curriculum_schema", node=Curriculum)
     store.store(group="curriculum/lesson", name="phase_schema", node=Phase)
+    for kind, trainer in _TRAINERS.items():
+        store.store(group="trainer", name=f"{kind}_schema", node=trainer)
     for kind, node in _SCENARIOS.items():
         store.store(group="scenario", name=f"{kind}_schema", node=node)
 
@@ -224,6 +247,7 @@ def read_run_config(run: Path) -> Config:
         if kind not in _SCENARIOS:
             raise ValueError(f"scenario.kind = {kind!r}: expected one of {', '.join(_SCENARIOS)}")
         schema = Config(agent=PPOConfig(), env=DirectionalConfig(), scenario=_SCENARIOS[kind]())
+        schema.trainer = _TRAINERS[OmegaConf.select(stored, "trainer.kind", default=TrainerConfig.kind)]()
         return to_config(OmegaConf.merge(OmegaConf.structured(schema), stored))  # type: ignore[arg-type]
     except (ValueError, OmegaConfBaseException, YAMLError) as error:
         raise ValueError(f"{path}: not a config that this version can read: {error}") from None
@@ -299,6 +323,14 @@ def _check_evaluate(config: EvaluateConfig) -> None:
         raise ValueError(f"tapes = {config.tapes}: the scenario says where to play; leave one of them out")
 
 
+def _trainer_numbers(trainer: TrainerConfig) -> list[tuple[str, float, float]]:
+    """Path, value and least value of what a trainer counts."""
+    if not isinstance(trainer, RLlibConfig):
+        return []
+    cpus = [] if trainer.num_cpus is None else [("trainer.num_cpus", trainer.num_cpus, 1)]
+    return [("trainer.num_env_runners", trainer.num_env_runners, 0), *cpus]
+
+
 def _check(config: Config) -> None:
     check_tracking(config.tracking)
     least_steps = 1 if config.agent.warm_start is None else 0  # 0: clone, and learn nothing else
@@ -311,6 +343,7 @@ def _check(config: Config) -> None:
         ("threads", config.threads, 1),
         ("save_every", config.save_every, 1),
         ("seed", config.seed, 0),
+        *_trainer_numbers(config.trainer),
     ):
         if value < least:
             raise ValueError(f"{path} = {value}: expected at least {least}")

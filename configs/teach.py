@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from agents.checkpoint import RunFolder, save_policy, write_atomically
 from agents.cloning import Cloned, clone
+from agents.learner import Learner
 from agents.policy import BASELINE, BaselinePolicy, Policy, choose, load
-from agents.ppo import ConstrainedPPO
 from agents.trained import acting
 from agents.trajectories import SUFFIX, Trajectories, check_schema, load_trajectories, save_trajectories
 from configs.build import Trial, data_digests, training_batch, trial_env
@@ -97,7 +97,7 @@ def forget_teacher(run: RunFolder) -> None:
 
 
 def warm_start(
-    config: Config, model: ConstrainedPPO, teacher: Teacher, run: RunFolder, unseen: Trial, console: Console
+    config: Config, model: Learner, teacher: Teacher, run: RunFolder, unseen: Trial, console: Console
 ) -> dict[str, Any]:
     """Record, clone, compare; returns the report. The run's folder gets it, the data set and the cloned policy.
 
@@ -204,7 +204,7 @@ def _parameters(policy: Policy) -> dict[str, float]:
     return {entry.name: float(value) for entry, value in zip(entries, policy.params, strict=True)}
 
 
-def _compared(config: Config, model: ConstrainedPPO, teacher: Teacher, unseen: Trial) -> dict[str, Any]:
+def _compared(config: Config, model: Learner, teacher: Teacher, unseen: Trial) -> dict[str, Any]:
     """Clone and teacher on worlds that neither has seen, under the fill model of training; ``parity`` of the report.
 
     None where the teacher of a data set is nobody that can be played here.
