@@ -11,6 +11,7 @@ from agents.budgets import Budget
 from agents.collect import Place, Played
 from agents.errors import NonFiniteError
 from agents.loss import PARTS
+from agents.metrics import StepSums
 from agents.rllib.episodes import Episodes
 from agents.rllib.learner import TOTAL_STEPS
 
@@ -53,7 +54,7 @@ def part(roll, first, last):
     """Some rows of a rollout, as an env runner of its own would have sampled them."""
     rows = slice(first, last)
     one = type(roll).__new__(type(roll))
-    one.steps, one.rows = roll.steps, last - first
+    one.steps, one.rows, one.sums = roll.steps, last - first, StepSums()
     for name in ("obs", "actions", "log_probs", "values", "rewards", "dones", "starts"):
         setattr(one, name, getattr(roll, name)[:, rows].clone())
     one.masks = None if roll.masks is None else roll.masks[:, rows].clone()
