@@ -228,3 +228,5 @@ def test_a_file_that_a_resumed_run_cuts_gives_each_step_once(tmp_path):
     assert list(followed.take()) == []  # in the middle of a line that was not there
     grow(path, 5, 5)
     assert list(followed.take()) == [(50, {"train/value": 5})]
+    path.write_text('{"steps": 60, "value": 6}\n')  # cut, and still shorter than it was
+    assert list(followed.take()) == [(60, {"train/value": 6})]
