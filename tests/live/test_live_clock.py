@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live.clock import ManualClock, Steady, SystemClock, nanoseconds, within
+from sim.types import SECOND_NS
 
 LIVE = Path(__file__).resolve().parents[2] / "live"
 
