@@ -78,5 +78,8 @@ class Learner(Protocol):
     def play_on(self, saved: dict[str, Any], what: str) -> None:
         """Go back to what `playing` gave. Raises ValueError naming ``what`` where it was of other settings."""
 
+    def close(self) -> None:
+        """Let go of the environments, and of what else was started for it."""
+
     def save(self, path: BufferedIOBase) -> None:
         """Write the policy in SB3's format."""

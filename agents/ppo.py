@@ -170,6 +170,11 @@ class ConstrainedPPO(PPO):
         if self._last_obs is None:
             self._setup_learn(0, None)
 
+    def close(self) -> None:
+        """Let go of the environments."""
+        assert self.env is not None
+        self.env.close()
+
     def playing(self) -> dict[str, Any]:
         """Where its environments stand, as tensors."""
         assert self.env is not None

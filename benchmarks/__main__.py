@@ -14,6 +14,7 @@ COMMANDS = {
     "peers": "hftbacktest and this engine on one task, side by side, with fills; installs it on first use",
     "cold": "seconds from a fresh interpreter to the first step, without compiled kernels and with them",
     "train": "stock SB3, ours eager and ours compiled, with 0, 1 and 3 budgets, side by side",
+    "rllib": "the RLlib trainer beside stock RLlib's PPO, sampling and learning, side by side",
     "constrained": "market making within budgets: constrained PPO, plain PPO and tuned baselines, five seeds",
     "resume": "a training run killed at 20 random moments ends as one that was left alone, bit for bit",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",

@@ -36,7 +36,7 @@ from envs.vector import TradingVectorEnv
 
 COSTS = ("drawdown", "inventory", "order_rate")
 BUDGETS = (0, 1, 3)
-_GAMMA = 0.99
+GAMMA = 0.99
 
 
 class FreeEnv(VectorEnv):
@@ -44,8 +44,9 @@ class FreeEnv(VectorEnv):
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
-    def __init__(self, num_envs: int, costs: int) -> None:
+    def __init__(self, num_envs: int, costs: int, mode: AutoresetMode = AutoresetMode.SAME_STEP) -> None:
         self.num_envs = num_envs
+        self.metadata = {"autoreset_mode": mode}  # type: ignore[misc]
         self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (16,), np.float32)
         self.single_action_space = gym.spaces.Discrete(5)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -80,7 +81,7 @@ def _market(num_envs: int, costs: int) -> SB3VecEnv:
 TASKS: dict[str, Callable[[int, int], SB3VecEnv]] = {"free": _free, "market": _market}
 
 
-def _settings(costs: int, compiled: bool) -> PPOConfig:
+def settings(costs: int, compiled: bool) -> PPOConfig:
     """SB3's defaults where the two have the same setting."""
     return PPOConfig(
         learning_rate=3e-4, learning_rate_end=3e-4, gae_lambda=0.95, ent_coef=0.0, ent_coef_end=0.0, activation="tanh",
@@ -93,17 +94,17 @@ def contestants(task: str, num_envs: int) -> dict[str, PPO]:
     """Learners by name, warmed up and compiled."""
     models: dict[str, PPO] = {}
     make = TASKS[task]
-    shared = _settings(0, compiled=False)
+    shared = settings(0, compiled=False)
     size = num_envs * shared.n_steps // shared.minibatches
     models["sb3"] = PPO(
-        "MlpPolicy", make(num_envs, 0), n_steps=shared.n_steps, batch_size=size, n_epochs=shared.epochs, gamma=_GAMMA,
+        "MlpPolicy", make(num_envs, 0), n_steps=shared.n_steps, batch_size=size, n_epochs=shared.epochs, gamma=GAMMA,
         gae_lambda=0.95, device="cpu", seed=0,
     )  # fmt: skip
     for costs in BUDGETS:
         for compiled in (False, True):
             name = f"{'compiled' if compiled else 'eager'}_{costs}"
-            config = _settings(costs, compiled)
-            models[name] = ppo.build(make(num_envs, costs), config, gamma=_GAMMA, seed=0, cost_names=COSTS[:costs])
+            config = settings(costs, compiled)
+            models[name] = ppo.build(make(num_envs, costs), config, gamma=GAMMA, seed=0, cost_names=COSTS[:costs])
     for model in tqdm(models.values(), desc=f"{task}: warming up", leave=False):
         model.set_logger(Logger(None, []))
         model.learn(num_envs * shared.n_steps)
@@ -141,7 +142,7 @@ def measure(task: str, num_envs: int, turns: int) -> dict[str, Any]:
     """Steps a second of processor time, and ratios to stock SB3, each the median over ``turns``."""
     torch.set_num_threads(1)
     models = contestants(task, num_envs)
-    config = _settings(0, compiled=False)
+    config = settings(0, compiled=False)
     transitions = num_envs * config.n_steps
     space = models["sb3"].observation_space.shape
     features, actions = int(space[0]) if space else 1, int(models["sb3"].action_space.n)  # type: ignore[attr-defined]
@@ -181,7 +182,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--task", choices=[*TASKS, "both"], default="both")
     options = parser.parse_args(arguments)
     tasks = list(TASKS) if options.task == "both" else [options.task]
-    config = _settings(0, compiled=False)
+    config = settings(0, compiled=False)
     print_result(
         {
             "benchmark": "train",

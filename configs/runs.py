@@ -55,7 +55,7 @@ def train_run(
     try:
         return _train_run(config, where, trainee, judged=judged, console=console or Console(), group=group)
     finally:
-        trainee.close()
+        trainee.model.close()
 
 
 def _train_run(
@@ -75,7 +75,7 @@ def _train_run(
         if teacher is not None:
             warm_start(config, model, teacher, run, unseen, console)
         _learn(config, trainee, run, goes_on=goes_on)
-        trainee.close()
+        trainee.model.close()
         gate = measure(config, run.path)
         if gate is not None:
             console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)

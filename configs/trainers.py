@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -26,12 +25,11 @@ class Trainee(NamedTuple):
     model: Learner
     env: TradingVectorEnv  # with its spec sheet and its scenario; SB3's trainer plays it
     callbacks: list[BaseCallback]  # of its training
-    close: Callable[[], None]
     facts: dict[str, str]  # for the manifest
 
 
 def make_trainee(config: Config) -> Trainee:
-    """The learner of ``config``, freshly built. Close it."""
+    """The learner of ``config``, freshly built. Close the model."""
     return _on_rllib(config, config.trainer) if isinstance(config.trainer, RLlibConfig) else _on_sb3(config)
 
 
@@ -48,7 +46,7 @@ def _on_sb3(config: Config) -> Trainee:
     )
     sampler = _sampler(config, env.engine.scenario.rows)
     callbacks: list[BaseCallback] = [] if sampler is None else [Sampling(model, env, sampler)]
-    return Trainee(model, env, callbacks, env.close, {"kind": "sb3"})
+    return Trainee(model, env, callbacks, {"kind": "sb3"})
 
 
 def _on_rllib(config: Config, wanted: RLlibConfig) -> Trainee:
@@ -68,7 +66,6 @@ def _on_rllib(config: Config, wanted: RLlibConfig) -> Trainee:
         cost_names=env.spec_sheet["costs"],
         reward_names=env.spec_sheet["rewards"],
         markets=env.spec_sheet["markets"],
-        staggered=True,
         watch=None if sampler is None else RowWatch,
         runners=wanted.num_env_runners,
         cpus=wanted.num_cpus,
@@ -76,7 +73,7 @@ def _on_rllib(config: Config, wanted: RLlibConfig) -> Trainee:
     )
     if sampler is not None:
         model.steering = Steering(model, sampler)
-    return Trainee(model, env, [], model.close, {"kind": "rllib", "ray": version("ray")})
+    return Trainee(model, env, [], {"kind": "rllib", "ray": version("ray")})
 
 
 def _sampler(config: Config, rows: np.ndarray) -> Sampler | None:

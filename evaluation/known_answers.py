@@ -24,6 +24,7 @@ from agents import ppo
 from agents.budgets import Budget
 from agents.config import PPOConfig
 from agents.heads import Gaussian
+from agents.learner import Learner
 from agents.multipliers import MultiplierConfig
 from agents.network import Network
 from agents.sb3_vec import SB3VecEnv
@@ -71,17 +72,38 @@ class Multipliers(BaseCallback):
             self.kept.append(float(values[0]))
 
 
-def train(problem: Problem, seed: int, steps: int) -> Measured:
-    """Train from scratch with ``seed`` and measure what was learnt."""
-    env = problem.make(seed)
-    names = env.spec_sheet["costs"] if problem.budget is not None else []
-    model = ppo.build(SB3VecEnv(env), _config(problem), gamma=problem.gamma, seed=seed, cost_names=names)
+def train(problem: Problem, seed: int, steps: int, runners: int | None = None) -> Measured:
+    """Train from scratch with ``seed`` and measure what was learnt; by RLlib where its env ``runners`` are given."""
+    model = _on_sb3(problem, seed) if runners is None else _on_rllib(problem, seed, runners)
     model.set_logger(Logger(None, []))
     with tqdm(total=steps, unit=" steps", unit_scale=True, desc=f"{problem.name} seed {seed}", leave=False) as bar:
         watch = Multipliers(bar, steps)
-        model.learn(steps, callback=watch)
+        model.learn(steps, callback=[watch])
     achieved, cost = problem.measure(Reader(model.network))
+    model.close()
     return Measured(achieved, cost, float(np.mean(watch.kept)) if watch.kept else None)
+
+
+def _on_sb3(problem: Problem, seed: int) -> Learner:
+    env = problem.make(seed)
+    names = env.spec_sheet["costs"] if problem.budget is not None else []
+    return ppo.build(SB3VecEnv(env), _config(problem), gamma=problem.gamma, seed=seed, cost_names=names)
+
+
+def _on_rllib(problem: Problem, seed: int, runners: int) -> Learner:
+    from agents.rllib import trainer  # ray is imported where it is used: it takes seconds
+
+    env = problem.make(seed, 0, 1)
+    return trainer.build(
+        lambda first, count: problem.make(seed, first, count),
+        (env.single_observation_space, env.single_action_space),
+        _config(problem),
+        num_envs=problem.num_envs,
+        gamma=problem.gamma,
+        seed=seed,
+        cost_names=env.spec_sheet["costs"] if problem.budget is not None else [],
+        runners=runners,
+    )
 
 
 def _config(problem: Problem) -> PPOConfig:
@@ -128,7 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problem = PROBLEMS[name]()
         steps = problem.steps if options.steps is None else options.steps
         started = time.perf_counter()
-        seeds = [train(problem, options.first_seed + turn, steps) for turn in range(options.seeds)]
+        runners = options.env_runners if options.trainer == "rllib" else None
+        seeds = [train(problem, options.first_seed + turn, steps, runners) for turn in range(options.seeds)]
         line = answer(problem, seeds, steps, time.perf_counter() - started, options.first_seed)
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
@@ -142,13 +165,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="settings were chosen on seeds 0 to 4")
     parser.add_argument("--steps", type=float, help="environment steps a seed, instead of the problem's own")
+    parser.add_argument("--trainer", choices=["sb3", "rllib"], default="sb3")
+    parser.add_argument(
+        "--env-runners", type=int, default=0, help="of rllib, in processes of their own; 0 = in this one"
+    )
     options = parser.parse_args(arguments)
     options.only = options.only or [""]
     unknown = [wanted for wanted in options.only if not any(name.startswith(wanted) for name in PROBLEMS)]
     if unknown:
         parser.error(f"--only {unknown[0]}: expected one of {', '.join(PROBLEMS)}, or the beginning of one")
-    if options.first_seed < 0:
-        parser.error("--first-seed: expected 0 or more")
+    for name in ("first_seed", "env_runners"):
+        if getattr(options, name) < 0:
+            parser.error(f"--{name.replace('_', '-')}: expected 0 or more")
+    if options.env_runners and options.trainer != "rllib":
+        parser.error("--env-runners are of --trainer rllib")
     if options.seeds < 1 or (options.steps is not None and not options.steps >= 1):
         parser.error("--seeds and --steps: expected at least 1")
     options.steps = None if options.steps is None else int(options.steps)

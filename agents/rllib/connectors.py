@@ -13,7 +13,7 @@ from agents.ledger import Ledger
 from agents.rllib.episodes import Episodes
 from agents.rollout import Rollout
 
-ROLLOUT, ROWS = "rollout", "rows"  # in the data that the pieces of a pipeline share
+ROLLOUT, ROWS, CUT = "rollout", "rows", "cut_short"  # in the data that the pieces of a pipeline share
 
 
 class JoinRollouts(ConnectorV2):
@@ -25,10 +25,12 @@ class JoinRollouts(ConnectorV2):
     def __call__(
         self, *, batch: dict[str, Any], episodes: Sequence[Episodes], shared_data: dict[str, Any], **_: Any
     ) -> dict[str, Any]:  # fmt: skip
-        """Puts `ROLLOUT` and `ROWS`, the numbers of its environments, into the shared data."""
+        """Shares `ROLLOUT`, the numbers of its environments, `ROWS`, and `CUT`: those whose episode is cut short."""
         parts = sorted(episodes, key=lambda part: part.first)
         shared_data[ROLLOUT] = Rollout.joined([part.rollout for part in parts])
         shared_data[ROWS] = np.concatenate([part.first + np.arange(part.rollout.rows) for part in parts])
+        short = np.concatenate([np.full(part.rollout.rows, part.cut_short) for part in parts])
+        shared_data[CUT] = shared_data[ROWS][short]
         return batch
 
 
@@ -44,5 +46,6 @@ class CostAdvantages(ConnectorV2):
 
     def __call__(self, *, batch: dict[str, Any], shared_data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """See the class."""
+        self.ledger.partial[shared_data[CUT]] = True
         self.lagrangian.charge(shared_data[ROLLOUT], self.ledger, shared_data[ROWS])
         return batch

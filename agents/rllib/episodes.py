@@ -33,10 +33,13 @@ class Episodes(Sequence[SingleAgentEpisode]):
     ``rollout`` whole, and charges it: what truncated episodes are still worth is then in their last reward.
     """
 
-    def __init__(self, rollout: Rollout, played: Played, first: int, report: Any = None) -> None:
+    def __init__(
+        self, rollout: Rollout, played: Played, first: int, *, cut_short: bool = False, report: Any = None
+    ) -> None:
         self.rollout, self.last_obs = rollout, np.array(played.place.obs)
         self.env_seconds = played.env_seconds
         self.first = first  # number of the first environment
+        self.cut_short = cut_short  # the rows' first episodes, so that they do not all end at once: they do not count
         self.report = report  # of the runner's `Watch`
         self._pieces: list[_Piece] | None = None
 

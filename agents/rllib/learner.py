@@ -48,7 +48,7 @@ class ConstrainedLearner(TorchLearner):
         """RLlib's hook: module, optimiser and connectors, and what an update remembers."""
         run = self.config.run
         self.lagrangian = Lagrangian(run.constraints, run.agent, run.gamma)
-        self.ledger = Ledger(run.constraints, run.gamma, run.num_envs, staggered=run.staggered)
+        self.ledger = Ledger(run.constraints, run.gamma, run.num_envs)
         self.updates = 0
         self.outcome: Outcome | None = None
         self._parts: list[list[float]] = []

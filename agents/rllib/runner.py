@@ -41,7 +41,7 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         self.env, self.num_envs = env, count
         self.watch = None if run.watch is None else run.watch(env)
         self.place: Place | None = None
-        self._update = 1
+        self._fresh, self._update = False, 1
 
     def make_module(self) -> None:
         """RLlib's hook: the network, and room for a rollout."""
@@ -64,7 +64,7 @@ class BulkEnvRunner(SingleAgentEnvRunner):
     def begin(self) -> Place:
         """Reset all rows, with the run's seed."""
         self.rows.seed(self.config.run.seed)
-        obs = self.rows.reset()
+        obs, self._fresh = self.rows.reset(), True
         memory = torch.zeros(self.num_envs, self.module.network.state_width)
         return Place(obs, np.ones(self.num_envs, np.bool_), memory)
 
@@ -95,7 +95,9 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         played = collector.play(place, self.rollout, self._update, self._on_step)
         self.place = played.place
         self._note(self.rollout)
-        return Episodes(self.rollout, played, self.first, None if self.watch is None else self.watch.report())
+        cut_short, self._fresh = self._fresh and self.rows.staggered, False
+        report = None if self.watch is None else self.watch.report()
+        return Episodes(self.rollout, played, self.first, cut_short=cut_short, report=report)
 
     def _on_step(self) -> bool:
         if self.watch is not None:
@@ -128,6 +130,7 @@ class BulkEnvRunner(SingleAgentEnvRunner):
             "last": pack((place.obs, place.starts)),
             "memory": place.memory.clone(),
             "env": pack(self.rows.snapshot()),
+            "fresh": self._fresh,
             "torch": torch.get_rng_state(),
         }
 
@@ -136,6 +139,6 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         place = self.begin()
         self.rows.restore(unpack(saved["env"], self.rows.snapshot(), f"{what}, environment"))
         unpack(saved["last"], (place.obs, place.starts), f"{what}, last observation")
-        self.place = place._replace(memory=saved["memory"])
+        self.place, self._fresh = place._replace(memory=saved["memory"]), saved["fresh"]
         if self.worker_index:
             torch.set_rng_state(saved["torch"])

@@ -56,7 +56,6 @@ class Settings:
     num_envs: int  # of all env runners together
     runners: int  # env runners in processes of their own; 0 = one in this process
     make: Callable[[int, int], VectorEnv]  # number of the first environment, and how many; SAME_STEP
-    staggered: bool = False  # first episodes are cut short and do not count
     watch: Callable[[Any], Watch] | None = None  # of the environment
 
     def rows(self, runner: int) -> tuple[int, int]:

@@ -47,7 +47,6 @@ def build(
     cost_names: Sequence[str] = (),
     reward_names: Sequence[str] = (),
     markets: int = 1,
-    staggered: bool = False,
     watch: Callable[[Any], Watch] | None = None,
     runners: int = 0,
     cpus: int | None = None,
@@ -62,7 +61,6 @@ def build(
         config: hyperparameters, budgets and multipliers.
         num_envs: of all env runners together.
         gamma, seed, cost_names, reward_names, markets: as of `agents.ppo.build`.
-        staggered: whether first episodes are cut short, so that rows do not all end at once.
         watch: what follows the environment of an env runner for `RLlibPPO.steering`.
         runners: env runners in processes of their own; 0 = one in this process.
         cpus: of a Ray that has to be started; None = one more than ``runners``.
@@ -89,7 +87,6 @@ def build(
         num_envs=num_envs,
         runners=runners,
         make=make,
-        staggered=staggered,
         watch=watch,
     )
     return RLlibPPO(settings, cpus=cpus or runners + 1, cpus_per_runner=cpus_per_runner)

@@ -91,6 +91,20 @@ def test_advantages_do_not_look_across_a_boundary():
     assert returns[:, 2].tolist() == [8, 7, 6, 5, 4, 3, 2, 1] * 2
 
 
+def test_first_episodes_that_are_cut_short_are_marked():
+    """Also those of a runner that takes the place of one that died, and of one that had not begun when it was saved."""
+
+    class Staggered(PullEnv):
+        staggered = True
+
+    one = runner(Staggered, 8, ["cost"], n_steps=4)
+    saved = one.save_place()
+    assert [one.sample().cut_short for _ in range(2)] == [True, False]
+    one.restore_place(saved, "test")
+    assert one.sample().cut_short
+    assert not runner(PullEnv, 8, ["cost"], n_steps=4).sample().cut_short
+
+
 def test_an_environment_that_resets_in_the_next_step_is_refused():
     """RLlib's own runner would assume the mode, and never look."""
 

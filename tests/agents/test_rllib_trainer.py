@@ -21,7 +21,16 @@ from agents.rllib.trainer import RLlibPPO
 from agents.run import train
 
 ROWS, UPDATES = 8, 4
+
+
+class Staggered(PullEnv):
+    """Its rows' first episodes do not count."""
+
+    staggered = True
+
+
 KINDS = {
+    "staggered": (Staggered, {"budgets": {"cost": Budget(0.4)}}),
     "episode": (ArmsEnv, {"budgets": {"cost": Budget(0.4)}}),
     "cvar": (PullEnv, {"budgets": {"cost": Budget(0.4, "cvar", 0.8)}}),
     "memory": (RecallEnv, {"memory": "gru", "memory_size": 4, "n_steps": 4}),
