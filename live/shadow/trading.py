@@ -28,7 +28,7 @@ from live.limits import KALSHI_BASIC, KALSHI_COSTS, Limiter
 from live.monitor.view import Trading
 from live.monitor.words import money
 from live.orders.caps import TRADING, Budgets, Caps, Confirmation, Permit, permit
-from live.orders.journal import Journal
+from live.orders.journal import Journal, place_of
 from live.orders.manager import Manager
 from live.orders.presign import Keeper, PresignedSigner, Presigner
 from live.orders.shell import Orders
@@ -177,7 +177,7 @@ async def open_orders(
     client = RestClient(
         rest, clock=clock, rng=rng, limiter=Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer=presigned
     )
-    with closing(Journal(config.journal, "kalshi", config.account, clock.now_ns())) as journal:
+    with closing(Journal(config.journal, "kalshi", config.account, clock.now_ns(), place=place_of(rest))) as journal:
         manager = Manager(listings, journal, leave, clock.now_ns())
         if config.lift:
             manager.lift(config.lift, clock.now_ns())
