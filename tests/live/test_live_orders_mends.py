@@ -245,3 +245,16 @@ def test_a_channel_that_ends_is_named(tmp_path):
 
     with pytest.raises(shell.ChannelEndedError, match="the account's own channel has ended"):
         running.run(script)
+
+
+def test_an_expiry_that_was_never_sent_is_not_believed():
+    bench = Bench()
+    until_ns = bench.now + 90 * S
+    bench.place(qty=100, expiry_ns=until_ns)
+    (sent,) = of(Amend, bench.want((0, BID, {"px": 4700, "qty": 80, "expiry_ns": until_ns})))
+    second = 0, BID, {"px": 4700, "qty": 50, "expiry_ns": until_ns - 30 * S}
+    assert not of(Amend, bench.want(second))  # one is under way
+    bench.answer(sent, Accepted("v1", 0, 80))
+    (order,) = bench.record.orders.values()
+    assert (order.left, order.intent.expiry_ns) == (80, until_ns)
+    assert [one.expiry_ns for one in of(Amend, bench.want(second))] == [until_ns - 30 * S]
