@@ -28,7 +28,7 @@ from live.limits import KALSHI_BASIC, KALSHI_COSTS, Limiter
 from live.monitor.view import Trading
 from live.monitor.words import money
 from live.orders.caps import TRADING, Budgets, Caps, Confirmation, Permit, permit
-from live.orders.journal import Journal
+from live.orders.journal import Journal, place_of
 from live.orders.manager import Manager
 from live.orders.manager import Rules as ManagerRules
 from live.orders.presign import Keeper, PresignedSigner, Presigner
@@ -215,7 +215,8 @@ async def open_orders(
     client = RestClient(
         rest, clock=clock, rng=rng, limiter=Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer=presigned
     )
-    with closing(Journal(config.journal, "kalshi", config.account, clock.now_ns())) as journal:
+    place = place_of(rest)
+    with closing(Journal(config.journal, "kalshi", config.account, clock.now_ns(), place=place)) as journal:
         rules = ManagerRules(stale_s=silence_s)  # the same as for accounts on paper
         manager = Manager(listings, journal, leave, clock.now_ns(), rules=rules)
         if config.lift:
