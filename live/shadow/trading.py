@@ -32,12 +32,14 @@ from live.orders.journal import Journal, place_of
 from live.orders.manager import Manager
 from live.orders.manager import Rules as ManagerRules
 from live.orders.presign import Keeper, PresignedSigner, Presigner
+from live.orders.record import Fill
 from live.orders.shell import Orders
 from live.orders.sights import Sight
 from live.rest import RestClient
 from live.secrets import SecretError, kalshi_credentials
 from live.shadow.divergence import FillsCompared
 from live.shadow.mirror import Image, Mirror
+from live.shadow.tally import Lives
 from live.signing import KalshiSigner
 from sim.types import FEES, UUSD
 from sim.wire.listing import Listing, Rules
@@ -102,12 +104,20 @@ class RealHands:
     def __init__(self, opened: Opened, compared: FillsCompared) -> None:
         self.failed = ""  # what ended it, or what it left at the venue
         self.orders, self._opened, self._compared = opened.orders, opened, compared
-        self._taken = 0  # fills
+        self._taken = 0  # fills of our orders
+        self._filled: set[int] = set()  # orders that they were of, as the engine numbers them
 
     @property
     def fills(self) -> int:
         """So far."""
-        return self._taken + len(self.orders.fills)
+        return self._taken + sum(bool(fill.client_id) for fill in self.orders.fills)
+
+    @property
+    def lives(self) -> Lives:
+        """What the simulator's journal does not have: see `live.shadow.tally`."""
+        manager = self.orders.manager
+        told = {one.number + 1 for one in manager.record.orders.values() if one.filled}
+        return Lives(self._filled | told, emergency=manager.mode != TRADING)
 
     @property
     def messages(self) -> int:
@@ -150,10 +160,22 @@ class RealHands:
     def image(self, mirror: Mirror) -> Image:
         """The account as its journal has it."""
         while self.orders.fills:
-            fill = self.orders.fills.popleft().fill
-            self._taken += 1
-            self._compared.add(live=True, px=fill.px, lots=fill.qty)
+            self._compare(self.orders.fills.popleft())
         return mirror.image(self.orders.manager.record)
+
+    def _compare(self, told: Fill) -> None:
+        """A fill of an order of ours; the account's others are no business of this session."""
+        record, fill = self.orders.manager.record, told.fill
+        if not told.client_id:
+            return
+        self._taken += 1
+        kept = record.journal.find(told.client_id, fill.order_id)
+        if kept is not None:
+            self._filled.add(kept.number + 1)
+        if fill.ticker in record.tickers:
+            self._compared.add(
+                live=True, market=record.tickers.index(fill.ticker), side=fill.side, px=fill.px, lots=fill.qty
+            )
 
     def send(self, ns: int, orders: np.ndarray) -> None:
         """Hand on what was certified; nothing waits."""
