@@ -50,7 +50,7 @@ from live.shadow.rehearsal import rehearse
 from live.shadow.runner import Runner, Step
 from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
-from live.shadow.trading import RealHands, real_hands
+from live.shadow.trading import RealHands, open_orders, real_hands
 from live.shadow.watch import Watch
 from live.source import Source
 from live.stream import Stream
@@ -119,10 +119,11 @@ class Shadow:
             self._door, self._recorder = door, recorder
             self._gathering = Gathering(door.reader.rules)
             if config.mode == LIVE:  # last: leaving cancels what rests, while log and page are still there
-                self._hands = await real_hands(
-                    held, config.live, door.listings, at, self._clock, self._rng, self._sights,
-                    self.folder / _KILL_FILE, config.freshness.silence_s, self._compared,
+                opening = open_orders(
+                    config.live, door.listings, at, self._clock, self._rng, self._sights, self.folder / _KILL_FILE,
+                    config.freshness.silence_s,
                 )  # fmt: skip
+                self._hands = await real_hands(held, opening, self._compared)
                 if self._killed:
                     self._hands.orders.kill(self._killed)
             source = door.source(recorder, self._take)

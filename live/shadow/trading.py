@@ -12,7 +12,7 @@ import logging
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,13 +183,13 @@ class RealHands:
             self.orders.want(ns, orders)
 
 
-async def real_hands(held: AsyncExitStack, *settings: Any) -> RealHands:
-    """The hands of an order manager that ``held`` closes; the arguments of `open_orders`, then the fills compared.
+async def real_hands(
+    held: AsyncExitStack, opening: AbstractAsyncContextManager[Opened], compared: FillsCompared
+) -> RealHands:
+    """The hands of an order manager, `open_orders`, which ``held`` leaves.
 
     What goes wrong when it is left does not hide what went wrong before: it is in ``failed``.
     """
-    *of_orders, compared = settings
-    opening = open_orders(*of_orders)
     hands = RealHands(await opening.__aenter__(), compared)
 
     async def leave(kind: Any, error: Any, trace: Any) -> bool:
@@ -266,6 +266,8 @@ async def open_orders(
 async def _until_ready(orders: Orders, clock: Clock, seconds: float = 30.0) -> None:
     """Until the account is known. Raises TimeoutError."""
     for _ in range(round(seconds / 0.1)):
+        if orders.error is not None:
+            raise orders.error
         if orders.manager.ready:
             return
         await clock.sleep(0.1)
