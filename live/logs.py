@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import msgspec
 
 from live.secrets import RedactingFilter, Secret
 
+_MOST_BYTES, _KEPT = 64 << 20, 7  # of a file of messages; older files
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # What every record has; whatever else is on one was given as ``extra``, and is a field of its line
 _USUAL = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
@@ -23,8 +25,11 @@ def keep_quiet_about(secrets: Iterable[Secret]) -> None:
         handler.addFilter(found)
 
 
-class LogFile(logging.FileHandler):
-    """A file of messages, and the handlers that say critical things only while it is written, with their levels."""
+class LogFile(RotatingFileHandler):
+    """A file of messages, and the handlers that say critical things only while it is written, with their levels.
+
+    A full one becomes ``NAME.1``, that one ``NAME.2``, and so on; the oldest goes.
+    """
 
     silenced: dict[logging.Handler, int]
 
@@ -37,7 +42,7 @@ def write_json_lines(path: Path, *, alone: bool = False) -> LogFile:
     debug, a line for each decision) go there and not to the terminal. ``alone``: nor does anything else that is not
     critical, since something is drawn there.
     """
-    handler = LogFile(path, encoding="utf-8")
+    handler = LogFile(path, encoding="utf-8", maxBytes=_MOST_BYTES, backupCount=_KEPT)
     handler.silenced = {other: other.level for other in _handlers()} if alone else {}
     for other in handler.silenced:
         other.setLevel(logging.CRITICAL)
