@@ -125,6 +125,8 @@ def _replay(folder: str) -> int:
     found = replay(folder, make_env)
     console = Console(markup=False, highlight=False)
     console.print(f"{folder}: {found.decisions:,} decisions and {found.orders:,} orders again")
+    for line in found.notes:
+        console.print(f"note       {line}")
     for line in found.differ:
         console.print(f"differs    {line}")
     console.print("all the same" if not found.differ else "NOT the same: another version of this program, or a defect")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -18,7 +19,10 @@ from tqdm import tqdm
 
 from agents.config import PPOConfig
 from agents.describe import describe as describe_network
+from agents.export import note_of, to_onnx
+from agents.exported import Exported
 from agents.network import Network
+from agents.policy import ONNX
 from agents.trained import TrainedPolicy
 from benchmarks.machine import describe, print_result
 from envs.features import GROUPS
@@ -62,7 +66,11 @@ def random_policy(env: TradingVectorEnv, backend: str) -> TrainedPolicy:
     spec = describe_network(env.single_observation_space, env.single_action_space, config, 1)
     network = Network(spec, 1)
     parameters = {f"network.{name}": value for name, value in network.state_dict().items()}
-    return TrainedPolicy({"run": "random", "network": spec}, parameters, env.spec_sheet["observation"], backend=backend)
+    manifest, features = {"run": "random", "network": spec, "sheet": env.spec_sheet}, env.spec_sheet["observation"]
+    if backend == ONNX:
+        exported = Exported(to_onnx(network, note_of(manifest, parameters)))
+        return TrainedPolicy(exported.note, {}, features, exported=exported)
+    return TrainedPolicy(manifest, parameters, features, backend=backend)
 
 
 def measure(venue: str, backend: str, decisions: int, warm_up: int = 500) -> dict[str, float]:
@@ -118,5 +126,7 @@ def main(arguments: list[str]) -> int:
     result |= measure("kalshi", "numpy", options.decisions)
     result["polymarket"] = measure("polymarket", "numpy", options.decisions)
     result["kalshi_torch"] = measure("kalshi", "torch", options.decisions)
+    if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):  # the extra serve
+        result["kalshi_onnx"] = measure("kalshi", ONNX, options.decisions)
     print_result({**result, **describe()})
     return 0

@@ -131,6 +131,7 @@ class Core:
         """
         if self.surface is not None:
             self._decode_controls(actions, now)
+        np.equal(self.engine.state.account["done"], 0, out=self._work.awake)  # who has ended is charged no more
         by_rows = self._choose(actions if self.surface is None else None)
         self._run(prepare, now, 0, self.engine.num_envs, by_rows)
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from sim.types import SECOND_NS
 
 _T = TypeVar("_T")
+_SLEWED_NS = SECOND_NS  # what time servers take away without setting a clock back
 _TURNS = 50  # of the event loop, for tasks that a sleeper's end sets off
 
 
@@ -48,6 +49,28 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait ``seconds``."""
         await asyncio.sleep(seconds)
+
+
+class Steady:
+    """The wall clock, but never backwards: where it is set back the monotonic one goes on, until it has caught up.
+
+    Set forward, or slewed, it is the wall clock's.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.behind_ns = 0  # how far the wall clock was set back, while it has not caught up
+        self._clock = clock
+        self._last_ns, self._last_mono_ns = clock.now_ns(), clock.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """Nanoseconds since epoch; never less than before."""
+        wall_ns, mono_ns = self._clock.now_ns(), self._clock.monotonic_ns()
+        expected_ns = self._last_ns + mono_ns - self._last_mono_ns
+        behind_ns = expected_ns - wall_ns
+        self.behind_ns = behind_ns if behind_ns > _SLEWED_NS else 0
+        now_ns = max(expected_ns if self.behind_ns else wall_ns, self._last_ns)
+        self._last_ns, self._last_mono_ns = now_ns, mono_ns
+        return now_ns
 
 
 class ManualClock:

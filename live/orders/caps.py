@@ -164,7 +164,8 @@ class Governor:
         if new_day or self._peak_uusd - self._kept_uusd > self.budgets.drawdown_uusd // 100:
             self._keep()  # not for every tick of the mid: a write waits for the disk
         if self._day_uusd - equity_uusd >= self.budgets.daily_loss_uusd:
-            return f"{self._day_uusd - equity_uusd} micro-dollars lost today"
+            lost = self._day_uusd - equity_uusd
+            return f"{lost} micro-dollars lost today, which count until 0:00 UTC, lifted or not"
         if self._peak_uusd - equity_uusd >= self.budgets.drawdown_uusd:
             return f"{self._peak_uusd - equity_uusd} micro-dollars below the highest equity"
         self._grow(now_ns)
@@ -186,13 +187,19 @@ class Governor:
         self._keep()
         return True
 
-    def lift(self, who: str, now_ns: int) -> None:
-        """A person lets it trade again, by the first caps; losses count from now."""
+    def lift(self, who: str, now_ns: int) -> bool:
+        """A person lets it trade again, by the first caps; False where it does already, which changes nothing.
+
+        The drawdown counts from now. The day's loss goes on counting until 0:00 UTC.
+        """
+        if self.mode == TRADING:
+            return False
         self._journal.event(now_ns, "lift", self.mode, who=who, why=self.why)
         self.mode, self.why, self.level, self._good_ns = TRADING, "", 0, 0
-        self._peak_uusd, self._day = None, None
+        self._peak_uusd = None
         self._refused.clear()
         self._keep()
+        return True
 
     def _grow(self, now_ns: int) -> None:
         """Time counts where the account was watched: what passes while nothing runs does not."""

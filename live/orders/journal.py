@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from live.orders.requests import FillSaid
+from live.urls import is_loopback
 
 SCHEMA = 1
 _TABLES = """
@@ -46,10 +49,17 @@ CREATE TABLE events (
 CREATE INDEX events_by_kind ON events (kind);
 """
 BEFORE = "before"  # source of a fill that the opening position holds already
+THIS_MACHINE = "this machine"
+
+
+def place_of(url: str) -> str:
+    """Where an account of a REST address is: its host, which demo and production do not share; ports do not matter."""
+    host = urlsplit(url).hostname or ""
+    return THIS_MACHINE if is_loopback(host) else host
 
 
 class JournalError(RuntimeError):
-    """A file that is not the journal that was expected: names it, and what would do."""
+    """A file that is not the journal that was expected, or cannot be read or written: names it, and what would do."""
 
 
 class Intent(NamedTuple):
@@ -88,12 +98,14 @@ class Journal:
         venue: whose account it is.
         account: its name; the same key of the same venue must always come with the same.
         now_ns: becomes the tag of a new file.
+        place: where the account is, see :func:`place_of`: one of a fake venue or of a demo is never another's.
 
-    Raises JournalError for a file that is another account's, of another version, in use, or no journal.
+    Raises JournalError for a file that is another account's or place's, of another version, in use, or no journal. All
+    methods raise it for what SQLite cannot do.
     """
 
-    def __init__(self, path: str | Path, venue: str, account: str, now_ns: int) -> None:
-        self.path = str(path)
+    def __init__(self, path: str | Path, venue: str, account: str, now_ns: int, *, place: str = THIS_MACHINE) -> None:
+        self.path, self.place = str(path), place
         try:
             self._db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # one process has it at a time
@@ -101,7 +113,7 @@ class Journal:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN IMMEDIATE")
             self._open(venue, account, now_ns)
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             raise JournalError(
                 f"{path}: {error}; expected an order journal that no other process has open, or no file"
             ) from error
@@ -109,7 +121,7 @@ class Journal:
         self._prefix = f"sb-{self.get('tag')}-"
 
     def _open(self, venue: str, account: str, now_ns: int) -> None:
-        expected = {"schema": str(SCHEMA), "venue": venue, "account": account}
+        expected = {"schema": str(SCHEMA), "venue": venue, "account": account, "place": self.place}
         if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in _TABLES.split(";\n"):
                 self._db.execute(statement)
@@ -119,7 +131,10 @@ class Journal:
         found = {key: self.get(key) for key in expected}
         if found != expected:
             self._db.close()
-            raise JournalError(f"{self.path}: is of {found}; expected {expected}: name another file for this account")
+            raise JournalError(
+                f"{self.path}: is of {found}; expected {expected}: name another file for this account there"
+                " (another live.journal)"
+            )
 
     @property
     def tag(self) -> str:
@@ -129,24 +144,26 @@ class Journal:
     def commit(self) -> None:
         """Make everything so far durable."""
         if self._held:
-            self._db.execute("COMMIT")
+            self._run("COMMIT")
             self._held = False
 
     def rollback(self) -> None:
         """Forget what has not been committed."""
         if self._held:
-            self._db.execute("ROLLBACK")
             self._held = False
+            self._run("ROLLBACK")
 
     def close(self) -> None:
         """Close the file; what has not been committed is gone."""
-        self.rollback()
-        self._db.close()
+        try:
+            self.rollback()
+        finally:
+            self._db.close()
 
     def get(self, key: str, default: str = "") -> str:
         """A value that was put."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return default if row is None else str(row[0])
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return str(rows[0][0]) if rows else default
 
     def put(self, key: str, value: str) -> None:
         """Keep a value by its name."""
@@ -192,7 +209,7 @@ class Journal:
 
     def fills(self) -> Iterator[tuple[FillSaid, str]]:
         """All fills, and where each came from."""
-        for row in self._db.execute("SELECT * FROM fills ORDER BY rowid"):
+        for row in self._rows("SELECT * FROM fills ORDER BY rowid"):
             yield FillSaid._make((*row[:7], bool(row[7]), row[8])), str(row[10])
 
     def payout(self, ticker: str, payout_px: int, local_ns: int) -> None:
@@ -201,7 +218,7 @@ class Journal:
 
     def payouts(self) -> list[tuple[str, int]]:
         """Markets that have settled, and what one YES contract got."""
-        return list(self._db.execute("SELECT ticker, payout_px FROM payouts"))
+        return self._rows("SELECT ticker, payout_px FROM payouts")
 
     def correction(self, local_ns: int, ticker: str, lots: int, uusd: int, why: str) -> str:
         """What was adopted from the venue; its key."""
@@ -213,8 +230,8 @@ class Journal:
 
     def corrections(self, why: str = "") -> list[tuple[str, int, str, int, int]]:
         """Key, moment, ticker ("" = cash), lots and micro-dollars of each; ``why``: of this kind alone."""
-        rows = self._db.execute(
-            "SELECT number, local_ns, ticker, lots, uusd FROM corrections WHERE ? IN ('', why) ORDER BY number", (why,)
+        rows = self._rows(
+            "SELECT number, local_ns, ticker, lots, uusd FROM corrections WHERE ? IN ('', why) ORDER BY number", why
         )
         return [(f"correction {row[0]}", *row[1:]) for row in rows]
 
@@ -231,13 +248,13 @@ class Journal:
 
     def events(self, kind: str) -> list[tuple[int, str, dict[str, object]]]:
         """Moment, what and detail of all events of a kind."""
-        rows = self._db.execute("SELECT local_ns, what, detail FROM events WHERE kind = ? ORDER BY number", (kind,))
+        rows = self._rows("SELECT local_ns, what, detail FROM events WHERE kind = ? ORDER BY number", kind)
         return [(row[0], row[1], json.loads(row[2])) for row in rows]
 
     def _orders(self, where: str, *values: object) -> list[Kept]:
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT number, client_id, order_id, ticker, side, leg, px, qty, tif, expiry_ns, post_only, reduces,"
-            f" sent_ns, state, total, told, why FROM orders WHERE {where}", values,
+            f" sent_ns, state, total, told, why FROM orders WHERE {where}", *values,
         )  # fmt: skip
         return [
             Kept._make((*row[:3], Intent._make((*row[3:10], bool(row[10]), bool(row[11]), row[12])), *row[13:]))
@@ -246,6 +263,21 @@ class Journal:
 
     def _write(self, statement: str, *values: object) -> sqlite3.Cursor:
         if not self._held:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._run("BEGIN IMMEDIATE")
             self._held = True
-        return self._db.execute(statement, values)
+        return self._run(statement, *values)
+
+    def _run(self, statement: str, *values: object) -> sqlite3.Cursor:
+        with self._named():
+            return self._db.execute(statement, values)
+
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        with self._named():
+            return self._db.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {error}; expected a journal that can be read and written") from error

@@ -171,9 +171,10 @@ class Manager:
         return self._end([], now_ns)
 
     def lift(self, who: str, now_ns: int) -> None:
-        """A person lets it trade again."""
-        self.governor.lift(who, now_ns)
-        self.record.commit()
+        """A person lets it trade again; nothing where it does. A loss of today above its budget stops it again."""
+        if self.governor.lift(who, now_ns):
+            self.record.commit()
+            _LOG.warning("orders: lifted by %s; what was lost since 0:00 UTC goes on counting", who)
 
     def cancel_all(self) -> None:
         """No order is to stay."""
@@ -201,9 +202,12 @@ class Manager:
         return True
 
     def _stop(self, mode: str, why: str, now_ns: int) -> None:
-        if self.governor.stop(mode, why, now_ns):
+        """A breach that goes on cancels once only: what reduces may rest."""
+        changed = self.governor.stop(mode, why, now_ns)
+        if changed:
             _LOG.error("orders: %s: %s", mode, why)
-        self.cancel_all()
+        if changed or mode == KILLED:
+            self.cancel_all()
 
     def _watch(self, now_ns: int) -> None:
         """Budgets of equity; nothing is known of it before the account is."""
@@ -229,7 +233,7 @@ class Manager:
             )  # fmt: skip
             kept |= fate != "go"
             if fate == "shrink":
-                order.amend = order.filled + intent.qty, intent.expiry_ns
+                self._shrink(order, intent, why)
             elif fate == "go":
                 order.leaving = True
             blocked |= order.state == UNKNOWN and fate == "go"
@@ -237,6 +241,14 @@ class Manager:
             return []
         why = self._gate(intent.reduces) or why or ("unknown_order" if blocked else "") or self._no(intent, now_ns)
         return self._refuse(ticker, side, why) if why else [self._place(intent, now_ns)]
+
+    def _shrink(self, order: Working, intent: Intent, why: str) -> None:
+        """Amend an order. Where none may go out, none may be made to stay longer either."""
+        why = self._gate(intent.reduces) or why
+        if why and order.outlives(intent.expiry_ns):
+            self._refuse(intent.ticker, intent.side, why)
+        else:
+            order.amend = order.filled + intent.qty, intent.expiry_ns
 
     def _intent(self, ticker: str, side: int, wish: np.ndarray, now_ns: int) -> Intent:
         """What is to be sent for a wish. A budget bounds price x size, at the limit price."""

@@ -53,7 +53,7 @@ class Replies:
         elif isinstance(request, Cancel):
             self._cancelled(order, answer, now_ns)
         elif isinstance(request, Amend):
-            self._amended(order, answer, now_ns)
+            self._amended(order, request, answer, now_ns)
         else:
             self._found(order, answer, now_ns)
         return []
@@ -123,13 +123,12 @@ class Replies:
             order.again_ns = now_ns + self._wait(self._manager.rules.again_s)
         self._record.changed(order, now_ns)
 
-    def _amended(self, order: Working, answer: Answer, now_ns: int) -> None:
+    def _amended(self, order: Working, asked: Amend, answer: Answer, now_ns: int) -> None:
         order.asking = False
-        asked, order.amend = order.amend, None
+        order.amend = None  # one that was wanted meanwhile was never sent: the next decision decides
         if isinstance(answer, Accepted):
             order.say("resting" if answer.left else "executed", answer.filled, answer.left)
-            if asked is not None:
-                order.intent = order.intent._replace(expiry_ns=asked[1])
+            order.intent = order.intent._replace(expiry_ns=asked.expiry_ns)
         elif isinstance(answer, Failed) and order.live and (answer.unsure or answer.status == 404):
             order.state, order.again_ns = UNKNOWN, now_ns
             self._record.journal.event(now_ns, "unknown", order.client_id, status=answer.status, code=answer.code)

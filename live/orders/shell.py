@@ -29,12 +29,14 @@ from live.clock import Clock
 from live.feed import Feed
 from live.kalshi import SOCKET_URL
 from live.kalshi_rest import BASE_URL, KalshiRest
+from live.orders.journal import JournalError, place_of
 from live.orders.kalshi_orders import carry_out
 from live.orders.kalshi_user import Heard, KalshiUser, KalshiUserReader, Missed
 from live.orders.manager import Manager
 from live.orders.record import Fill
-from live.orders.requests import FillSaid, OrderSaid, PositionSaid, Request
+from live.orders.requests import Cancel, Failed, FillSaid, OrderSaid, PositionSaid, Request
 from live.orders.sights import Sight
+from live.orders.working import Working
 from live.reading import Reading
 from live.reconnect import KALSHI_LINK, STALE, Link
 from live.rest import RestClient
@@ -48,10 +50,15 @@ _LOG = logging.getLogger(__name__)
 _LOOK_S = 0.25  # between two looks at the clock, the kill file and the socket's health
 _SHORTEST_S = 0.001
 _FAREWELL_S = 15.0  # for cancels at the end
+_RESCUE_S = 10.0  # for those after an error
 _HOSTS = tuple(
     str(urlsplit(url).hostname)
     for url in (BASE_URL, SOCKET_URL, "https://external-api.demo.kalshi.co", "wss://external-api-ws.demo.kalshi.co")
 )
+
+
+class ChannelEndedError(RuntimeError):
+    """The account's own channel has ended for good: says why."""
 
 
 class Resting(NamedTuple):
@@ -97,7 +104,10 @@ class State(NamedTuple):
 
 
 class Orders:
-    """An order manager with its sockets. Use it in ``async with``; leaving cancels what rests.
+    """An order manager with its sockets. Use it in ``async with``; leaving cancels what rests, after an error as well.
+
+    What has ended it is in :attr:`error`, and sets :attr:`ended` at once: whoever waits may wait for that beside.
+    Orders that may still be at the venue after leaving are in :attr:`left`, by their client order ids.
 
     Args:
         manager: with its permit and journal; the journal stays the caller's to close.
@@ -110,7 +120,8 @@ class Orders:
         kill_file: while there is a file of this name, everything is killed.
         kill_signal: a signal that kills; None = none.
 
-    Raises ValueError for an address that is neither the venue's nor this machine's.
+    Raises ValueError for an address that is neither the venue's nor this machine's, JournalError for a journal of
+    another place than the client's.
     """
 
     def __init__(
@@ -122,6 +133,11 @@ class Orders:
             host = urlsplit(url).hostname or ""
             if host not in _HOSTS and not is_loopback(host):
                 raise ValueError(f"{url}: orders go to {', '.join(_HOSTS)}, or to this machine")
+        if place_of(client.base_url) != manager.record.journal.place:
+            raise JournalError(
+                f"{manager.record.journal.path}: is of {manager.record.journal.place}; {client.base_url} is"
+                f" {place_of(client.base_url)}: name another file for this account there (another live.journal)"
+            )
         self.manager, self.actions = manager, asyncio.Queue[tuple[int, np.ndarray]]()
         self._client, self._clock, self._sights = client, clock, sights
         self._kill_file, self._kill_signal = kill_file, kill_signal
@@ -131,6 +147,9 @@ class Orders:
         self._tasks: list[asyncio.Task[None]] = []
         self._calls: set[asyncio.Task[None]] = set()
         self.error: BaseException | None = None  # what has ended it
+        self.ended = asyncio.Event()  # by an error
+        self.left: tuple[str, ...] = ()  # client ids that the venue may still have, once this is left
+        self._gone: set[str] = set()  # cancelled without the journal
 
     async def __aenter__(self) -> Orders:
         await self._client.__aenter__()
@@ -148,9 +167,13 @@ class Orders:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self.error is None:
-                await self._farewell()
+            await asyncio.gather(self._guarded(self._farewell), return_exceptions=True)
+            if self.error is not None:
+                await self._rescue()
         finally:
+            self.left = tuple(one for one in self._live() if one not in self._gone)
+            if self.left:
+                _LOG.error("orders: may still be at the venue: %s", ", ".join(self.left))
             for task in (*self._tasks, *self._calls):
                 task.cancel()
             await asyncio.gather(*self._tasks, *self._calls, return_exceptions=True)
@@ -237,7 +260,7 @@ class Orders:
 
     async def _listen(self) -> None:
         await self._socket.run()
-        raise RuntimeError(f"the account's own channel has ended: {self._socket.why}")
+        raise ChannelEndedError(f"the account's own channel has ended: {self._socket.why}")
 
     def _take(self, taken: Taken) -> None:
         """What the account's own channel says."""
@@ -271,7 +294,8 @@ class Orders:
         except BaseException as error:
             if self.error is None:
                 self.error = error
-                _LOG.exception("orders: ended by an error; orders that rest stay at the venue")
+                self.ended.set()
+                _LOG.exception("orders: ended by an error; what rests is cancelled on leaving")
                 for task in self._tasks:
                     task.cancel()
             raise
@@ -281,10 +305,35 @@ class Orders:
         self._tasks[0].cancel()
         self.manager.cancel_all()
         until_ns = self._clock.monotonic_ns() + round(_FAREWELL_S * SECOND_NS)
-        while any(one.live for one in self.manager.record.orders.values()) and self.error is None:
-            if self._clock.monotonic_ns() > until_ns:
-                left = [one.client_id for one in self.manager.record.orders.values() if one.live]
-                _LOG.error("orders: not cancelled in %g s: %s", _FAREWELL_S, ", ".join(left))
-                return
+        while self.error is None and self._live() and self._clock.monotonic_ns() <= until_ns:
             self._send(self.manager.tick(self._clock.now_ns()))
             await self._clock.sleep(_LOOK_S / 5)
+
+    async def _rescue(self) -> None:
+        """After an error: cancel what the venue has named, past manager and journal, which may be what failed."""
+        tried, timer = set[str](), asyncio.create_task(self._clock.sleep(_RESCUE_S))
+        tries = set[asyncio.Task[None]]()
+        try:
+            while not timer.done():
+                named = {one: order.order_id for one, order in self._live().items() if order.order_id}
+                tries |= {asyncio.create_task(self._end(one, named[one])) for one in named.keys() - tried}
+                tried |= named.keys()
+                waits = {one for one in (*tries, *self._calls) if not one.done()}
+                if not waits:  # an order that was under way may be named yet
+                    return
+                await asyncio.wait({*waits, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (timer, *tries):
+                task.cancel()
+            await asyncio.gather(timer, *tries, return_exceptions=True)
+
+    async def _end(self, client_id: str, order_id: str) -> None:
+        answer = await carry_out(self._client, Cancel(client_id, order_id))
+        if isinstance(answer, Failed) and answer.status != 404:  # that is: it is there no more
+            _LOG.error("orders: %s is not cancelled: %s", client_id, answer.message)
+        else:
+            self._gone.add(client_id)
+
+    def _live(self) -> dict[str, Working]:
+        """Orders that may still trade, by their client ids."""
+        return {one.client_id: one for one in self.manager.record.orders.values() if one.live}

@@ -88,6 +88,11 @@ class Working:
         maker = self.state == OPEN and self.intent.tif == GTC and not self.owed
         return Exposure(self.side, self.intent.px, self.left + self.owed, maker)
 
+    def outlives(self, expiry_ns: int) -> bool:
+        """Whether an expiry (0 = none) would end it later than the one that it has, or that is being asked for."""
+        until_ns = self.amend[1] if self.amend is not None else self.intent.expiry_ns
+        return until_ns != 0 and (expiry_ns == 0 or expiry_ns > until_ns)
+
     def say(self, status: str, filled: int, left: int, why: str = "") -> bool:
         """What the venue said of it at some moment; whether that changed anything."""
         before = self.state, self.told, self.total

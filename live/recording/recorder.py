@@ -45,6 +45,11 @@ class Recorder:
         self._rows = 0
         self._worst_lag_ns = 0
 
+    @property
+    def frames(self) -> int:
+        """Of the venue, so far."""
+        return self._frames
+
     def received(self, channel: int, data: bytes, local_ns: int) -> Taken:
         """A frame of the venue. Returns what it said. Raises LogError where it cannot be kept: then stop."""
         self._frames += 1

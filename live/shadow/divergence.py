@@ -10,13 +10,14 @@ Measures, all since the session began:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from live.monitor.words import money
-from sim.types import DO_CANCEL, DO_NOTHING, LOTS_PER_CONTRACT, UUSD
+from sim.types import BID, DO_CANCEL, DO_NOTHING, LOTS_PER_CONTRACT, UUSD
 
 _SAME = ("px", "qty", "leg", "tif")  # of two orders that place something
 
@@ -31,8 +32,8 @@ class Gate:
     loss_usd: float = 50.0  # that the policy's result may lie below the baseline's
     # between live and simulated fills of the same orders; in shadow and paper mode there are no live fills
     least_fills: int = 20
-    fill_share: float = 0.5  # |live - simulated| lots, as a share of the larger
-    fill_px: float = 50.0  # 1e-4 dollar, of the mean price
+    fill_share: float = 0.5  # |live - simulated| lots by market and side, as a share of the larger total
+    fill_px: float = 50.0  # 1e-4 dollar that live fills are worse, bought dearer or sold cheaper
 
     def __post_init__(self) -> None:
         given = (self.disagreement, self.position, self.loss_usd, self.fill_share, self.fill_px)
@@ -118,32 +119,47 @@ class Divergence:
         return words
 
 
+class _Cell:
+    """Fills in one market on one side, live ones first."""
+
+    def __init__(self) -> None:
+        self.lots = [0, 0]
+        self.worth = [0, 0]  # px x lots
+
+
 class FillsCompared:
-    """Live fills beside those that the simulator gave the same orders, over all markets."""
+    """Live fills beside those that the simulator gave the same orders, by market and side."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
-        self._lots = [0, 0]  # live, simulated
-        self._worth = [0, 0]  # px x lots
-        self._count = [0, 0]
+        self._cells: defaultdict[tuple[int, int], _Cell] = defaultdict(_Cell)
+        self._live = 0  # fills
 
-    def add(self, *, live: bool, px: int, lots: int) -> None:
-        """A fill of ``lots`` above 0 at ``px`` of YES."""
-        place = 0 if live else 1
-        self._lots[place] += lots
-        self._worth[place] += px * lots
-        self._count[place] += 1
+    def add(self, *, live: bool, market: int, side: int, px: int, lots: int) -> None:
+        """A fill of ``lots`` above 0 at ``px`` of YES; ``side`` BID = YES was bought."""
+        cell, place = self._cells[market, side], 0 if live else 1
+        cell.lots[place] += lots
+        cell.worth[place] += px * lots
+        self._live += live
 
     @property
     def apart(self) -> tuple[float, float] | None:
-        """Share of lots, and 1e-4 dollar between the mean prices; None before there are enough live fills."""
-        if self._count[0] < self.gate.least_fills:
+        """Share of lots, and 1e-4 dollar that live prices are worse; None before there are enough live fills.
+
+        Lots apart are summed over markets and sides, as a share of the larger total: 2 where nothing is the same.
+        Prices are means by market and side, weighed by live lots, 0 where they are no worse, and infinite where live
+        and simulated fills have no market and side in common.
+        """
+        if self._live < self.gate.least_fills:
             return None
-        live, simulated = self._lots
-        share = abs(live - simulated) / max(live, simulated)
-        if not simulated:
+        cells = self._cells.values()
+        larger = max(sum(cell.lots[place] for cell in cells) for place in (0, 1))
+        share = sum(abs(cell.lots[0] - cell.lots[1]) for cell in cells) / larger
+        both = [(side, cell) for (_, side), cell in self._cells.items() if all(cell.lots)]
+        if not both:
             return share, float("inf")
-        return share, abs(self._worth[0] / live - self._worth[1] / simulated)
+        worse = sum(_worse(side, cell) * cell.lots[0] for side, cell in both) / sum(cell.lots[0] for _, cell in both)
+        return share, max(worse, 0.0)
 
     def breaches(self) -> dict[str, str]:
         """What is too far, measure by measure, in words."""
@@ -157,5 +173,13 @@ class FillsCompared:
                 f"live and simulated fills {share:.0%} of lots apart; {self.gate.fill_share:.0%} allowed"
             )
         if px > self.gate.fill_px:
-            words["fill_px"] = f"live and simulated fills {px:.0f} x 1e-4 dollar apart; {self.gate.fill_px:g} allowed"
+            words["fill_px"] = (
+                f"live fills {px:.0f} x 1e-4 dollar worse than simulated ones; {self.gate.fill_px:g} allowed"
+            )
         return words
+
+
+def _worse(side: int, cell: _Cell) -> float:
+    """1e-4 dollar that the mean live price is worse for us than the simulated one; below 0 = better."""
+    live, simulated = (worth / lots for worth, lots in zip(cell.worth, cell.lots, strict=True))
+    return live - simulated if side == BID else simulated - live

@@ -17,9 +17,11 @@ from live.orders.ledger import locked_uusd
 from live.orders.record import Record
 from live.orders.working import Working
 from sim.engine import Engine
+from sim.loop import mark_slice
 from sim.state import ORDER, ORDER_SLOTS, POSITION
 from sim.types import DO_NOTHING, GTC, NO, YES
 
+_SEEN = ["peak_uusd", "ruined"]  # of an account: what the engine's own marks must not touch
 _MONEY = struct.Struct("<qq")
 
 
@@ -51,23 +53,21 @@ class Mirror:
         state, markets = engine.state, engine.num_markets
         if state.pool.shape[1] != 1:
             raise ValueError(f"a real account is at one venue; this session has {state.pool.shape[1]}")
-        self._world = engine.world
+        self._world, self._state, self._place = engine.world, state, place
         self._account, self._pool = state.account[place : place + 1], state.pool[place]
+        self._before = self._account[_SEEN].copy()  # of the account as it was seen last
         self._slots = slice(place * markets, (place + 1) * markets)
         self._market, self._book = state.market[self._slots], state.book[self._slots]
 
-    def begin(self, equity_uusd: int) -> None:
-        """The account begins with ``equity_uusd``: drawdowns, and shares of the cash, count from here."""
-        self._pool["start_uusd"] = equity_uusd
-        for name in ("start_uusd", "equity_uusd", "peak_uusd"):
-            self._account[name] = equity_uusd
-
     def show(self, image: Image) -> None:
-        """Put an account in."""
+        """Put an account in, and mark it: what the engine has marked meanwhile is the account before."""
         markets = self._market
         markets["position"], markets["orders"] = image.positions, image.orders
         markets["live_orders"] = (image.orders["id"] > 0).sum(1)
         self._pool["cash_uusd"], self._pool["reserved_uusd"] = image.cash_uusd, image.reserved_uusd
+        for name in _SEEN:
+            self._account[name] = self._before[name]
+        mark_slice(self._state, self._place, self._place + 1)
 
     def clear(self, intents: np.ndarray) -> None:
         """Take the account's orders out again, and let none of ``intents`` ``(M, 2)`` reach the simulator."""
@@ -77,6 +77,7 @@ class Mirror:
         markets["position"]["yes_held_qty"] = markets["position"]["no_held_qty"] = 0
         self._pool["reserved_uusd"] = 0
         intents["do"] = DO_NOTHING
+        self._before = self._account[_SEEN].copy()
 
     def image(self, record: Record) -> Image:
         """The account as the order manager has it."""

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from envs.vector import TradingVectorEnv
 from live.reading import MarketReader
 from live.recording.decode import first_header, reader_for, take
-from live.recording.folder import number_of
+from live.recording.folder import number_of, read_manifest
 from live.recording.layout import DECISION, LogError, Record
 from live.recording.log import read_log
 from live.recording.validate import recorded_paths
@@ -29,6 +30,7 @@ from sim.scenarios import Scenario
 from sim.wire.units import Row
 
 _MOST = 100
+SUMMARY_FILE = "summary.json"
 # the environment of a session: on a stream's scenario, N accounts, dollars each (None = as configured)
 Make = Callable[[Scenario, int, float | None], TradingVectorEnv]
 
@@ -40,6 +42,7 @@ class Replayed:
     decisions: int = 0
     orders: int = 0  # certified, of all accounts
     differ: list[str] = field(default_factory=list)  # what was not the same, the first hundred
+    notes: list[str] = field(default_factory=list)  # worth knowing, and no difference
 
     def note(self, what: str) -> None:
         """Keep ``what`` was not the same."""
@@ -49,7 +52,7 @@ class Replayed:
 
 def decisions_of(folder: str | Path) -> Iterator[Decision]:
     """The decisions of a session, in order, as far as its log is whole. Raises LogError for one that cannot be read."""
-    for record in _records(folder, []):
+    for record in _records(folder, [], []):
         if record.kind == DECISION:
             yield decode(record.data)
 
@@ -62,25 +65,62 @@ def shapes_of(said: SessionSaid) -> Shapes:
 def replay(folder: str | Path, make: Make) -> Replayed:
     """Play the session in ``folder`` again, and compare.
 
-    A log that was cut off is played up to its last whole batch; where something is missing inside of it that is a
-    difference, and the end. Raises LogError where the folder is none, or ``make`` makes what sees or does otherwise.
+    A log is played up to its last whole batch. What is missing inside of it, and what the folder's ``sealed.json`` and
+    ``summary.json`` say of more than is there, are differences; so is a log without any decision. Raises LogError where
+    the folder is none, or ``make`` makes what sees or does otherwise.
     """
-    said = read_session(folder)
+    said, ended = read_session(folder), _ended(folder)
     reader = reader_for(first_header(recorded_paths(folder)))
     again = _Again(reader, make, said)
     missing: list[str] = []
-    for record in _records(folder, missing):
+    torn: list[str] = []
+    for record in _records(folder, missing, torn):
         if record.kind == DECISION:
             again.decide(decode(record.data))
         else:
             again.take(take(reader, record).rows)
-    for what in missing:
-        again.found.note(what)
-    return again.found
+    found = again.found
+    for what in [*missing, *_unlike_sealed(folder), *(torn if ended else [])]:
+        found.note(what)
+    found.notes += [] if ended else torn
+    if not found.decisions:
+        found.note(f"{folder}: no decision in its log")
+    if ended and found.decisions < ended.decisions:
+        found.note(f"{found.decisions:,} decisions in the log; {SUMMARY_FILE} says {ended.decisions:,}")
+    return found
 
 
-def _records(folder: str | Path, missing: list[str]) -> Iterator[Record]:
-    """Records up to where the first ones are missing; ``missing`` then says where."""
+class _Ended(msgspec.Struct, frozen=True):
+    """What a session that came to its end says of itself, as far as a replay asks."""
+
+    decisions: int
+
+
+def _ended(folder: str | Path) -> _Ended | None:
+    """From the summary; None where the session was killed before it wrote one. Raises LogError where it is broken."""
+    path = Path(folder) / SUMMARY_FILE
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Ended)
+    except msgspec.MsgspecError as error:
+        raise LogError(f"{path}: does not read: {error}") from error
+
+
+def _unlike_sealed(folder: str | Path) -> Iterator[str]:
+    """Segments that are not as they were when the session was sealed, if it was."""
+    manifest = read_manifest(Path(folder))
+    for segment in () if manifest is None else manifest.segments:
+        path = Path(folder).resolve() / segment.name
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            yield f"{path}: is missing; it was sealed with {segment.records:,} records"
+        elif size != segment.bytes:
+            yield f"{path}: {size:,} bytes; it was sealed with {segment.bytes:,}"
+
+
+def _records(folder: str | Path, missing: list[str], torn: list[str]) -> Iterator[Record]:
+    """Records up to where the first ones are missing; ``missing`` then says where, ``torn`` that the end is."""
     paths = recorded_paths(folder)
     for number, path in enumerate(paths, 1):
         log = read_log(path)
@@ -92,6 +132,8 @@ def _records(folder: str | Path, missing: list[str]) -> Iterator[Record]:
         if log.result.torn_bytes and path != paths[-1]:
             missing.append(f"{path}: its end is torn; the segments behind it were not played")
             return
+        if log.result.torn_bytes:
+            torn.append(f"{path}: its end is torn: {log.result.torn_bytes:,} bytes were not played")
 
 
 class _Again:

@@ -228,10 +228,10 @@ class Runner:
                 heard_ns,
                 int(px_of[one["best_bid"]]) if one["best_bid"] >= 0 else 0,
                 int(px_of[one["best_ask"]]) if one["best_ask"] < len(px_of) else PX_ONE,
-                known=not stale,
+                known=not (stale or lost),
                 open=bool(one["status"] == OPEN),
             )
-            for one, stale in zip(market, self._stale.tolist(), strict=True)
+            for one, stale, lost in zip(market, self._stale.tolist(), self.session.stream.unknown.tolist(), strict=True)
         ]
 
     def _judged(self, look: Look, before_ns: int, heard_ns: int, feature_ns: int) -> Verdict:

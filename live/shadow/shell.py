@@ -21,7 +21,7 @@ from rich.console import Console
 from tqdm import tqdm
 
 from agents.policy import Policy
-from live.clock import Clock
+from live.clock import Clock, Steady
 from live.doors import Addresses, open_door
 from live.files import write_whole
 from live.logs import keep_quiet_about, stop_writing, write_json_lines
@@ -34,7 +34,6 @@ from live.monitor.traces import Decision as Traced
 from live.monitor.traces import Traces
 from live.monitor.view import Trading, View
 from live.monitor.words import money
-from live.orders.caps import TRADING
 from live.orders.sights import Sight
 from live.program import ASKED, GivenUpError, asked_to_end, recording_header, session_name
 from live.recording.layout import LogError
@@ -51,7 +50,7 @@ from live.shadow.rehearsal import rehearse
 from live.shadow.runner import Runner, Step
 from live.shadow.seats import Seat
 from live.shadow.staleness import Freshness
-from live.shadow.trading import RealHands, open_orders
+from live.shadow.trading import RealHands, real_hands
 from live.shadow.watch import Watch
 from live.source import Source
 from live.stream import Stream
@@ -85,6 +84,7 @@ class Shadow:
         self._pace: Pace | None = None
         self._news = asyncio.Event()
         self._killed = ""
+        self._steady, self._frames = Steady(clock), 0
         self._compared = FillsCompared(config.gate)
         self._hands: RealHands | None = None
         self._traced: list[Traced] = []
@@ -97,6 +97,7 @@ class Shadow:
         """
         config, ends = self.config, asked_to_end()
         at = Addresses(config.rest, config.socket, config.clob)
+        self._catch_kill_signal()
         async with AsyncExitStack() as held:
             door = await held.enter_async_context(
                 open_door(config.venue, config.markets, self._clock, self._rng, at=at, keyless=config.keyless)
@@ -104,12 +105,6 @@ class Shadow:
             keep_quiet_about(door.secrets)
             header = recording_header(config.venue, door)  # type: ignore[arg-type]
             self._rehearse(door.listings)
-            if config.mode == LIVE:
-                kill_file = self.folder / _KILL_FILE
-                opening = open_orders(
-                    config.live, door.listings, at, self._clock, self._rng, self._sights, kill_file
-                )  # fmt: skip
-                self._hands = RealHands(await held.enter_async_context(opening), self._compared)
             writer = SessionWriter(config.out, self.folder.name, header, self._clock.now_ns, _rotation(config))
             recorder = Recorder(writer, door.reader)
             held.callback(recorder.close)
@@ -123,8 +118,14 @@ class Shadow:
                 held.callback(drawing.cancel)
             self._door, self._recorder = door, recorder
             self._gathering = Gathering(door.reader.rules)
+            if config.mode == LIVE:  # last: leaving cancels what rests, while log and page are still there
+                self._hands = await real_hands(
+                    held, config.live, door.listings, at, self._clock, self._rng, self._sights,
+                    self.folder / _KILL_FILE, config.freshness.silence_s, self._compared,
+                )  # fmt: skip
+                if self._killed:
+                    self._hands.orders.kill(self._killed)
             source = door.source(recorder, self._take)
-            self._catch_kill_signal()
             await self._play(source, ends)
         return self._end(source)
 
@@ -158,8 +159,9 @@ class Shadow:
         return () if self._runner is None else self._runner.sights(self._heard_ns)
 
     def _take(self, taken: Taken) -> None:
-        """What a frame said."""
-        self._heard_ns = self._clock.now_ns()
+        """What a frame said, or REST, or a connection's end; only frames are heard from the venue's feed."""
+        if self._recorder.frames != self._frames:
+            self._frames, self._heard_ns = self._recorder.frames, self._steady.now_ns()
         if self._runner is not None:
             self._runner.take(taken.rows)
             if self._hands is not None:
@@ -213,9 +215,9 @@ class Shadow:
             with tqdm(unit="decision", desc=f"{config.mode} on {config.venue}", disable=config.page.terminal) as bar:
                 while not why:
                     if source.heard != heard:
-                        heard, self._heard_ns = source.heard, clock.now_ns()
+                        heard, self._heard_ns = source.heard, self._steady.now_ns()
                     self._recorder.idle(clock.now_ns())
-                    if (self.folder / _KILL_FILE).exists():
+                    if not self._killed and (self.folder / _KILL_FILE).exists():
                         await self.kill(f"the file {_KILL_FILE} is there")
                     self._decide()
                     if clock.monotonic_ns() - shown_ns >= config.page.every_s * SECOND_NS:
@@ -241,6 +243,8 @@ class Shadow:
             return "the venue's feed ended"
         if self._runner is not None and self._runner.ended:
             return "every account has ended: its markets have settled, or it is ruined"
+        if self._hands is not None and self._hands.orders.error is not None:
+            return f"the order manager ended: {self._hands.orders.error}"
         if end_ns is not None and self._clock.monotonic_ns() >= end_ns:
             return f"{self.config.minutes:g} minutes are up"
         return ""
@@ -249,16 +253,13 @@ class Shadow:
         """If it is time."""
         if self._runner is None or self._pace is None:
             return
-        now_ns = self._clock.now_ns()
+        now_ns = self._steady.now_ns()
+        if self._steady.behind_ns:
+            what = f"the machine's clock was set back by {self._steady.behind_ns / SECOND_NS:.0f} s"
+            self._alert(now_ns, "clock", what, "Decisions go on; books are stale until their stamps catch up.", "clock")
         moment = self._pace.due(now_ns)
-        if moment is None:
-            return
-        if moment <= self._runner.session.now_ns:
-            self._alert(
-                now_ns, "clock", "the machine's clock was set back", "Nothing is decided until it has caught up."
-            )
-            return
-        self._decided(self._runner.decide(moment, self._heard_ns))
+        if moment is not None and moment > self._runner.session.now_ns:
+            self._decided(self._runner.decide(moment, self._heard_ns))
 
     def _decided(self, step: Step) -> None:
         assert self._watch is not None
@@ -272,7 +273,7 @@ class Shadow:
         """Until the next decision may be due, something is told that may bring it on, or another task ends."""
         seconds = _LOOK_S
         if self._pace is not None:
-            seconds = min(seconds, max(self._pace.wait_s(self._clock.now_ns()), 0.0))
+            seconds = min(seconds, max(self._pace.wait_s(self._steady.now_ns()), 0.0))
         self._news.clear()
         sleeping = asyncio.create_task(self._clock.sleep(seconds))
         waking = {asyncio.create_task(self._news.wait())} if self._pace is None or self._pace.counts else set()
@@ -284,7 +285,7 @@ class Shadow:
 
     def _show(self, feed: str) -> None:
         """Take a view, and hand on what has come together since the last."""
-        now_ns = self._clock.now_ns()
+        now_ns = self._steady.now_ns()
         if self._watch is None or self._runner is None:
             waiting = self._gathering.waiting if self._gathering is not None else []
             reasons = tuple(f"{market}: its book has not been told yet" for market in waiting)
@@ -308,20 +309,17 @@ class Shadow:
         """A gate or budget that is breached sends a real account back to the baseline."""
         if self._hands is None or self._runner is None:
             return
-        manager = self._hands.orders.manager
-        for why in breaches:
-            manager.breach(why, now_ns)
-        if manager.mode != TRADING:
-            self._runner.seats[0].give_back(f"orders: {manager.mode}: {manager.governor.why}")
-            self._alert(
-                now_ns, "orders", f"{manager.mode}: {manager.governor.why}",
-                "Only what reduces is sent. Find the cause; a new session with live.lift=NAME trades again.",
-            )  # fmt: skip
+        why = self._hands.obey(breaches, now_ns)
+        if why:
+            self._runner.seats[0].give_back(f"orders: {why}")
+            self._alert(now_ns, "orders", why, "Find the cause; a new session with live.lift=NAME trades again.")
 
     def _counts(self) -> dict[str, int]:
         found = self._recorder.statistics()
         counts = dict(self._door.reader.counts)
         counts |= {"frames": found.frames, "rows": found.rows, "durable": found.durable, "pending": found.pending}
+        if self._hands is not None:
+            counts |= {f"refused_{why}": count for why, count in self._hands.orders.state.refusals.items()}
         if self._pace is not None and self._runner is not None:
             counts |= {"moments_skipped": self._pace.skipped, "rows_late": self._runner.session.stream.late}
         return counts
@@ -342,13 +340,16 @@ class Shadow:
             raise ValueError(
                 f"page.port = {self.config.page.port}: {error}; page.port=0 takes any that is free, {NO_PORT} none"
             ) from error
-        self._console.print(f"page       {server.link}", soft_wrap=True, markup=False, highlight=False)
+        # a link with its token is for a person's eyes; where output is kept, the token's file is named
+        link = server.link if self._console.is_terminal else f"{server.url}, token in {self.folder / 'page-token'}"
+        self._console.print(f"page       {link}", soft_wrap=True, markup=False, highlight=False)
 
     def _catch_kill_signal(self) -> None:
         loop = asyncio.get_running_loop()
 
         def thrown() -> None:
             self._thrown = loop.create_task(self.kill("SIGUSR1"))
+            self._thrown.add_done_callback(_report)
 
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             loop.add_signal_handler(signal.SIGUSR1, thrown)
@@ -357,9 +358,14 @@ class Shadow:
         """Write the summary down."""
         if self._watch is None and source.why == ASKED:
             raise GivenUpError(f"{self.folder}: it ended before every market had told its book; nothing was decided")
+        failed = "" if self._hands is None else self._hands.failed
+        if failed:
+            self.view = msgspec.structs.replace(self.view, state="failed", why=failed)
         summary = summarise(self.view)
         write_whole(self.folder / "summary.json", as_json(summary))
         write_whole(self.folder / "summary.txt", as_text(summary).encode())
+        if failed:
+            raise GivenUpError(f"{failed}; see {self.folder}")
         if source.why != ASKED:
             raise GivenUpError(f"{source.why}; {self.folder} is kept as it is")
         return summary
@@ -383,3 +389,9 @@ def _line(view: View) -> str:
 def _rotation(config: ShadowConfig) -> Rotation:
     recording = config.recording
     return Rotation(segment_bytes=recording.segment_mib * MIB, cap_bytes=round(recording.cap_gib * 1024 * MIB))
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """What ended a task that nobody waits for."""
+    if not task.cancelled() and task.exception() is not None:
+        _LOG.error("the kill switch failed", exc_info=task.exception())

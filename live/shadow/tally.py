@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import NamedTuple
 
 import numpy as np
 
+from envs.shield.codes import CRITICAL
 from live.monitor.view import HISTORY, LatencyView, StageView
 from live.shadow.runner import Runner, Step
 from live.shadow.seats import OBEYED
@@ -42,6 +44,13 @@ class Curve:
         return (*self._points, self._last)
 
 
+class Lives(NamedTuple):
+    """Of a real account's orders, which the simulator does not fill: `live.shadow.mirror` numbers them."""
+
+    filled: Set[int]  # orders that have traded at the venue
+    emergency: bool  # the order manager has cancelled everything
+
+
 class Tally:
     """Counts of N accounts in M markets."""
 
@@ -60,11 +69,12 @@ class Tally:
         self.decisions = 0
         self.counts: Counter[str] = Counter()
         self._resting: list[dict[int, int]] = [{} for _ in range(count)]  # of each account: order -> since when
+        self._excused: list[set[int]] = [set() for _ in range(count)]  # that rested in an emergency
         self._spent: deque[tuple[int, ...]] = deque(maxlen=_KEPT)
         self._fresh: list[int] = []  # latencies since they were last asked for
 
-    def add(self, step: Step) -> None:
-        """A decision, and what happened since the one before."""
+    def add(self, step: Step, real: Lives | None = None) -> None:
+        """A decision, and what happened since the one before; ``real`` where the first account is a real one."""
         accounts = self._state.account
         self.decisions += 1
         self.fills += accounts["n_fills"]
@@ -78,7 +88,12 @@ class Tally:
         for place, account in enumerate(step.decision.accounts):
             self.fallbacks[place] += account.why != OBEYED
             self.curves[place].add(step.decision.ns, account.equity_uusd)
-            self._lives(place, step.decision.ns)
+            emergency = step.decision.cancel or account.regime == CRITICAL
+            lives = real if place == 0 else None
+            if emergency or (lives is not None and lives.emergency):
+                self._excuse(place)
+            else:
+                self._lives(place, step.decision.ns, lives)
         self._spent.append(step.spent)
         self._fresh.append(step.spent.total)
 
@@ -100,15 +115,29 @@ class Tally:
         fresh, self._fresh = self._fresh, []
         return fresh
 
-    def _lives(self, place: int, ns: int) -> None:
+    def _lives(self, place: int, ns: int, real: Lives | None) -> None:
         """Orders that no longer rest, and were not filled: how long they did."""
-        orders = self._state.orders.reshape(len(self.fills), -1)[place]
-        now = {int(one["id"]): int(one["entry_ns"]) for one in orders if one["id"] > 0}
-        account = self._state.account[place]
-        filled = {int(fill["order_id"]) for fill in account["fills"][: account["n_fills"]]}
+        now = self._now(place)
+        filled = self._filled(place) if real is None else real.filled
         for order, since_ns in self._resting[place].items():
             if order not in now and order not in filled:
                 shortest = self.shortest_life_ns[place]
                 life_ns = ns - since_ns
                 self.shortest_life_ns[place] = life_ns if shortest is None else min(shortest, life_ns)
-        self._resting[place] = now
+        self._excused[place] &= now.keys()
+        self._resting[place] = {order: ns for order, ns in now.items() if order not in self._excused[place]}
+
+    def _excuse(self, place: int) -> None:
+        """An emergency takes out what rests, perhaps only by the next decision: none of it is measured."""
+        self._excused[place] = set(self._now(place))
+        self._resting[place] = {}
+
+    def _now(self, place: int) -> dict[int, int]:
+        """Orders that rest, and since when."""
+        orders = self._state.orders.reshape(len(self.fills), -1)[place]
+        return {int(one["id"]): int(one["entry_ns"]) for one in orders if one["id"] > 0}
+
+    def _filled(self, place: int) -> set[int]:
+        """Orders that the simulator has filled since the last decision."""
+        account = self._state.account[place]
+        return {int(fill["order_id"]) for fill in account["fills"][: account["n_fills"]]}

@@ -12,10 +12,10 @@ import logging
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -28,15 +28,18 @@ from live.limits import KALSHI_BASIC, KALSHI_COSTS, Limiter
 from live.monitor.view import Trading
 from live.monitor.words import money
 from live.orders.caps import TRADING, Budgets, Caps, Confirmation, Permit, permit
-from live.orders.journal import Journal
+from live.orders.journal import Journal, place_of
 from live.orders.manager import Manager
+from live.orders.manager import Rules as ManagerRules
 from live.orders.presign import Keeper, PresignedSigner, Presigner
+from live.orders.record import Fill
 from live.orders.shell import Orders
 from live.orders.sights import Sight
 from live.rest import RestClient
 from live.secrets import SecretError, kalshi_credentials
 from live.shadow.divergence import FillsCompared
 from live.shadow.mirror import Image, Mirror
+from live.shadow.tally import Lives
 from live.signing import KalshiSigner
 from sim.types import FEES, UUSD
 from sim.wire.listing import Listing, Rules
@@ -99,13 +102,22 @@ class RealHands:
     """The account of ``orders`` where the first paper account would be."""
 
     def __init__(self, opened: Opened, compared: FillsCompared) -> None:
+        self.failed = ""  # what ended it, or what it left at the venue
         self.orders, self._opened, self._compared = opened.orders, opened, compared
-        self._taken = 0  # fills
+        self._taken = 0  # fills of our orders
+        self._filled: set[int] = set()  # orders that they were of, as the engine numbers them
 
     @property
     def fills(self) -> int:
         """So far."""
-        return self._taken + len(self.orders.fills)
+        return self._taken + sum(bool(fill.client_id) for fill in self.orders.fills)
+
+    @property
+    def lives(self) -> Lives:
+        """What the simulator's journal does not have: see `live.shadow.tally`."""
+        manager = self.orders.manager
+        told = {one.number + 1 for one in manager.record.orders.values() if one.filled}
+        return Lives(self._filled | told, emergency=manager.mode != TRADING)
 
     @property
     def messages(self) -> int:
@@ -120,8 +132,9 @@ class RealHands:
 
     @property
     def equity_uusd(self) -> int:
-        """Cash, and positions at cost: what the session's accounts begin with."""
-        return self.orders.manager.record.ledger.equity_uusd({})
+        """Cash, and the positions in the session's markets at cost: what its accounts begin with."""
+        record = self.orders.manager.record
+        return record.ledger.cash_uusd + sum(sum(record.ledger.holding(one).cost_uusd) for one in record.tickers)
 
     @property
     def trading(self) -> Trading:
@@ -129,6 +142,13 @@ class RealHands:
         state = self.orders.state
         caps = f"{money(state.order_uusd)} an order, {money(state.at_risk_uusd)} of {money(state.risk_uusd)} at risk"
         return Trading(enabled=state.mode == TRADING, caps=f"{state.mode}: {caps}")
+
+    def obey(self, breaches: Sequence[str], now_ns: int) -> str:
+        """What a gate has found ends trading; why it has ended, "" = it goes on."""
+        manager = self.orders.manager
+        for why in breaches:
+            manager.breach(why, now_ns)
+        return "" if manager.mode == TRADING else f"{manager.mode}: {manager.governor.why}"
 
     def take(self, rows: Sequence[Row], rules: Sequence[Rules]) -> None:
         """What the venue said of its markets: other fees reserve other amounts."""
@@ -140,14 +160,53 @@ class RealHands:
     def image(self, mirror: Mirror) -> Image:
         """The account as its journal has it."""
         while self.orders.fills:
-            fill = self.orders.fills.popleft().fill
-            self._taken += 1
-            self._compared.add(live=True, px=fill.px, lots=fill.qty)
+            self._compare(self.orders.fills.popleft())
         return mirror.image(self.orders.manager.record)
+
+    def _compare(self, told: Fill) -> None:
+        """A fill of an order of ours; the account's others are no business of this session."""
+        record, fill = self.orders.manager.record, told.fill
+        if not told.client_id:
+            return
+        self._taken += 1
+        kept = record.journal.find(told.client_id, fill.order_id)
+        if kept is not None:
+            self._filled.add(kept.number + 1)
+        if fill.ticker in record.tickers:
+            self._compared.add(
+                live=True, market=record.tickers.index(fill.ticker), side=fill.side, px=fill.px, lots=fill.qty
+            )
 
     def send(self, ns: int, orders: np.ndarray) -> None:
         """Hand on what was certified; nothing waits."""
-        self.orders.want(ns, orders)
+        if self.orders.error is None:  # else the session ends
+            self.orders.want(ns, orders)
+
+
+async def real_hands(held: AsyncExitStack, *settings: Any) -> RealHands:
+    """The hands of an order manager that ``held`` closes; the arguments of `open_orders`, then the fills compared.
+
+    What goes wrong when it is left does not hide what went wrong before: it is in ``failed``.
+    """
+    *of_orders, compared = settings
+    opening = open_orders(*of_orders)
+    hands = RealHands(await opening.__aenter__(), compared)
+
+    async def leave(kind: Any, error: Any, trace: Any) -> bool:
+        words = []
+        try:
+            await opening.__aexit__(kind, error, trace)
+        except Exception as ended:  # noqa: BLE001 - whatever it is, the session's folder is to say so
+            words.append(f"the order manager ended: {ended}")
+        if hands.orders.left:
+            words.append(f"orders are left at the venue: {', '.join(hands.orders.left)}")
+        hands.failed = "; ".join(words)
+        if hands.failed:
+            _LOG.critical("%s", hands.failed)
+        return False
+
+    held.push_async_exit(leave)
+    return hands
 
 
 @asynccontextmanager
@@ -159,6 +218,7 @@ async def open_orders(
     rng: random.Random,
     sights: Callable[[], Sequence[Sight]],
     kill_file: Path,
+    silence_s: float,
 ) -> AsyncIterator[Opened]:
     """The order manager of ``config.account``, compared with the venue. Leaving cancels what rests.
 
@@ -177,8 +237,10 @@ async def open_orders(
     client = RestClient(
         rest, clock=clock, rng=rng, limiter=Limiter(KALSHI_BASIC, clock, KALSHI_COSTS), signer=presigned
     )
-    with closing(Journal(config.journal, "kalshi", config.account, clock.now_ns())) as journal:
-        manager = Manager(listings, journal, leave, clock.now_ns())
+    place = place_of(rest)
+    with closing(Journal(config.journal, "kalshi", config.account, clock.now_ns(), place=place)) as journal:
+        rules = ManagerRules(stale_s=silence_s)  # the same as for accounts on paper
+        manager = Manager(listings, journal, leave, clock.now_ns(), rules=rules)
         if config.lift:
             manager.lift(config.lift, clock.now_ns())
 

@@ -88,7 +88,7 @@ class Watch:
     def add(self, step: Step) -> None:
         """A decision."""
         self._step = step
-        self.tally.add(step)
+        self.tally.add(step, None if self._hands is None else self._hands.lives)
         if self._hands is not None:  # the simulator does not know
             self.tally.fills[0], self.tally.messages[0] = self._hands.fills, self._hands.messages
             self.tally.rejects[0] = self._hands.rejects
@@ -99,7 +99,11 @@ class Watch:
         if self._twin is not None:
             account = state.account[self._twin]
             for fill in account["fills"][: account["n_fills"]]:
-                self.compared.add(live=False, px=int(fill["px"]), lots=abs(int(fill["qty"])))
+                lots = int(fill["qty"])
+                self.compared.add(
+                    live=False, market=int(fill["market"]), side=BID if lots > 0 else ASK, px=int(fill["px"]),
+                    lots=abs(lots),
+                )  # fmt: skip
         for place, seat in enumerate(self._runner.seats):
             if step.decision.accounts[place].why:
                 self.alerts.add(

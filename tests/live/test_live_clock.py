@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live.clock import ManualClock, SystemClock, nanoseconds, within
+from live.clock import ManualClock, Steady, SystemClock, nanoseconds, within
+from sim.types import SECOND_NS
 
 LIVE = Path(__file__).resolve().parents[2] / "live"
 
@@ -146,3 +147,23 @@ def test_only_one_file_reads_the_machines_clock():
             if imported or read or (isinstance(node, ast.ImportFrom) and node.module == "time"):
                 found.append(path.name)
     assert set(found) == {"clock.py"}
+
+
+def test_a_steady_clock_is_never_set_back():
+    clock = ManualClock(1_000 * SECOND_NS)
+    steady = Steady(clock)
+    clock.advance(5.0)
+    assert steady.now_ns() == clock.now_ns() == 1_005 * SECOND_NS and not steady.behind_ns
+    clock.step_wall(-3_600 * SECOND_NS)
+    clock.advance(2.0)
+    assert steady.now_ns() == 1_007 * SECOND_NS and steady.behind_ns == 3_600 * SECOND_NS
+    clock.advance(1.0)
+    assert steady.now_ns() == 1_008 * SECOND_NS and steady.behind_ns == 3_600 * SECOND_NS
+    clock.step_wall(3_600 * SECOND_NS)  # caught up
+    assert steady.now_ns() == clock.now_ns() and not steady.behind_ns
+    clock.step_wall(10 * SECOND_NS)  # set forward: that is the time
+    assert steady.now_ns() == clock.now_ns() == 1_018 * SECOND_NS
+    clock.step_wall(-SECOND_NS // 2)  # slewed by less than a second: it stands still until then
+    assert steady.now_ns() == 1_018 * SECOND_NS and not steady.behind_ns
+    clock.advance(1.0)
+    assert steady.now_ns() == clock.now_ns() == 1_018 * SECOND_NS + SECOND_NS // 2

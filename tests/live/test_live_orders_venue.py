@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-from sqlite3 import ProgrammingError
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from live.fake.guard import KalshiGuard, new_kalshi_key
 from live.fake.kalshi import SOCKET_PATH, KalshiVenue
 from live.fake.server import FakeVenue
 from live.limits import KALSHI_BASIC, KALSHI_COSTS, Limiter, LimitRule, Rate
-from live.orders.journal import Journal
+from live.orders.journal import Journal, JournalError
 from live.orders.kalshi_orders import carry_out, talk_of
 from live.orders.kalshi_user import Heard, KalshiUser, KalshiUserReader, Missed
 from live.orders.manager import Manager
@@ -285,9 +284,9 @@ def test_what_breaks_the_manager_ends_it(tmp_path):
         running.journal.close()
         orders.want(running.clock.now_ns(), wishes((0, BID, 4700, 100)))
         await until(lambda: orders.error is not None)
-        with pytest.raises(ProgrammingError, match="closed"):
+        with pytest.raises(JournalError, match="closed"):
             orders.want(running.clock.now_ns(), wishes())
         assert not running.venue.exchange.orders  # nothing goes out that was not written before
 
-    with pytest.raises(ProgrammingError, match="closed"):
+    with pytest.raises(JournalError, match="closed"):
         running.run(script)

@@ -110,25 +110,59 @@ def test_a_gate_that_lets_nothing_or_everything_through_is_refused(gate):
 # Live fills beside simulated ones
 
 
+def compare(gate, live, simulated):
+    """Each a list of (market, side, px, lots)."""
+    compared = FillsCompared(gate)
+    for place, fills in ((True, live), (False, simulated)):
+        for market, side, px, lots in fills:
+            compared.add(live=place, market=market, side=side, px=px, lots=lots)
+    return compared
+
+
 def test_fills_by_hand():
-    compared = FillsCompared(Gate(least_fills=2, fill_share=0.5, fill_px=50.0))
-    compared.add(live=True, px=5000, lots=100)
-    assert compared.apart is None and compared.breaches() == {}
-    compared.add(live=True, px=5200, lots=300)  # mean (500,000 + 1,560,000) / 400 = 5150
-    compared.add(live=False, px=5100, lots=200)  # 200 of 400 lots are missing, 50 x 1e-4 between the means
-    assert compared.apart == (0.5, 50.0) and compared.breaches() == {}
-    compared.add(live=True, px=5160, lots=100)  # 500 lots, mean 5152
-    assert compared.apart == (0.6, 52.0)
-    assert compared.breaches() == {
+    gate = Gate(least_fills=2, fill_share=0.5, fill_px=50.0)
+    live, simulated = [(0, BID, 5000, 100)], [(0, BID, 5100, 200)]
+    assert compare(gate, live, simulated).apart is None and compare(gate, live, simulated).breaches() == {}
+    live.append((0, BID, 5200, 300))  # mean (500,000 + 1,560,000) / 400 = 5150
+    # 200 of 400 lots are missing, bought 50 x 1e-4 dearer
+    assert compare(gate, live, simulated).apart == (0.5, 50.0) and compare(gate, live, simulated).breaches() == {}
+    live.append((0, BID, 5160, 100))  # 500 lots, mean 5152
+    assert compare(gate, live, simulated).apart == (0.6, 52.0)
+    assert compare(gate, live, simulated).breaches() == {
         "fill_share": "live and simulated fills 60% of lots apart; 50% allowed",
-        "fill_px": "live and simulated fills 52 x 1e-4 dollar apart; 50 allowed",
+        "fill_px": "live fills 52 x 1e-4 dollar worse than simulated ones; 50 allowed",
     }
+    live, simulated = ([(0, ASK, px, lots) for _, _, px, lots in fills] for fills in (live, simulated))
+    assert compare(gate, live, simulated).apart == (0.6, 0.0), "sold 52 dearer is better, and no breach"
 
 
-def test_fills_that_the_simulator_never_gave_are_as_far_apart_as_can_be():
-    compared = FillsCompared(Gate(least_fills=1))
-    compared.add(live=True, px=5000, lots=1)
-    assert compared.apart == (1.0, math.inf) and set(compared.breaches()) == {"fill_share", "fill_px"}
+def test_another_share_of_markets_is_no_other_price():
+    """At 10 cents and at 90 cents, the same prices in both: only 100 of 2,000 lots are missing."""
+    pair = [(0, BID, 1000, 100), (1, BID, 9000, 100)]
+    compared = compare(Gate(), 10 * pair, 10 * pair[1:] + 9 * pair[:1])
+    assert compared.apart == (0.05, 0.0) and compared.breaches() == {}
+
+
+def test_prices_against_us_on_both_sides_do_not_cancel():
+    """Live buys at 60 and sells at 40 cents what the simulator buys at 40 and sells at 60: 20 cents worse each."""
+    live, simulated = [(0, BID, 6000, 100), (0, ASK, 4000, 100)], [(0, BID, 4000, 100), (0, ASK, 6000, 100)]
+    assert compare(Gate(), 10 * live, 10 * simulated).apart == (0.0, 2000.0)
+    assert list(compare(Gate(), 10 * live, 10 * simulated).breaches()) == ["fill_px"]
+    assert compare(Gate(), 10 * simulated, 10 * live).apart == (0.0, 0.0), "better is not apart"
+
+
+def test_prices_are_weighed_by_live_lots():
+    # 300 lots 40 worse, 100 lots 80 better: (12,000 - 8,000) / 400 = 10; lots: 200 + 0 of 400
+    live, simulated = [(0, BID, 5040, 300), (1, ASK, 6080, 100)], [(0, BID, 5000, 100), (1, ASK, 6000, 100)]
+    assert compare(Gate(least_fills=1), live, simulated).apart == (0.5, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "share"), [([], 1.0), ([(0, ASK, 5000, 1)], 2.0), ([(1, BID, 5000, 1)], 2.0)]
+)  # fmt: skip
+def test_fills_that_the_simulator_never_gave_are_as_far_apart_as_can_be(simulated, share):
+    compared = compare(Gate(least_fills=1), [(0, BID, 5000, 1)], simulated)
+    assert compared.apart == (share, math.inf) and set(compared.breaches()) == {"fill_share", "fill_px"}
 
 
 # When a decision is due

@@ -173,7 +173,9 @@ def test_as_many_seats_as_accounts(tmp_path):
 
 def test_the_opening_is_no_old_book(tmp_path):
     """A market that was told long before the others, and is quiet, is as old as what it was told, not for ever."""
-    shadowed = Shadowed(tmp_path, tell("kalshi", 2, 10.0), [Steady(0, 2)])
+    told, later = tell("kalshi", 2, 10.0), 1_800_000_000 * SECOND_NS
+    told = told._replace(frames=[(ns + later, frame) for ns, frame in told.frames])
+    shadowed = Shadowed(tmp_path, told, [Steady(0, 2)])
     step = shadowed.begin()
     assert not step.verdict.stale.any() and not step.verdict.parts[:, QUOTE].any()
     moment = shadowed.session.now_ns + 2 * SECOND_NS  # nothing more is told

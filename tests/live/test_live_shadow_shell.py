@@ -58,9 +58,9 @@ def settled(summary):
 
 @pytest.mark.parametrize("mode", WORDS)
 def test_a_session_until_its_markets_settle(monkeypatch, tmp_path, mode, capsys):
-    beside = Beside(monkeypatch, tmp_path, *WORDS[mode])
+    beside = Beside(monkeypatch, tmp_path, *WORDS[mode], life_s=8.0)
     summary, _ = beside.run()
-    assert settled(summary) and summary.state == "ended" and summary.decisions >= 24
+    assert settled(summary) and summary.state == "ended" and summary.decisions >= 12
     assert {path.name for path in beside.folder.iterdir()} == {
         ".lock", "log.jsonl", "s-000001.zst", "session.json", "summary.json", "summary.txt"
     }  # fmt: skip
@@ -86,7 +86,7 @@ def test_a_session_until_its_markets_settle(monkeypatch, tmp_path, mode, capsys)
 
 
 def test_polymarket(monkeypatch, tmp_path):
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "page.port=0", venue="polymarket", life_s=12.0)
+    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "page.port=0", venue="polymarket", life_s=8.0)
 
     async def script(beside, one, task):
         await beside.until(lambda: one.view.decisions >= 5, task)
@@ -97,20 +97,7 @@ def test_polymarket(monkeypatch, tmp_path):
         assert all(market["bids"] and market["asks"] for market in told["markets"])
 
     summary, _ = beside.run(script)
-    assert settled(summary) and summary.decisions >= 15 and again(beside.folder) == 0
-
-
-def test_accounts_are_the_same_whoever_executes(monkeypatch, tmp_path):
-    """On paper all accounts are alike: a mode says who is judged, not what happens."""
-    found = {}
-    for mode in ("shadow", "paper"):
-        beside = Beside(monkeypatch, tmp_path / mode, *WORDS[mode], life_s=10.0)
-        beside.run()
-        place = [name for name, _ in SEATS[mode]].index("policy")
-        found[mode] = [(one.accounts[place].obs, one.accounts[place].orders) for one in decisions_of(beside.folder)]
-    assert len(found["shadow"]) > 10
-    shared = min(map(len, found.values()))
-    assert found["shadow"][:shared] == found["paper"][:shared]
+    assert settled(summary) and summary.decisions >= 12 and again(beside.folder) == 0
 
 
 # The kill switch
@@ -144,7 +131,7 @@ async def post(url, reason, token=""):
 
 @pytest.mark.parametrize("way", ["file", "page", "signal"])
 def test_the_kill_switch(monkeypatch, tmp_path, way, capsys):
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "page.port=0", life_s=15.0)
+    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "page.port=0", life_s=8.0)
     thrown = []
 
     async def script(beside, one, task):
@@ -250,7 +237,7 @@ def test_a_key_that_is_refused_ends_it(monkeypatch, tmp_path):
 
 
 def test_a_connection_that_is_cut_holds_orders_until_the_books_are_back(monkeypatch, tmp_path):
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "mode=paper", life_s=25.0)
+    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "mode=paper", life_s=20.0)
     seen = []
 
     async def script(beside, one, task):
@@ -271,7 +258,7 @@ def test_a_connection_that_is_cut_holds_orders_until_the_books_are_back(monkeypa
     assert [check.ok for check in lost.checks if check.name == "books known"] == [False]
     said = read_session(beside.folder)
     stale = [one for one in decisions_of(beside.folder) if np.frombuffer(one.stale, np.bool_).all()]
-    assert len(stale) >= 3 and settled(summary) and summary.decisions > 25
+    assert len(stale) >= 3 and settled(summary) and summary.decisions > 20
     for one in stale:
         for account in one.accounts:
             assert not (arrays_of(account, shapes_of(said))["orders"]["do"] == DO_PLACE).any()
@@ -319,7 +306,7 @@ def test_a_policy_that_is_late_is_replaced_and_the_checklist_says_so(monkeypatch
 
         return plan._replace(seat=seat)
 
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, life_s=30.0, plan=slow, patient=False)
+    beside = Beside(monkeypatch, tmp_path, IMBALANCE, life_s=17.0, plan=slow, patient=False)
     summary, one = beside.run()
     fallback = next(alert for alert in summary.alerts if alert.code == "fallback")
     assert fallback.text.startswith("policy: late: 60.0 ms; 50 ms are allowed")
@@ -330,18 +317,18 @@ def test_a_policy_that_is_late_is_replaced_and_the_checklist_says_so(monkeypatch
 
 
 def test_decisions_after_so_many_events(monkeypatch, tmp_path):
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, life_s=20.0, plan=lambda plan: plan._replace(events_per_step=40))
+    beside = Beside(monkeypatch, tmp_path, IMBALANCE, life_s=12.0, plan=lambda plan: plan._replace(events_per_step=30))
     summary, _ = beside.run()
     made = list(decisions_of(beside.folder))
     assert summary.decisions == len(made) > 5 and settled(summary) and beside.clock.now_ns() < T0 + 30 * SECOND_NS
     gaps = [later.events - one.events for one, later in itertools.pairwise(made)]
-    assert min(gaps[:-1]) >= 40 and len({later.ns - one.ns for one, later in itertools.pairwise(made)}) > 3
+    assert min(gaps[:-1]) >= 30 and len({later.ns - one.ns for one, later in itertools.pairwise(made)}) > 3
     assert not any(np.frombuffer(one.stale, np.bool_).any() for one in made[:5])
     assert again(beside.folder) == 0
 
 
 def test_a_clock_that_is_set_back_decides_nothing_until_it_has_caught_up(monkeypatch, tmp_path):
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "minutes=0.5", life_s=25.0)
+    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "minutes=0.25", life_s=25.0)
 
     async def script(beside, one, task):
         await beside.until(lambda: one.view.decisions >= 5, task)
@@ -349,7 +336,7 @@ def test_a_clock_that_is_set_back_decides_nothing_until_it_has_caught_up(monkeyp
         decided = one.view.decisions
         await beside.go(2.0)
         assert one._runner.number <= decided + 1
-        await beside.go(4.0)
+        await beside.go(3.0)
         assert one._runner.number > decided + 1
 
     beside.run(script)
@@ -358,7 +345,7 @@ def test_a_clock_that_is_set_back_decides_nothing_until_it_has_caught_up(monkeyp
 
 
 def test_the_terminal_view_is_drawn_and_nothing_else_is_written_there(monkeypatch, tmp_path, capsys):
-    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "page.terminal=true", life_s=10.0)
+    beside = Beside(monkeypatch, tmp_path, IMBALANCE, "page.terminal=true", "minutes=0.1")
 
     async def script(beside, one, task):
         await beside.until(lambda: one.view.decisions >= 4, task)

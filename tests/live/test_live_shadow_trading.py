@@ -180,6 +180,25 @@ def test_the_account_as_the_engine_has_it(tmp_path):
     record.journal.close()
 
 
+def test_a_fill_is_in_the_equity_at_once(tmp_path):
+    record = record_of(tmp_path, ["A"])
+    env = TradingVectorEnv(1, limits="balanced")
+    env.reset()
+    mirror, state = Mirror(env.engine, 0), env.engine.state
+    mirror.show(mirror.image(record))
+    assert state.account["equity_uusd"][0] == state.account["peak_uusd"][0] == 100_000_000
+    mirror.clear(env.sent[0])
+    env.engine.submit(env.sent)
+    env.engine.advance(1.0)
+    # 10 YES at 90 cents: 1,000 lots x 9,000 = 9 dollars, no fee; worth the mid afterwards
+    record.fill(FillSaid("f", "o", "A", BID, 9_000, 1_000, 0, False, T0), T0, "channel")
+    mirror.show(mirror.image(record))
+    worth = 1_000 * int(state.market["mid2_px"][0]) // 2
+    assert state.account["equity_uusd"][0] == 91_000_000 + worth < 100_000_000
+    assert state.account["peak_uusd"][0] == 100_000_000
+    record.journal.close()
+
+
 def test_no_order_of_a_real_account_is_filled_by_the_simulator(tmp_path):
     record = record_of(tmp_path, ["A"])
     record.intend(Intent("A", BID, NO, 9_900, 500, GTC, 0, False, False, T0))  # crosses whatever is there
