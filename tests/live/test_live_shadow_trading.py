@@ -182,7 +182,7 @@ def test_the_account_as_the_engine_has_it(tmp_path):
 
 def test_a_fill_is_in_the_equity_at_once(tmp_path):
     record = record_of(tmp_path, ["A"])
-    env = TradingVectorEnv(1, limits="balanced")
+    env = TradingVectorEnv(1, limits="balanced", cash=100.0)
     env.reset()
     mirror, state = Mirror(env.engine, 0), env.engine.state
     mirror.show(mirror.image(record))
