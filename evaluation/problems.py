@@ -83,8 +83,8 @@ class Problem:
     multipliers: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, seed: int, first: int = 0, count: int | None = None) -> TextbookVectorEnv:
-        """A fresh batch to train on, or ``count`` rows of it from ``first`` on, with draws of their own."""
-        return self.kind(count or self.num_envs, task=self.task, seed=seed + first)  # type: ignore[call-arg]
+        """A fresh batch to train on, or ``count`` rows of it from ``first`` on."""
+        return self.kind(count or self.num_envs, task=self.task, seed=seed, first_env=first)  # type: ignore[call-arg]
 
     def passed(self, seeds: Sequence[Measured]) -> bool:
         """Whether every figure of every seed is as near as it must be, and the budget is kept."""

@@ -133,6 +133,19 @@ def test_every_problem_can_be_made():
     assert {name: problem().name for name, problem in PROBLEMS.items()} == {name: name for name in PROBLEMS}
 
 
+@pytest.mark.parametrize("name", ["lqr", "cmdp_0"])
+def test_pieces_of_a_batch_play_what_the_batch_plays(name):
+    """Also after a reset with the seed of the run, which is what every env runner begins with."""
+    problem = PROBLEMS[name]()
+    whole, pieces = problem.make(3), [problem.make(3, 0, 200), problem.make(3, 200, problem.num_envs - 200)]
+    seen = [env.reset(seed=3)[0].copy() for env in (whole, *pieces)]
+    for _ in range(30):
+        assert (np.concatenate(seen[1:]) == seen[0]).all()
+        actions = np.zeros((problem.num_envs, *whole.single_action_space.shape), whole.single_action_space.dtype)
+        parts = [actions, actions[:200], actions[200:]]
+        seen = [env.step(part)[0].copy() for env, part in zip((whole, *pieces), parts, strict=True)]
+
+
 def test_the_command_prints_a_line_a_problem(capsys):
     status = command.main(
         ["known_answers", "--only", "kelly_cvar_90", "--only", "cmdp_0", "--seeds", "2", "--steps", "20000"]
