@@ -6,7 +6,7 @@ Column 0 is the reward, the others are the budgeted costs. NumPy sees the same m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +43,9 @@ class Ends(NamedTuple):
     step: int
     rows: np.ndarray  # (B,) in order
     infos: list[dict[str, Any]]
+
+
+_Kept = TypeVar("_Kept", Cut, Ends)
 
 
 def advantages(
@@ -184,24 +187,25 @@ class Rollout:
 
 def _cuts_of(step: int, parts: Sequence[Rollout], firsts: Sequence[int]) -> list[Cut]:
     """What the ``parts`` truncated in ``step``, as one, with rows that count from ``firsts``; empty where none did."""
-    found = [
-        cut._replace(rows=cut.rows + first)
-        for part, first in zip(parts, firsts, strict=False)
-        for cut in part.cuts
-        if cut.step == step
-    ]
+    found = _of_step(step, [part.cuts for part in parts], firsts)
     if not found:
         return []
     return [Cut(step, np.concatenate([cut.rows for cut in found]), torch.cat([cut.worth for cut in found]))]
 
 
 def _ends_of(step: int, parts: Sequence[Rollout], firsts: Sequence[int]) -> list[Ends]:
-    found = [
-        ends._replace(rows=ends.rows + first)
-        for part, first in zip(parts, firsts, strict=False)
-        for ends in part.ends
-        if ends.step == step
-    ]
+    """What ended in ``step``; as `_cuts_of`."""
+    found = _of_step(step, [part.ends for part in parts], firsts)
     if not found:
         return []
     return [Ends(step, np.concatenate([ends.rows for ends in found]), [info for ends in found for info in ends.infos])]
+
+
+def _of_step(step: int, kept: Sequence[Sequence[_Kept]], firsts: Sequence[int]) -> list[_Kept]:
+    """What was ``kept`` of each part in ``step``, with rows that count from ``firsts``."""
+    return [
+        one._replace(rows=one.rows + first)
+        for part, first in zip(kept, firsts, strict=False)
+        for one in part
+        if one.step == step
+    ]
