@@ -33,3 +33,12 @@ def recordings() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}; set SHADOWBOOK_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def venue_samples() -> Path:
+    """Folder of the venues' real payloads: $SHADOWBOOK_SAMPLES, else ``../shared/venue_samples``; skips without."""
+    folder = Path(os.environ.get("SHADOWBOOK_SAMPLES") or _REPOSITORY.parent / "shared" / "venue_samples")
+    if not folder.is_dir():
+        pytest.skip(f"no payloads at {folder}; set SHADOWBOOK_SAMPLES to their folder")
+    return folder

@@ -285,8 +285,8 @@ def test_a_polymarket_session_becomes_a_tape(tmp_path):
     assert (found.errors, found.status, found.counts["unknown:of_tomorrow"]) == ([], 0, 1)
 
 
-def test_a_real_capture_goes_through_log_and_seal_unchanged(tmp_path, samples):
-    path = samples / "kalshi" / "ws_orderbook_capture_prod_20260807.jsonl"
+def test_a_real_capture_goes_through_log_and_seal_unchanged(tmp_path, venue_samples):
+    path = venue_samples / "kalshi" / "ws_orderbook_capture_prod_20260807.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     frames = [(line["received_ms"] * MS, json.dumps(line["frame"]).encode()) for line in lines]
     named = {line["frame"].get("msg", {}).get("market_ticker") for line in lines} - {None}

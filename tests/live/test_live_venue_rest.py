@@ -317,8 +317,8 @@ def test_names_of_polymarket_are_checked_before_they_are_sent():
             told("polymarket", call, [])
 
 
-def test_real_answers_of_kalshi(samples):
-    folder = samples / "kalshi"
+def test_real_answers_of_kalshi(venue_samples):
+    folder = venue_samples / "kalshi"
     books = json.loads((folder / "rest_combo_orderbooks_202608.json").read_text(encoding="utf-8"))
     assert len(kalshi_rest.books_of({"orderbooks": books})) == len(books) > 5
     for line in (folder / "rest_orderbook_weather_20260716.jsonl").read_text(encoding="utf-8").splitlines():
@@ -328,14 +328,14 @@ def test_real_answers_of_kalshi(samples):
     trade = kalshi_rest.trade_of(quotes["trade_rest"])
     assert (trade.px, trade.qty, trade.side) == (7700, 8_940_000, BID)
     single = json.loads((folder / "rest_market_single_202608.json").read_text(encoding="utf-8"))
-    assert kalshi_rest._market(single["nested"]).rules.tick_label == "linear_cent"
+    assert kalshi_rest.market_of(single["nested"]).rules.tick_label == "linear_cent"
     series = json.loads((folder / "rest_series_fee_fields_20260820.json").read_text(encoding="utf-8"))
-    read = {name: kalshi_rest._series(said["series"]) for name, said in series["payloads"].items()}
+    read = {name: kalshi_rest.series_of(said) for name, said in series["payloads"].items()}
     assert read["KXMLBGAME"].rules.fees.taker_ppm == 35_000
 
 
-def test_real_answers_of_polymarket(samples):
-    folder = samples / "polymarket"
+def test_real_answers_of_polymarket(venue_samples):
+    folder = venue_samples / "polymarket"
     lines = (folder / "gamma_markets_btc5m_20260724.jsonl").read_text(encoding="utf-8").splitlines()
     for said in map(json.loads, lines):
         market = polymarket_rest.gamma_market(said["raw"])

@@ -1,4 +1,4 @@
-"""What the tests of sim share: the venues' sample payloads, and a process that runs kernels the other way."""
+"""What the tests of sim share: a process that runs kernels the other way."""
 
 from __future__ import annotations
 
@@ -12,15 +12,6 @@ import numba
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def venue_samples() -> Path:
-    """The folder of recorded venue payloads, which are not part of the project; the test is skipped without it."""
-    folder = Path(os.environ.get("SHADOWBOOK_VENUE_SAMPLES") or ROOT.parent / "shared" / "venue_samples")
-    if not folder.is_dir():
-        pytest.skip(f"no venue samples at {folder}; set SHADOWBOOK_VENUE_SAMPLES to their folder")
-    return folder
 
 
 @pytest.fixture
