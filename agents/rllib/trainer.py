@@ -5,8 +5,6 @@ With no env runner elsewhere everything happens in this process, and a run is, b
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from io import BufferedIOBase
@@ -22,6 +20,7 @@ from stable_baselines3.common.utils import FloatSchedule, set_random_seed
 
 from agents.actor_critic import ActorCritic
 from agents.budgets import constraints
+from agents.cluster import start_ray
 from agents.config import PPOConfig, check
 from agents.describe import describe
 from agents.ledger import Ledger
@@ -107,7 +106,7 @@ class RLlibPPO:
         self.kept: dict[str, np.ndarray] = {}
         self._logger = Logger(None, [])
         self._parts: list[Episodes] = []
-        self._owns_ray, self._closed = _start_ray(cpus), False
+        self._owns_ray, self._closed = start_ray(cpus), False
         config = configure(
             ConstrainedAlgorithm, BulkEnvRunner, ConstrainedLearner, connectors, settings,
             cpus_per_runner=cpus_per_runner,
@@ -288,19 +287,3 @@ class RLlibPPO:
             if self._owns_ray:
                 ray.shutdown()
         self._closed = True
-
-
-def _start_ray(cpus: int) -> bool:
-    """Join the Ray that runs, or that RAY_ADDRESS names; else start one of ``cpus``, without a dashboard.
-
-    True where it was started here. Nothing is reported to anybody.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if ray.is_initialized():
-        return False
-    for name in ("ray", "ray.rllib", "ray.tune"):  # they warn of what cannot be helped; errors are shown
-        logging.getLogger(name).setLevel(logging.ERROR)
-    own = "RAY_ADDRESS" not in os.environ
-    settings: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if own else {}
-    ray.init(configure_logging=False, log_to_driver=False, **settings)
-    return own

@@ -1,0 +1,40 @@
+"""The Ray that work is handed to: the one there is, else one of our own on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def start_ray(cpus: int) -> bool:
+    """Join the Ray that runs, or that RAY_ADDRESS names; else start one of ``cpus``, without a dashboard.
+
+    True where it was started here: `ray.shutdown` it then. Nothing is reported to anybody.
+    """
+    import ray  # imported where it is used: it takes seconds
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if ray.is_initialized():
+        return False
+    for name in ("ray", "ray.rllib", "ray.tune"):  # they warn of what cannot be helped; errors are shown
+        logging.getLogger(name).setLevel(logging.ERROR)
+    own = "RAY_ADDRESS" not in os.environ
+    settings: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if own else {}
+    ray.init(configure_logging=False, log_to_driver=False, **settings)
+    return own
+
+
+@contextmanager
+def running_ray(cpus: int) -> Iterator[None]:
+    """A Ray to work with, as `start_ray` finds or starts it; shut down at the end where it was started here."""
+    import ray
+
+    own = start_ray(cpus)
+    try:
+        yield
+    finally:
+        if own:
+            ray.shutdown()
