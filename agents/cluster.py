@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -24,7 +25,16 @@ def start_ray(cpus: int) -> bool:
     own = "RAY_ADDRESS" not in os.environ
     settings: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if own else {}
     ray.init(configure_logging=False, log_to_driver=False, **settings)
+    if own:
+        _keep_token()
     return own
+
+
+def _keep_token() -> None:
+    """Nobody else may read the token of this user's Rays, which Ray writes for all to see."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file() and token.stat().st_mode & 0o077:
+        token.chmod(0o600)
 
 
 @contextmanager

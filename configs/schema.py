@@ -159,7 +159,8 @@ class RLlibConfig(TrainerConfig):
     kind: str = "rllib"
     num_env_runners: int = 0  # processes, also on other nodes, that share the environments; 0 = this process plays
     num_cpus_per_env_runner: float = 1.0  # that Ray sets aside for each
-    num_cpus: int | None = None  # of a Ray that has to be started; null = one more than there are env runners
+    num_cpus: int | None = None  # of a Ray that has to be started; null = one more than the env runners need
+    wait_s: float = 300.0  # for env runners to start, and for one to come back where none is left
 
 
 _TRAINERS = {node.kind: node for node in (TrainerConfig, RLlibConfig)}
@@ -328,7 +329,7 @@ def _trainer_numbers(trainer: TrainerConfig) -> list[tuple[str, float, float]]:
     if not isinstance(trainer, RLlibConfig):
         return []
     cpus = [] if trainer.num_cpus is None else [("trainer.num_cpus", trainer.num_cpus, 1)]
-    return [("trainer.num_env_runners", trainer.num_env_runners, 0), *cpus]
+    return [("trainer.num_env_runners", trainer.num_env_runners, 0), ("trainer.wait_s", trainer.wait_s, 0), *cpus]
 
 
 def _check(config: Config) -> None:

@@ -70,6 +70,7 @@ def _on_rllib(config: Config, wanted: RLlibConfig) -> Trainee:
         runners=wanted.num_env_runners,
         cpus=wanted.num_cpus,
         cpus_per_runner=wanted.num_cpus_per_env_runner,
+        wait_s=wanted.wait_s,
     )
     if sampler is not None:
         model.steering = Steering(model, sampler)

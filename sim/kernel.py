@@ -24,6 +24,7 @@ import numba
 import numpy as np
 from numba._dispatcher import compute_fingerprint
 from numba.core import types
+from numba.core.caching import UserProvidedCacheLocator
 from numba.core.datamodel import models
 from numba.core.registry import cpu_target
 from numba.extending import NativeValue, intrinsic, register_model, unbox
@@ -51,7 +52,24 @@ def _cache_root() -> Path:
     return Path(base) / "shadowbook"
 
 
+class CacheLocator(UserProvidedCacheLocator):
+    """Names the folder of a file's kernels by where the file lies in the project, not on the machine.
+
+    The folder around it is named by content. So checkouts with the same sources share their kernels: those of several
+    jobs on a node of a cluster, too, each of which plays in an unpacked copy of its own.
+    """
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        """Numba's hook; a path of its own making for a file that is not the project's."""
+        folder = Path(py_file).resolve().parent
+        if folder.is_relative_to(_ROOT) and folder != _ROOT:
+            return "_".join(folder.relative_to(_ROOT).parts)
+        return super().get_suitable_cache_subpath(py_file)
+
+
 numba.config.CACHE_DIR = str(_cache_root() / f"kernels-{_source_digest()}")
+numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.CacheLocator,UserWideCacheLocator,IPythonCacheLocator"
 
 
 def how_kernels_run() -> str:

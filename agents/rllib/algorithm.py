@@ -19,6 +19,7 @@ from ray.rllib.utils.metrics import (
 
 from agents.rllib.episodes import Episodes
 from agents.rllib.learner import TOTAL_STEPS, ConstrainedLearner
+from agents.rllib.rollcall import RollCall
 from agents.rllib.runner import BulkEnvRunner
 from agents.rllib.settings import ConstrainedConfig, Steering
 
@@ -33,6 +34,7 @@ class ConstrainedAlgorithm(Algorithm):
     steps = 0
     steering: Steering | None = None
     sampled: Callable[[list[Episodes]], None] | None = None  # called between sampling and the update
+    roll_call: RollCall | None = None  # of env runners elsewhere
     _silent = 0
 
     @classmethod
@@ -49,6 +51,10 @@ class ConstrainedAlgorithm(Algorithm):
     def local_runner(self) -> BulkEnvRunner | None:
         """The env runner of this process, None where they have processes of their own."""
         return None if self.config.run.runners else self.env_runner_group.local_env_runner
+
+    def restore_env_runners(self, _: Any) -> list[int]:
+        """RLlib's hook: numbers of those that died and answer again. What they need comes with the request to play."""
+        return [] if self.roll_call is None else self.roll_call.again()
 
     def training_step(self) -> None:
         """RLlib's hook: a rollout of every env runner that answers, and the update on it."""

@@ -105,6 +105,8 @@ def configure(
         env_runner_cls=runner, num_env_runners=settings.runners, num_envs_per_env_runner=most,
         num_cpus_per_env_runner=cpus_per_runner, rollout_fragment_length=settings.agent.n_steps,
         create_env_on_local_worker=settings.runners == 0,
+        validate_env_runners_after_construction=False,  # it waits without limit; `agents.rllib.rollcall` does it
+        merge_env_runner_states=False, broadcast_env_runner_states=False,  # of connectors, which these have none of
     )  # fmt: skip
     config.learners(
         learner_class=learner, num_learners=0, learner_connector=connectors,

@@ -5,6 +5,7 @@ With no env runner elsewhere everything happens in this process, and a run is, b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from io import BufferedIOBase
@@ -31,6 +32,7 @@ from agents.ppo import ConstrainedPPO
 from agents.rllib.algorithm import ConstrainedAlgorithm
 from agents.rllib.episodes import Episodes
 from agents.rllib.learner import ConstrainedLearner, connectors
+from agents.rllib.rollcall import RollCall
 from agents.rllib.runner import BulkEnvRunner
 from agents.rllib.settings import Settings, Steering, Watch, configure
 
@@ -50,6 +52,7 @@ def build(
     runners: int = 0,
     cpus: int | None = None,
     cpus_per_runner: float = 1.0,
+    wait_s: float = 300.0,
 ) -> RLlibPPO:
     """An `RLlibPPO` with fresh networks drawn from ``seed``, the same as `agents.ppo.build` draws.
 
@@ -62,10 +65,11 @@ def build(
         gamma, seed, cost_names, reward_names, markets: as of `agents.ppo.build`.
         watch: what follows the environment of an env runner for `RLlibPPO.steering`.
         runners: env runners in processes of their own; 0 = one in this process.
-        cpus: of a Ray that has to be started; None = one more than ``runners``.
+        cpus: of a Ray that has to be started; None = what the ``runners`` need, and one.
         cpus_per_runner: that Ray sets aside for each.
+        wait_s: seconds to wait until all ``runners`` have started, and later where none is left until one is back.
 
-    Raises ValueError where a setting cannot work, naming it.
+    Raises ValueError where a setting cannot work, naming it; RuntimeError where Ray has no room for the ``runners``.
     """
     check(config)
     rows = num_envs if config.memory else num_envs * config.n_steps
@@ -88,7 +92,8 @@ def build(
         make=make,
         watch=watch,
     )
-    return RLlibPPO(settings, cpus=cpus or runners + 1, cpus_per_runner=cpus_per_runner)
+    cpus = cpus or math.ceil(runners * cpus_per_runner) + 1
+    return RLlibPPO(settings, cpus=cpus, cpus_per_runner=cpus_per_runner, wait_s=wait_s)
 
 
 class RLlibPPO:
@@ -97,7 +102,7 @@ class RLlibPPO:
     ``steering``: tells the env runners' watches what to do, and is told what they saw.
     """
 
-    def __init__(self, settings: Settings, *, cpus: int, cpus_per_runner: float) -> None:
+    def __init__(self, settings: Settings, *, cpus: int, cpus_per_runner: float, wait_s: float) -> None:
         self.settings, self.config = settings, settings.agent
         self.constraints, self.cost_names = settings.constraints, settings.cost_names
         self.gamma, self.seed, self.n_envs = settings.gamma, settings.seed, settings.num_envs
@@ -112,6 +117,7 @@ class RLlibPPO:
             cpus_per_runner=cpus_per_runner,
         )  # fmt: skip
         self.algorithm: ConstrainedAlgorithm = config.build_algo()
+        self._await_runners(cpus_per_runner, wait_s)
         self.algorithm.sampled = self._on_sampled
         self.learner: ConstrainedLearner = self.algorithm.learner
         self._masked = self.learner.masked
@@ -119,6 +125,18 @@ class RLlibPPO:
         local = self.algorithm.local_runner
         if local is not None:
             local.module.network = self.network  # one process needs no copy
+
+    def _await_runners(self, cpus: float, wait_s: float) -> None:
+        """Until all env runners elsewhere have started; where they do not, stop everything and raise."""
+        if not self.settings.runners:
+            return
+        manager = self.algorithm.env_runner_group._worker_manager
+        self.algorithm.roll_call = RollCall(manager, self.settings.runners, cpus, wait_s)
+        try:
+            self.algorithm.roll_call.first()
+        except BaseException:
+            self.close()
+            raise
 
     def _fresh_policy(self) -> ActorCritic:
         """Networks as `agents.ppo.build` draws them, put into the learner; and SB3's face of those."""
@@ -283,6 +301,8 @@ class RLlibPPO:
     def close(self) -> None:
         """Stop the env runners, and Ray where it was started here. May be called again."""
         if not self._closed:
+            if self.algorithm.roll_call is not None:
+                self.algorithm.roll_call.dismiss()
             self.algorithm.stop()
             if self._owns_ray:
                 ray.shutdown()
