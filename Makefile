@@ -89,6 +89,7 @@ proofs: $(BASE) ## every claim at its full length: the market's laws, learning, 
 	$(RUN) -m benchmarks learning
 	$(RUN) -m benchmarks curriculum
 	$(RUN) -m benchmarks transfer
+	$(RUN) -m benchmarks cluster
 	$(RUN) -m benchmarks adversary
 	$(RUN) -m benchmarks coverage
 	$(RUN) -m benchmarks recorder_kill

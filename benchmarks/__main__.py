@@ -17,6 +17,7 @@ COMMANDS = {
     "rllib": "the RLlib trainer beside stock RLlib's PPO, sampling and learning, side by side",
     "constrained": "market making within budgets: constrained PPO, plain PPO and tuned baselines, five seeds",
     "resume": "a training run killed at 20 random moments ends as one that was left alone, bit for bit",
+    "cluster": "two nodes, one killed while training, then all: the result passes, the restart is as unhurt",
     "parity": "10,000 random scenarios: compiled, bounds-checked and interpreted agree bit for bit",
     "shield": "100 million adversarial orders against the shield, judged by separate code; its cost with --cost",
     "adversary": "searches for failures against a planted weakness, beside random search, 20 seeds; 20 minutes",

@@ -74,7 +74,7 @@ class Multipliers(BaseCallback):
 
 def train(problem: Problem, seed: int, steps: int, runners: int | None = None) -> Measured:
     """Train from scratch with ``seed`` and measure what was learnt; by RLlib where its env ``runners`` are given."""
-    model = _on_sb3(problem, seed) if runners is None else _on_rllib(problem, seed, runners)
+    model = _on_sb3(problem, seed) if runners is None else on_rllib(problem, seed, runners)
     model.set_logger(Logger(None, []))
     with tqdm(total=steps, unit=" steps", unit_scale=True, desc=f"{problem.name} seed {seed}", leave=False) as bar:
         watch = Multipliers(bar, steps)
@@ -90,7 +90,8 @@ def _on_sb3(problem: Problem, seed: int) -> Learner:
     return ppo.build(SB3VecEnv(env), _config(problem), gamma=problem.gamma, seed=seed, cost_names=names)
 
 
-def _on_rllib(problem: Problem, seed: int, runners: int) -> Learner:
+def on_rllib(problem: Problem, seed: int, runners: int) -> Learner:
+    """A fresh learner of the RLlib trainer with ``runners`` env runners elsewhere. Close it."""
     from agents.rllib import trainer  # ray is imported where it is used: it takes seconds
 
     env = problem.make(seed, 0, 1)

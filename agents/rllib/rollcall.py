@@ -1,7 +1,7 @@
 """Which env runners answer: before a run begins all of them, later whoever lives.
 
-RLlib's own ways wait without limit for env runners that a cluster has no room for, at the start and again at the end, and
-half a minute in every iteration for one that died and cannot come back yet.
+RLlib's own ways wait without limit for env runners that a cluster has no room for, at the start and again at the end,
+and half a minute in every iteration for one that died and cannot come back yet.
 """
 
 from __future__ import annotations
