@@ -14,7 +14,8 @@ import ray
 from ray.rllib.utils.actor_manager import FaultTolerantActorManager
 
 STARTED, ALIVE = "started", "alive"  # names of the questions
-POLL_S, PATIENT_S = 1.0, 10.0  # of one look while there is nothing else to do; before anything is said
+POLL_S, PAUSE_S = 1.0, 0.1  # of one look while there is nothing else to do; between two, where errors come at once
+PATIENT_S = 10.0  # before anything is said
 
 
 def _answer(runner: Any) -> None:
@@ -94,3 +95,4 @@ class _Wait:
         if seconds > PATIENT_S and not self.said:
             logging.getLogger(__name__).warning("%s; waiting up to %g s", what, self.limit_s)
             self.said = True
+        time.sleep(PAUSE_S)

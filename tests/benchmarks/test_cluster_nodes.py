@@ -1,4 +1,4 @@
-"""Two nodes of a real cluster, one of which is killed while a learner trains on both; the gate is `benchmarks.cluster`'s."""
+"""Two nodes of a real cluster, one of them killed while a learner trains on both. `benchmarks.cluster` has a gate."""
 
 import json
 import tempfile
