@@ -3,6 +3,7 @@
 import copy
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,20 @@ def test_a_kernel_from_the_cache_needs_no_part():
         [sys.executable, "-c", FROM_CACHE], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["12", "1", "0", "negative"]
+
+
+@compiled_only
+def test_another_checkout_of_the_same_sources_loads_the_kernels(tmp_path):
+    sources, hits = Path(sim.kernel.__file__).parent, []
+    for name in ("one", "two"):
+        shutil.copytree(sources, tmp_path / name / "sim", ignore=shutil.ignore_patterns("__pycache__"))
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / name), "SHADOWBOOK_CACHE": str(tmp_path / "cache")}
+        script = "from sim.mathematics import log; log(2.0); print(sum(log.stats.cache_hits.values()))"
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        hits.append(done.stdout.strip())
+    assert hits == ["0", "1"]
 
 
 @compiled_only
