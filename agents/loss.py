@@ -60,8 +60,8 @@ def loss_of(network: Network, batch: Batch, weights: torch.Tensor) -> tuple[torc
     return loss, parts
 
 
-def compiled(function: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
-    """``function`` by torch.compile where it is ``wanted``."""
+def compiled(function: Callable[..., Any], wanted: bool, *, any_size: bool = False) -> Callable[..., Any]:
+    """``function`` by torch.compile where it is ``wanted``; once for batches of ``any_size``, or for each size."""
     # tanh as 2 / (1 + exp(-2 x)) - 1: the exponential is twice as fast as the vector library's tanh
     options: dict[str, Any] = {"cpp.use_decompose_tanh": True}
-    return torch.compile(function, dynamic=False, options=options) if wanted else function
+    return torch.compile(function, dynamic=any_size, options=options) if wanted else function
