@@ -38,12 +38,12 @@ from agents.budgets import Constraint, constraints
 from agents.collect import Collector, Place
 from agents.config import PPOConfig, check
 from agents.describe import describe
-from agents.device import find_device, is_mixed
+from agents.device import compiled, find_device, is_mixed
 from agents.errors import refuse_step
 from agents.heads import Choices
 from agents.lagrangian import Lagrangian, Outcome, entropy_at, weights_at
 from agents.ledger import Ledger
-from agents.loss import PARTS, Sample, compiled, loss_of, sample
+from agents.loss import PARTS, Sample, loss_of, sample
 from agents.metrics import Machine
 from agents.multipliers import Multipliers
 from agents.network import Network

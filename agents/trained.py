@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from agents.device import compiled
 from agents.exported import Exported
 from agents.forward import BACKENDS, Forward
 from agents.heads import MASKED, Choices
-from agents.loss import compiled
 from agents.network import Network
 from agents.randomness import uniforms
 

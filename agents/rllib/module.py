@@ -10,7 +10,8 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.torch import TorchRLModule
 
-from agents.loss import compiled, loss_of, sample
+from agents.device import compiled
+from agents.loss import loss_of, sample
 from agents.network import Network
 
 MASKS = "action_mask"  # bool (B, count, rows): what can be done; None = everything
