@@ -72,8 +72,8 @@ def load(
         deterministic: a trained policy takes its most likely action; False = it samples.
         seed: of sampling and of the random baseline; with the number of calls so far and the row it decides each draw.
 
-        backend: of a run, what reckons its network: "torch", "numpy" for few rows at a time, or "onnx" for what was
-            exported of it. Of an exported policy it is "onnx" in any case.
+        backend: of a run, what reckons its network: "torch", "compiled" (the same by torch.compile), "numpy" for few
+            rows at a time, or "onnx" for what was exported of it. Of an exported policy it is "onnx" in any case.
 
     Raises FileNotFoundError or ValueError that name what was found and what was expected.
     """
