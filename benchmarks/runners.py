@@ -7,6 +7,7 @@ unpacked. What happens between two rollouts, when env runners idle, is not in it
 
     speedup              two env runners' rate over one's, median over turns, with the smallest and the largest
     runners_alone        the same of the env runners' own seconds, the slower one's of two: what this machine gives
+    runners_processor    the same of their seconds on the processor: what it would give with nobody else on it
     driver_s, share      seconds of a rollout that no env runner plays: those of the sampling beyond the slowest env
                          runner's own, and those of joining the rollouts, which the learner's first connector does;
                          and their share of both, of two env runners
@@ -20,11 +21,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from agents.cluster import running_ray
+from agents.rollout import Rollout
 from benchmarks.rllib import TASKS
 from benchmarks.train import GAMMA, settings
 
@@ -33,21 +36,21 @@ WANTED = 1.6
 
 
 class Stopwatch:
-    """Beside an env runner: the seconds that it plays a rollout."""
+    """Beside an env runner: the seconds that it plays a rollout, and those of them on the processor."""
 
     def __init__(self, env: Any) -> None:
-        self.began = 0.0
+        self.began = self.busy = 0.0
 
     def begin(self, orders: Any) -> None:
         """It begins to play."""
-        self.began = time.perf_counter()
+        self.began, self.busy = time.perf_counter(), time.process_time()
 
     def step(self, env: Any) -> None:
         """A step of all rows."""
 
-    def report(self) -> float:
+    def report(self) -> tuple[float, float]:
         """It has played."""
-        return time.perf_counter() - self.began
+        return time.perf_counter() - self.began, time.process_time() - self.busy
 
 
 class Timing(BaseCallback):
@@ -55,7 +58,7 @@ class Timing(BaseCallback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sampling = self.slowest = self.joining = self._began = 0.0
+        self.sampling = self.slowest = self.busiest = self.joining = self._began = 0.0
 
     def orders(self) -> None:
         """The driver is about to ask for a rollout."""
@@ -63,13 +66,13 @@ class Timing(BaseCallback):
 
     def note(self, reports: list[Any]) -> None:
         """The driver has all of it."""
-        self.sampling, self.slowest = time.perf_counter() - self._began, max(reports)
+        self.sampling = time.perf_counter() - self._began
+        self.slowest, self.busiest = (max(seconds) for seconds in zip(*reports, strict=True))
 
     def _on_rollout_end(self) -> None:
-        from agents.rllib.connectors import JoinRollouts
-
+        parts = [part.rollout for part in self.model._parts]  # type: ignore[attr-defined]
         began = time.perf_counter()
-        JoinRollouts()(batch={}, episodes=self.model._parts, shared_data={})  # type: ignore[attr-defined]
+        Rollout.joined(parts, torch.device("cpu"))
         self.joining = time.perf_counter() - began
 
     def _on_step(self) -> bool:
@@ -87,7 +90,7 @@ class Timing(BaseCallback):
 
 
 def measure(num_envs: int, rounds: int) -> dict[str, Any]:
-    """Keys of `scale` that begin with what this module says; the first round warms up."""
+    """The keys that this module tells of, of as many turns as ``rounds``; one before them warms up."""
     with running_ray(max(sum(RUNNERS), os.cpu_count() or 1)):
         return _take_turns(num_envs, rounds)
 
@@ -104,7 +107,7 @@ def _take_turns(num_envs: int, rounds: int) -> dict[str, Any]:
             took = timings[runners]
             models[runners].learn(steps, took, reset_num_timesteps=False)
             if turn:
-                seen[runners].append((took.sampling, took.slowest, took.driver, took.share))
+                seen[runners].append((took.sampling, took.slowest, took.busiest, took.driver, took.share))
     for model in models.values():
         model.close()
     return _told({runners: np.array(rows) for runners, rows in seen.items()}, steps, num_envs, config.n_steps)
@@ -124,7 +127,7 @@ def _trainer(num_envs: int, runners: int, config: Any, timing: Timing) -> Any:
 
 
 def _told(seen: dict[int, np.ndarray], steps: int, num_envs: int, n_steps: int) -> dict[str, Any]:
-    """Of (rounds, 4) seconds of sampling, slowest env runner and driver, and the driver's share."""
+    """Of (rounds, 5) seconds of sampling, slowest and busiest env runner, and driver, and the driver's share."""
     one, two = (seen[runners] for runners in RUNNERS)
     ratios = one[:, 0] / two[:, 0]
     medians = {runners: np.median(rows, axis=0) for runners, rows in seen.items()}
@@ -133,8 +136,9 @@ def _told(seen: dict[int, np.ndarray], steps: int, num_envs: int, n_steps: int) 
         "speedup_range": [round(float(ratios.min()), 3), round(float(ratios.max()), 3)],
         "wanted_speedup": WANTED,
         "runners_alone": round(float(np.median(one[:, 1] / two[:, 1])), 3),
+        "runners_processor": round(float(np.median(one[:, 2] / two[:, 2])), 3),
         "sampled_per_s": {str(runners): round(steps / values[0]) for runners, values in medians.items()},
-        "driver_s": {str(runners): round(float(values[2]), 4) for runners, values in medians.items()},
-        "driver_share": {str(runners): round(float(values[3]), 4) for runners, values in medians.items()},
+        "driver_s": {str(runners): round(float(values[3]), 4) for runners, values in medians.items()},
+        "driver_share": {str(runners): round(float(values[4]), 4) for runners, values in medians.items()},
         "sampled_by": {"num_envs": num_envs, "n_steps": n_steps, "turns": len(one)},
     }

@@ -61,7 +61,7 @@ def test_a_rollout_is_sent_as_arrays_and_comes_out_as_it_was():
     sent = runner(budgets={"elapsed": Budget(9.0), "ten": Budget(1.0)}).sample().rollout
     buffers = []
     content = pickle.dumps(sent, protocol=5, buffer_callback=buffers.append)
-    assert b"torch" not in content
+    assert b"rebuild_tensor" not in content
     came = pickle.loads(content, buffers=[bytes(buffer) for buffer in buffers])
     assert vars(came).keys() == vars(sent).keys() and len(came.cuts) == len(sent.cuts) == 3  # row 1, lives of 5 of 16
     for name, value in vars(sent).items():
