@@ -8,9 +8,10 @@ unpacked. What happens between two rollouts, when env runners idle, is not in it
     speedup              two env runners' rate over one's, median over turns, with the smallest and the largest
     runners_alone        the same of the env runners' own seconds, the slower one's of two: what this machine gives
     runners_processor    the same of their seconds on the processor: what it would give with nobody else on it
-    driver_s, share      seconds of a rollout that no env runner plays: those of the sampling beyond the slowest env
+    driver_s             seconds of a rollout that no env runner plays: those of the sampling beyond the slowest env
                          runner's own, and those of joining the rollouts, which the learner's first connector does;
-                         and their share of both, of two env runners
+                         by the number of env runners
+    driver_share         their share of sampling and joining
 """
 
 from __future__ import annotations
