@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,11 @@ def start_ray(cpus: int) -> bool:
     if own:
         _keep_token()
     return own
+
+
+def cpus_for(runners: int, each: float) -> int:
+    """CPUs of a Ray for so many env runners, and one for who learns."""
+    return math.ceil(runners * each) + 1
 
 
 def _keep_token() -> None:

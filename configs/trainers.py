@@ -11,7 +11,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import ppo
-from agents.cluster import running_ray
+from agents.cluster import cpus_for, running_ray
 from agents.config import discount
 from agents.learner import Learner
 from agents.sb3_vec import SB3VecEnv
@@ -42,7 +42,7 @@ def cluster_of(config: Config) -> Iterator[Workers]:
     if not isinstance(wanted, RLlibConfig):
         yield Alone()
         return
-    with running_ray(wanted.num_cpus or wanted.num_env_runners + 1):
+    with running_ray(wanted.num_cpus or cpus_for(wanted.num_env_runners, wanted.num_cpus_per_env_runner)):
         yield OnRay() if wanted.num_env_runners else Alone()
 
 

@@ -5,7 +5,6 @@ With no env runner elsewhere everything happens in this process, and a run is, b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from io import BufferedIOBase
@@ -21,7 +20,7 @@ from stable_baselines3.common.utils import FloatSchedule, set_random_seed
 
 from agents.actor_critic import ActorCritic
 from agents.budgets import constraints
-from agents.cluster import start_ray
+from agents.cluster import cpus_for, start_ray
 from agents.config import PPOConfig, check
 from agents.describe import describe
 from agents.device import find_device, is_mixed
@@ -96,7 +95,7 @@ def build(
         mixed=is_mixed(config, device, played_elsewhere=runners > 0),
         watch=watch,
     )
-    cpus = cpus or math.ceil(runners * cpus_per_runner) + 1
+    cpus = cpus or cpus_for(runners, cpus_per_runner)
     return RLlibPPO(settings, cpus=cpus, cpus_per_runner=cpus_per_runner, wait_s=wait_s)
 
 
