@@ -27,7 +27,7 @@ def start_ray(cpus: int) -> bool:
     settings: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if own else {}
     ray.init(configure_logging=False, log_to_driver=False, **settings)
     if own:
-        _keep_token()
+        keep_token()
     return own
 
 
@@ -36,7 +36,7 @@ def cpus_for(runners: int, each: float) -> int:
     return math.ceil(runners * each) + 1
 
 
-def _keep_token() -> None:
+def keep_token() -> None:
     """Nobody else may read the token of this user's Rays, which Ray writes for all to see."""
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file() and token.stat().st_mode & 0o077:
