@@ -23,7 +23,6 @@ from tqdm import tqdm
 from agents.policy import Policy
 from live.clock import Clock, Steady
 from live.doors import Addresses, open_door
-from live.files import write_whole
 from live.logs import keep_quiet_about, stop_writing, write_json_lines
 from live.monitor.gate import new_token
 from live.monitor.metrics import Metrics
@@ -54,6 +53,7 @@ from live.shadow.trading import RealHands, open_orders, real_hands
 from live.shadow.watch import Watch
 from live.source import Source
 from live.stream import Stream
+from sim.files import write_whole
 from sim.types import DO_NOTHING, SECOND_NS, UUSD
 from sim.wire.listing import Listing
 from sim.wire.units import Taken
