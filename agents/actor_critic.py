@@ -35,9 +35,9 @@ class ActorCritic(BasePolicy):
         return self._predict(observation, deterministic)
 
     def _predict(self, observation: torch.Tensor, deterministic: bool = False) -> torch.Tensor:  # type: ignore[override]
-        rows = len(observation)
-        starts = torch.ones(1, rows, dtype=torch.bool)
-        state = torch.zeros(rows, self.network.state_width)
+        rows, here = len(observation), observation.device
+        starts = torch.ones(1, rows, dtype=torch.bool, device=here)
+        state = torch.zeros(rows, self.network.state_width, device=here)
         outputs = self.network.act(self.network.recall(observation.unsqueeze(0), starts, state)[0])
         head = self.network.head
         return head.mode(outputs, None) if deterministic else head.sample(outputs, None)[0]

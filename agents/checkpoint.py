@@ -233,7 +233,7 @@ def digest_of_parameters(parameters: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in parameters.items():
         digest.update(name.encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

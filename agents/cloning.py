@@ -12,7 +12,8 @@ episodes return is mostly luck, and critics begin to learn it by heart long befo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,11 @@ def clone(model: Learner, data: Trajectories, *, epochs: int, seed: int) -> Clon
     Raises ValueError where the data are of another space or too few to hold an episode out, FloatingPointError where
     the loss is not finite.
     """
+    with _on_the_host(model.network):
+        return _clone(model, data, epochs=epochs, seed=seed)
+
+
+def _clone(model: Learner, data: Trajectories, *, epochs: int, seed: int) -> Cloned:
     network = model.network
     _check_fits(network, data)
     generator = torch.Generator().manual_seed(seed)
@@ -71,6 +77,17 @@ def clone(model: Learner, data: Trajectories, *, epochs: int, seed: int) -> Clon
     optimizer.zero_grad()
     rows = int(data.lengths[teach].sum())
     return Cloned(rows, len(data.obs) - rows, epoch, best.epoch, **_judge(network, source, held))
+
+
+@contextmanager
+def _on_the_host(network: Network) -> Iterator[None]:
+    """In float32 on the processor, where the lessons are: there are few of them."""
+    device, mixed = network.device, network.mixed
+    network.to("cpu").mixed = False
+    try:
+        yield
+    finally:
+        network.to(device).mixed = mixed
 
 
 class _Best:

@@ -98,7 +98,7 @@ class Collector:
         if roll.masks is not None:
             roll.masks[step] = torch.from_numpy(self.env.action_masks()).reshape(roll.masks[step].shape)
             masks = roll.masks[step]
-        drawn = self._draw(self.network, roll.obs[step], roll.starts[step], memory, masks)
+        drawn = self._draw(self.network, roll.obs[step], roll.starts[step].to(roll.device), memory, masks)
         # an infinite observation would be clipped by the normaliser, and spoil its mean
         if not torch.isfinite(drawn.log_probs.sum() + drawn.values.sum() + roll.obs[step].sum()):
             refuse_output(self._update, obs, drawn)
@@ -109,8 +109,8 @@ class Collector:
         """Actions ``(N, ...)`` as the environment takes them: clipped to the box; one choice without its axis."""
         head = self.network.head
         if isinstance(head, Choices):
-            return actions.numpy().reshape(len(actions), *(self.env.action_space.shape or ()))
-        return head.clip(actions).numpy()
+            return actions.cpu().numpy().reshape(len(actions), *(self.env.action_space.shape or ()))
+        return head.clip(actions).cpu().numpy()
 
     def _refuse_if_broken(self, numbers: np.ndarray, verb: str) -> None:
         if not np.isfinite(numbers.sum()):
@@ -125,11 +125,12 @@ class Collector:
         if cut:
             final = np.stack([infos[row]["terminal_observation"] for row in cut])
             worth = self._values(final, np.zeros(len(cut), np.bool_), self._place.memory[cut])
-            roll.cuts.append(Cut(step, np.array(cut), worth))
+            roll.cuts.append(Cut(step, np.array(cut), worth.cpu()))
 
     @torch.no_grad()
     def _values(self, obs: np.ndarray, starts: np.ndarray, memory: torch.Tensor) -> torch.Tensor:
         """Values ``(B, C)`` of observations ``(B, F)``, where the memory before them was ``memory``."""
         refuse_observations(self._update, obs)
-        seen, _ = self.network.recall(torch.from_numpy(obs).unsqueeze(0), torch.from_numpy(starts).unsqueeze(0), memory)
+        now, begun = (torch.from_numpy(array).to(self.network.device).unsqueeze(0) for array in (obs, starts))
+        seen, _ = self.network.recall(now, begun, memory)
         return self.network.values(seen)

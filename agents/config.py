@@ -40,6 +40,8 @@ class PPOConfig:
     initial_std: float = 1.0  # of continuous actions, in units of the action
     normalise_observations: bool = True
     masks: bool = True  # in training, an action that cannot be done is never sampled
+    device: str = "auto"  # of learner and networks: cpu, cuda, cuda:1; auto = a GPU where there is one
+    mixed_precision: bool | None = None  # layers multiply in bfloat16; None = on a GPU
     compile: bool = False  # compile rollout and update with torch.compile: a minute at the start, then faster
     warm_start: str | None = None  # teacher to clone first: quoter, quoter?size=5, a run's folder, or a data set (.npz)
     warm_start_steps: float = 2e5  # at least as many of the teacher's steps are recorded, in whole episodes

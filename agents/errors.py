@@ -18,7 +18,7 @@ class NonFiniteError(FloatingPointError):
 def refuse_output(update: int, obs: np.ndarray, drawn: Sample) -> NoReturn:
     """Raise NonFiniteError naming the update and the first bad row, and whether its observation is to blame."""
     seen = torch.from_numpy(np.isfinite(obs).all(1))
-    good = torch.isfinite(drawn.values).all(1) & torch.isfinite(drawn.log_probs) & seen
+    good = (torch.isfinite(drawn.values).all(1) & torch.isfinite(drawn.log_probs)).cpu() & seen
     row = int(good.int().argmin())
     bad = np.flatnonzero(~np.isfinite(obs[row])).tolist()
     cause = f"features {bad} of its observation are not finite" if bad else "its observation is finite"

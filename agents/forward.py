@@ -16,7 +16,7 @@ import torch
 from agents.network import Network
 from agents.normaliser import CLIP
 
-BACKENDS = ("torch", "numpy")
+BACKENDS = ("torch", "compiled", "numpy")
 
 
 class _Layer(NamedTuple):

@@ -81,14 +81,14 @@ class Lagrangian:
     def _rescale(self, network: Network, roll: Rollout, update: int) -> None:
         """Let the critics' scales follow the root mean square of the returns, 5 % of a batch at a time."""
         share = max(1.0 / update, 0.05)
-        squares = roll.returns.square().mean((0, 1)).double().numpy()
+        squares = roll.returns.square().mean((0, 1)).double().cpu().numpy()
         self.squares += share * (squares - self.squares)  # in place: `state` shows it
         scale = np.where(self.squares > 0.0, np.sqrt(self.squares), 1.0)
         network.rescale(torch.from_numpy(scale).float())
 
     def _move_multipliers(self, roll: Rollout, spent: np.ndarray, noise: np.ndarray) -> None:
         """Compare what the episodes that ended have spent with the budgets, and move the prices."""
-        seen = roll.column_advantages.std((0, 1)).double().numpy()
+        seen = roll.column_advantages.std((0, 1)).double().cpu().numpy()
         self.spreads[:] = np.where(self.spreads > 0.0, 0.9 * self.spreads + 0.1 * seen, seen)
         limits = np.array([entry.target(self.config.margin) for entry in self.constraints])
         # an error smaller than its own noise is not worth a full step

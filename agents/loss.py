@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -58,10 +57,3 @@ def loss_of(network: Network, batch: Batch, weights: torch.Tensor) -> tuple[torc
         outside = ((ratio - 1.0).abs() > clip).float().mean()
         parts = torch.stack((-surrogate.detach(), value_loss.detach(), entropy.detach(), kl, outside))
     return loss, parts
-
-
-def compiled(function: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
-    """``function`` by torch.compile where it is ``wanted``."""
-    # tanh as 2 / (1 + exp(-2 x)) - 1: the exponential is twice as fast as the vector library's tanh
-    options: dict[str, Any] = {"cpp.use_decompose_tanh": True}
-    return torch.compile(function, dynamic=False, options=options) if wanted else function

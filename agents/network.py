@@ -130,6 +130,12 @@ class Network(torch.nn.Module):
         self.critic = Trunk(width, spec["hidden"], critics, spec["activation"], 0.0, pooled=pooled)
         self.scale: torch.Tensor
         self.register_buffer("scale", torch.ones(critics))
+        self.mixed = False  # trunks multiply in bfloat16, as `agents.device.is_mixed` says in training
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return self.scale.device
 
     @property
     def state_width(self) -> int:
@@ -156,12 +162,19 @@ class Network(torch.nn.Module):
 
     def act(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs ``(B, size)`` for the head."""
-        return self.actor(x, self.markets).view(-1, self.head.size)
+        return self._run(self.actor, x).view(-1, self.head.size)
 
     def scaled_values(self, x: torch.Tensor) -> torch.Tensor:
         """Values ``(B, critics)`` in units of ``scale``; over markets their mean."""
-        parts = self.critic(x, self.markets)
+        parts = self._run(self.critic, x)
         return parts if self.markets == 1 else parts.view(-1, self.markets, parts.shape[1]).mean(1)
+
+    def _run(self, trunk: Trunk, x: torch.Tensor) -> torch.Tensor:
+        """What ``trunk`` makes of ``x``, float32: heads and losses have their full precision."""
+        if not self.mixed:
+            return trunk(x, self.markets)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return trunk(x, self.markets).float()
 
     def values(self, x: torch.Tensor) -> torch.Tensor:
         """Values ``(B, critics)``."""
@@ -170,6 +183,7 @@ class Network(torch.nn.Module):
     @torch.no_grad()
     def rescale(self, scale: torch.Tensor) -> None:
         """Take another ``scale`` and change the heads so that no value changes."""
+        scale = scale.to(self.device)
         change = self.scale / scale
         self.critic.head.weight.mul_(change[:, None])
         self.critic.head.bias.mul_(change)

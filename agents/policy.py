@@ -72,8 +72,8 @@ def load(
         deterministic: a trained policy takes its most likely action; False = it samples.
         seed: of sampling and of the random baseline; with the number of calls so far and the row it decides each draw.
 
-        backend: of a run, what reckons its network: "torch", "numpy" for few rows at a time, or "onnx" for what was
-            exported of it. Of an exported policy it is "onnx" in any case.
+        backend: of a run, what reckons its network: "torch", "compiled" (the same by torch.compile), "numpy" for few
+            rows at a time, or "onnx" for what was exported of it. Of an exported policy it is "onnx" in any case.
 
     Raises FileNotFoundError or ValueError that name what was found and what was expected.
     """
@@ -84,15 +84,45 @@ def load(
     path = exported_path(text)
     if path is not None:
         return _load_exported(Exported(path), text, sheet, deterministic, seed)
-    manifest = read_manifest(text)
     if backend == ONNX:
         exported = Exported(Path(text) / EXPORT / EXPORTED)
         refuse_another_state(text, exported.note, load_parameters(text))
         return _load_exported(exported, text, sheet, deterministic, seed)
-    shared = bool(manifest["network"]["shared"])
-    check_sheet(text, manifest["sheet"], sheet, each=shared)
-    markets = sheet["markets"] if shared else None
-    return TrainedPolicy(manifest, load_parameters(text), sheet["observation"], deterministic, seed, markets, backend)
+    return CarriedPolicy(text)(sheet, deterministic=deterministic, seed=seed, backend=backend)
+
+
+class CarriedPolicy:
+    """What `load` reads of a run's folder, read once: for other processes, which need not see that folder.
+
+    Picklable, and a function of the spec sheet that gives a fresh policy. As text it is the folder.
+    """
+
+    def __init__(self, run: str | Path) -> None:
+        self.run = str(run)
+        self.manifest = read_manifest(self.run)
+        self.parameters = {name: tensor.numpy() for name, tensor in load_parameters(self.run).items()}
+
+    def __str__(self) -> str:
+        return self.run
+
+    def __call__(
+        self, sheet: Mapping[str, Any], *, deterministic: bool = True, seed: int = 0, backend: str = "torch"
+    ) -> TrainedPolicy:
+        """The policy, checked against ``sheet``; arguments as of `load`."""
+        shared = bool(self.manifest["network"]["shared"])
+        check_sheet(self.run, self.manifest["sheet"], sheet, each=shared)
+        markets = sheet["markets"] if shared else None
+        parameters = {name: torch.tensor(array) for name, array in self.parameters.items()}
+        return TrainedPolicy(self.manifest, parameters, sheet["observation"], deterministic, seed, markets, backend)
+
+
+def carried(source: str | Path) -> str | Path | CarriedPolicy:
+    """``source`` of a policy for another process: of a run all that it takes, of others what `load` is to take there.
+
+    A baseline's file of parameters and an exported policy are read where it acts.
+    """
+    text = str(source)
+    return source if text.startswith(BASELINE) or exported_path(text) is not None else CarriedPolicy(text)
 
 
 def _load_exported(
@@ -193,6 +223,7 @@ class BaselinePolicy:
         self.table = table_from_rows(sheet.get("rows", sheet["actions"]))
         self.seed = seed
         self.calls = 0
+        self.numbers: np.ndarray | None = None  # (N,) by which rows draw, equal ones alike; None = 0, 1, 2, ...
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Rows of the action table, ``(N,)`` int64, or ``(N, M)``; ``masks`` are not looked at."""
@@ -201,10 +232,17 @@ class BaselinePolicy:
             observations = observations.reshape(-1, len(self.features))
         check_observations(self.name, observations, self.features)
         views = view_from_observation(self.features, observations)
-        drawn = uniforms(self.seed, self.calls, (len(views), UNIFORMS))
+        drawn = self._drawn(count).reshape(len(views), UNIFORMS)
         self.calls += 1
         rows = nearest_actions(self.table, decide(self.name, views, self.params, drawn))
         return rows if self.markets == 1 else rows.reshape(count, self.markets)
+
+    def _drawn(self, count: int) -> np.ndarray:
+        """``(N, M x UNIFORMS)`` for the rows of this call."""
+        width = self.markets * UNIFORMS
+        if self.numbers is None:
+            return uniforms(self.seed, self.calls, (count, width))
+        return uniforms(self.seed, self.calls, (int(self.numbers.max()) + 1, width))[self.numbers]
 
 
 def _of_one_market(features: Sequence[str], markets: int) -> list[str]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,12 @@ from agents.budgets import Constraint, constraints
 from agents.collect import Collector, Place
 from agents.config import PPOConfig, check
 from agents.describe import describe
+from agents.device import compiled, find_device, is_mixed
 from agents.errors import refuse_step
 from agents.heads import Choices
 from agents.lagrangian import Lagrangian, Outcome, entropy_at, weights_at
 from agents.ledger import Ledger
-from agents.loss import PARTS, Sample, compiled, loss_of, sample
+from agents.loss import PARTS, Sample, loss_of, sample
 from agents.metrics import Machine
 from agents.multipliers import Multipliers
 from agents.network import Network
@@ -135,18 +137,19 @@ class ConstrainedPPO(PPO):
             max_grad_norm=config_.max_grad_norm,
             target_kl=config_.target_kl,
             rollout_buffer_class=Rollout,  # type: ignore[arg-type]
-            **{"device": "cpu", **kwargs},  # networks this small are slower on a GPU
+            **{"device": find_device(config_.device), **kwargs},
         )
 
     def _setup_model(self) -> None:
         super()._setup_model()
+        self.network.mixed = is_mixed(self.config, self.device)
         self._masked = self.config.masks and isinstance(self.network.head, Choices)
         self.rollout_buffer.prepare(
             self.network, 1 + len(self.constraints), masked=self._masked, costs=len(self.cost_names)
         )
         staggered = bool(getattr(self.env, "staggered", False))
         self.ledger = Ledger(self.constraints, self.gamma, self.n_envs, staggered=staggered)
-        self._memory = torch.zeros(self.n_envs, self.network.state_width)
+        self._memory = torch.zeros(self.n_envs, self.network.state_width, device=self.device)
         self._sample: Callable[..., Sample] = compiled(sample, self.config.compile)
         self._loss: Callable[..., tuple[torch.Tensor, torch.Tensor]] = compiled(loss_of, self.config.compile)
 
@@ -180,7 +183,7 @@ class ConstrainedPPO(PPO):
         assert self.env is not None
         return {
             "last": pack((self._last_obs, self._last_episode_starts)),
-            "memory": self._memory.clone(),
+            "memory": self._memory.cpu().clone(),
             "env": pack(self.env.snapshot()),  # type: ignore[attr-defined]
         }
 
@@ -191,7 +194,7 @@ class ConstrainedPPO(PPO):
         self._last_episode_starts = np.ones(self.n_envs, np.bool_)
         self.env.restore(unpack(saved["env"], self.env.snapshot(), f"{what}, environment"))  # type: ignore[attr-defined]
         unpack(saved["last"], (self._last_obs, self._last_episode_starts), f"{what}, last observation")
-        self._memory = saved["memory"]
+        self._memory = saved["memory"].to(self.device)
 
     def collect_rollouts(
         self,
@@ -230,7 +233,7 @@ class ConstrainedPPO(PPO):
         update_learning_rate(self.policy.optimizer, self.lr_schedule(progress))
         self._n_updates += 1
         self._spent = self.lagrangian.settle(self.network, self.rollout_buffer, self.ledger, self._n_updates)
-        results = self._descend(weights_at(self.config, progress))
+        results = self._descend(weights_at(self.config, progress).to(self.device))
         losses = dict(zip(PARTS, np.mean(results, axis=0).tolist(), strict=True))
         self._record(losses, entropy_at(self.config, progress))
         if self.network.normaliser is not None:
@@ -259,10 +262,9 @@ class ConstrainedPPO(PPO):
         loss, parts = self._loss(self.network, batch, weights)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_grad_norm)
-        values = parts.tolist()
-        if not torch.isfinite(loss.detach() + norm):
-            where = f"update {self._n_updates}, {where}"
-            refuse_step(loss.item(), norm.item(), dict(zip(PARTS, values, strict=True)), where)
+        *values, loss_, norm_ = torch.cat((parts, torch.stack((loss.detach(), norm)))).tolist()  # one copy off a GPU
+        if not isfinite(loss_ + norm_):
+            refuse_step(loss_, norm_, dict(zip(PARTS, values, strict=True)), f"update {self._n_updates}, {where}")
         if self.target_kl is not None and values[PARTS.index("approx_kl")] > 1.5 * self.target_kl:
             return values, False
         self.policy.optimizer.step()

@@ -46,9 +46,16 @@ def _state(model: Learner, files: dict[str, int]) -> dict[str, Any]:
         "recent": [torch.from_numpy(losses.copy()) for losses in model.ledger.recent],
         **model.playing(),
         "torch": torch.get_rng_state(),
+        **_gpu_state(model),
         "numpy": _numpy_state(),
         "python": _python_state(),
     }
+
+
+def _gpu_state(model: Learner) -> dict[str, torch.Tensor]:
+    """The generator of the GPU that the networks are on; nothing where they are on none."""
+    device = model.network.device
+    return {"gpu": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
 
 
 def _settings(model: Learner) -> dict[str, str]:
@@ -83,6 +90,8 @@ def load_resume(model: Learner, path: Path) -> dict[str, int]:
     for name in _COUNTERS:
         setattr(model, name, state["counters"][name])
     torch.set_rng_state(state["torch"])
+    if "gpu" in state and model.network.device.type == "cuda":
+        torch.cuda.set_rng_state(state["gpu"], model.network.device)
     _restore_generators(state)
     return state["files"]
 

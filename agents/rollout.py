@@ -1,6 +1,7 @@
 """What a rollout remembers, as tensors that are made once: T steps of N rows, one column of value per critic.
 
-Column 0 is the reward, the others are the budgeted costs. NumPy sees the same memory (`numpy()` of a CPU tensor).
+Column 0 is the reward, the others are the budgeted costs. What a network sees and gives lies on its device; what an
+environment gives, and is charged by NumPy, on the host, and moves once, when the rollout is whole.
 """
 
 from __future__ import annotations
@@ -74,12 +75,21 @@ def advantages(
 class Rollout:
     """Storage for ``steps`` steps of ``rows`` environments. SB3 makes it; `Rollout.prepare` says what for."""
 
-    def __init__(self, steps: int, observation_space: Any, action_space: Any, *, n_envs: int, **_: Any) -> None:
-        self.steps, self.rows = steps, n_envs
+    def __init__(
+        self,
+        steps: int,
+        observation_space: Any,
+        action_space: Any,
+        *,
+        n_envs: int,
+        device: torch.device | str = "cpu",
+        **_: Any,
+    ) -> None:
+        self.steps, self.rows, self.device = steps, n_envs, torch.device(device)
         (features,) = observation_space.shape
-        self.obs = torch.zeros(steps, n_envs, features)
-        self.log_probs = torch.zeros(steps, n_envs)
-        self.dones = torch.zeros(steps, n_envs, dtype=torch.bool)
+        self.obs = torch.zeros(steps, n_envs, features, device=self.device)
+        self.log_probs = torch.zeros(steps, n_envs, device=self.device)
+        self.dones = torch.zeros(steps, n_envs, dtype=torch.bool)  # of the host, as starts, rewards, costs
         self.starts = torch.zeros(steps, n_envs, dtype=torch.bool)
         self.cuts: list[Cut] = []  # in the order of time
         self.ends: list[Ends] = []
@@ -88,15 +98,28 @@ class Rollout:
     def prepare(self, network: Network, columns: int, *, masked: bool, costs: int) -> None:
         """Make what depends on the network and on the number of ``costs`` charged: ``columns`` of value, masks, ..."""
         head = network.head
-        shape = (self.steps, self.rows)
-        self.actions = torch.zeros(*shape, *head.action_shape, dtype=head.action_dtype)
+        shape, here = (self.steps, self.rows), self.device
+        self.actions = torch.zeros(*shape, *head.action_shape, dtype=head.action_dtype, device=here)
         self.masks: torch.Tensor | None = None
         if isinstance(head, Choices) and masked:
-            self.masks = torch.ones(*shape, head.count, head.rows, dtype=torch.bool)
+            self.masks = torch.ones(*shape, head.count, head.rows, dtype=torch.bool, device=here)
         self.rewards = torch.zeros(*shape, columns)
-        self.values = torch.zeros(self.steps + 1, self.rows, columns)
-        self.state = torch.zeros(self.rows, network.state_width)
+        self.values = torch.zeros(self.steps + 1, self.rows, columns, device=here)
+        self.state = torch.zeros(self.rows, network.state_width, device=here)
         self.costs = np.zeros((*shape, costs))  # as the environment charges them
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, as arrays: Ray takes those as they lie in memory, and ten times as long for tensors."""
+        tensors = {name: value.numpy() for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        rest = {name: value for name, value in vars(self).items() if name not in tensors}
+        cuts = [(cut.step, cut.rows, cut.worth.numpy()) for cut in self.cuts]
+        return {"tensors": tensors, "rest": {**rest, "cuts": cuts}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What `__getstate__` gave: Ray gives arrays that cannot be written, so these are copies."""
+        vars(self).update(state["rest"])
+        vars(self).update({name: torch.tensor(array) for name, array in state["tensors"].items()})
+        self.cuts = [Cut(step, rows, torch.tensor(worth)) for step, rows, worth in self.cuts]
 
     def begin(self, state: torch.Tensor, *, masked: bool) -> None:
         """Begin to write a rollout, where the memory was ``state`` (N, width); an environment may have no masks."""
@@ -111,19 +134,21 @@ class Rollout:
         return [info["episode"] for ends in self.ends for info in ends.infos]
 
     @classmethod
-    def joined(cls, parts: Sequence[Rollout]) -> Rollout:
-        """Rollouts of as many steps side by side; of a single one itself."""
-        if len(parts) == 1:
+    def joined(cls, parts: Sequence[Rollout], device: torch.device) -> Rollout:
+        """Rollouts of as many steps side by side, on ``device``; of a single one that is there itself."""
+        if len(parts) == 1 and parts[0].device == device:
             return parts[0]
         whole = cls.__new__(cls)
-        whole.steps, whole.rows = parts[0].steps, sum(part.rows for part in parts)
-        for name in ("obs", "actions", "log_probs", "values", "rewards", "dones", "starts"):
+        whole.steps, whole.rows, whole.device = parts[0].steps, sum(part.rows for part in parts), device
+        for name in ("rewards", "dones", "starts"):
             setattr(whole, name, torch.cat([getattr(part, name) for part in parts], 1))
+        for name in ("obs", "actions", "log_probs", "values"):
+            setattr(whole, name, torch.cat([getattr(part, name).to(device) for part in parts], 1))
         masks = [part.masks for part in parts if part.masks is not None]
         if len(masks) not in (0, len(parts)):
             raise ValueError(f"rollouts: {len(masks)} of {len(parts)} have masks; expected all of them, or none")
-        whole.masks = torch.cat(masks, 1) if masks else None
-        whole.state = torch.cat([part.state for part in parts])
+        whole.masks = torch.cat(masks, 1).to(device) if masks else None
+        whole.state = torch.cat([part.state for part in parts]).to(device)
         whole.costs = np.concatenate([part.costs for part in parts], 1)
         whole.sums = StepSums.joined([part.sums for part in parts])
         firsts = np.cumsum([0, *(part.rows for part in parts)]).tolist()
@@ -135,8 +160,9 @@ class Rollout:
         """SB3 calls it at the beginning; every step of a rollout is written anew."""
 
     def finish(self, gammas: torch.Tensor, gae_lambda: float) -> None:
-        """Compute `column_advantages` (T, N, C) and `returns` (T, N, C)."""
-        self.column_advantages = advantages(self.rewards, self.values, self.dones, gammas, gae_lambda)
+        """Compute `column_advantages` (T, N, C) and `returns` (T, N, C) on the device; the rewards go there now."""
+        rewards, dones, gammas = (tensor.to(self.device) for tensor in (self.rewards, self.dones, gammas))
+        self.column_advantages = advantages(rewards, self.values, dones, gammas, gae_lambda)
         self.returns = self.column_advantages + self.values[:-1]
 
     def combine(self, prices: torch.Tensor) -> None:
@@ -144,17 +170,18 @@ class Rollout:
 
         ``prices`` (K,) in reward per unit of cost.
         """
-        mixed = self.column_advantages[..., 0] - self.column_advantages[..., 1:] @ prices
+        mixed = self.column_advantages[..., 0] - self.column_advantages[..., 1:] @ prices.to(self.device)
         self.advantages = (mixed - mixed.mean()) / (mixed.std() + 1e-8)
 
     def minibatches(self, count: int, *, sequences: bool) -> Iterator[Batch]:
         """``count`` minibatches in random order, each transition once; of whole rows' ``sequences`` with a memory."""
         if sequences:
-            for rows in torch.randperm(self.rows).chunk(count):
-                yield self._sequences(rows)
+            starts = self.starts.to(self.device)
+            for rows in torch.randperm(self.rows, device=self.device).chunk(count):
+                yield self._sequences(rows, starts)
             return
         flat = self.steps * self.rows
-        for index in torch.randperm(flat).chunk(count):
+        for index in torch.randperm(flat, device=self.device).chunk(count):
             yield Batch(
                 obs=self._take(self.obs, index),
                 actions=self._take(self.actions, index),
@@ -169,7 +196,7 @@ class Rollout:
     def _take(self, tensor: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         return tensor.view(-1, *tensor.shape[2:])[index]
 
-    def _sequences(self, rows: torch.Tensor) -> Batch:
+    def _sequences(self, rows: torch.Tensor, starts: torch.Tensor) -> Batch:
         def flat(tensor: torch.Tensor) -> torch.Tensor:
             return tensor[:, rows].flatten(0, 1)
 
@@ -180,7 +207,7 @@ class Rollout:
             flat(self.log_probs),
             flat(self.advantages),
             flat(self.returns),
-            self.starts[:, rows],
+            starts[:, rows],
             self.state[rows],
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from agents.device import compiled
 from agents.exported import Exported
 from agents.forward import BACKENDS, Forward
 from agents.heads import MASKED, Choices
@@ -27,8 +28,9 @@ class TrainedPolicy:
     A policy with a memory remembers each row from call to call: tell it by `begin` which rows begin an episode.
 
     ``markets``: how many lie side by side in an observation; another number than the run's only where its network is
-    shared among them. ``backend``: what reckons, "torch", or "numpy" for few rows at a time; or ``exported`` does, and
-    its note stands for the manifest. Then ``parameters`` are not looked at, and ``markets`` are those of the note.
+    shared among them. ``backend``: what reckons, "torch"; "compiled", the same by
+    torch.compile, seconds at the first call; "numpy" for few rows at a time; or ``exported`` does, and its note stands
+    for the manifest. Then ``parameters`` are not looked at, and ``markets`` are those of the note.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class TrainedPolicy:
         self._forward: Forward | Exported | None = exported
         if self.backend == "numpy":
             self._forward = Forward(self.network, self.spec["activation"], self.name)
+        self._reckon = compiled(_reckon, self.backend == "compiled", any_size=True)
         # what a row's action is depends on that row alone: a batch may be asked in parts
         self.rowwise = deterministic and self.network.memory is None
         self._state = torch.zeros(0, self.network.state_width)
@@ -98,8 +101,8 @@ class TrainedPolicy:
             _padded(torch.from_numpy(self._starts)) if self.network.memory else torch.zeros(len(x), dtype=torch.bool)
         )
         with torch.no_grad():
-            seen, state = self.network.recall(x.unsqueeze(0), starts.unsqueeze(0), _padded(self._state, len(x)))
-            result = self.network.act(seen)[:count]
+            outputs, state = self._reckon(self.network, x, starts, _padded(self._state, len(x)))
+            result = outputs[:count]
         if self.network.memory is not None:
             self._state = state[:count]
             self._starts[:] = False
@@ -159,6 +162,14 @@ class TrainedPolicy:
             f"policy {self.name}: the outputs of row {row} are not finite ({outputs[row].tolist()}) though its "
             f"observation is; the checkpoint is broken"
         )
+
+
+def _reckon(
+    network: Network, obs: torch.Tensor, starts: torch.Tensor, state: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs ``(N, size)`` and the memory afterwards."""
+    seen, state = network.recall(obs.unsqueeze(0), starts.unsqueeze(0), state)
+    return network.act(seen), state
 
 
 def acting(learnt: ActorCritic, features: Sequence[str], name: str) -> TrainedPolicy:

@@ -7,7 +7,7 @@ import sys
 
 COMMANDS = {
     "env": "environment steps a second on one core, features and strategy included",
-    "scale": "what a step costs with 65,536 environments, and with 4 and 16 markets an environment",
+    "scale": "what a step costs with 65,536 environments, with 4 and 16 markets; what a second env runner is worth",
     "ofi": "taker flow against book imbalance as a forecast of the next 5 seconds, on recorded days",
     "detection": "anchors and cascades found in the features of unseen synthetic rows",
     "replay": "events a second from an in-memory tape, and from file to book",

@@ -1,9 +1,14 @@
-"""What a step costs with many environments and with many markets an environment, against 1,024 environments of one."""
+"""What a step costs with many environments and with many markets an environment, against 1,024 environments of one.
+
+And what a second env runner of the RLlib trainer is worth, on a second core: `benchmarks.runners` says how that is
+measured. Its sampling leaves out the update.
+"""
 
 from __future__ import annotations
 
 import argparse
 
+from benchmarks import runners
 from benchmarks.env import measure
 from benchmarks.machine import describe, print_result
 
@@ -41,9 +46,16 @@ def compare(seconds: float) -> dict:
 
 def main(arguments: list[str]) -> int:
     """Command line of ``python -m benchmarks scale``."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks scale", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks scale", description=f"{__doc__}\n{runners.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of steps; 0 = none of them")
+    parser.add_argument("--turns", type=int, default=20, help="of one env runner and two; 0 = none")
+    parser.add_argument("--num-envs", type=int, default=SMALL, help="that the env runners share")
     options = parser.parse_args(arguments)
-    result = compare(options.seconds)
-    print_result({**result, **describe()})
-    return 0 if result["holds"] else 1
+    steps = compare(options.seconds) if options.seconds else {"benchmark": "scale", "holds": True}
+    shared = runners.measure(options.num_envs, options.turns) if options.turns else {"speedup": runners.WANTED}
+    holds = steps["holds"] and shared["speedup"] >= runners.WANTED
+    print_result({**steps, **(shared if options.turns else {}), "holds": holds, **describe()})
+    return 0 if holds else 1

@@ -23,6 +23,7 @@ from hydra import compose, initialize_config_dir
 from agents.policy import BASELINE
 from configs.regression import env_facts, player_of
 from configs.schema import DirectionalConfig, EvaluateConfig, read_run_config, register, to_config
+from configs.workers import check_workers, hired
 from curricula.adversary import (
     LIBRARY,
     SEARCHERS,
@@ -49,14 +50,15 @@ def main(arguments: list[str]) -> int:
     env = _env_of(options.policy, options.overrides)
     base = make_rows(1, life_s=options.life_s)
     space = load_space(options.space, base)
-    play = player_of(options.policy, env, options.venue, options.fill_model)
-    for seed in range(options.seed, options.seed + options.searches):
-        prey = Prey(
-            play, options.score, options.threshold, episodes=options.episodes,
-            confirm_episodes=options.confirm_episodes, seed=seed,
-        )  # fmt: skip
-        sys.stdout.write(json.dumps(_search(options, env, prey, space)) + "\n")
-        sys.stdout.flush()
+    with hired(options.workers) as workers:
+        play = player_of(options.policy, env, options.venue, options.fill_model, workers)
+        for seed in range(options.seed, options.seed + options.searches):
+            prey = Prey(
+                play, options.score, options.threshold, episodes=options.episodes,
+                confirm_episodes=options.confirm_episodes, seed=seed,
+            )  # fmt: skip
+            sys.stdout.write(json.dumps(_search(options, env, prey, space)) + "\n")
+            sys.stdout.flush()
     return 0
 
 
@@ -150,6 +152,13 @@ def _env_of(policy: str, overrides: list[str]) -> DirectionalConfig:
     return config.env or DirectionalConfig()
 
 
+def _workers(text: str) -> int | str:
+    try:
+        return check_workers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m evaluation adversary", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -170,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--life-s", type=float, default=60.0, help=f"of the market; {FIELDS['life_s'].meaning}")
     parser.add_argument("--venue", default="polymarket")
     parser.add_argument("--fill-model", default="queue")
+    parser.add_argument(
+        "--workers", type=_workers, default=1, metavar="N|ray",
+        help="processes on this machine that play, or a Ray cluster; no result depends on it (default 1)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=LIBRARY, help="the table of failures to add to")
     parser.add_argument("overrides", nargs="*", help="of a baseline's environment, such as env=market_making")
     return parser

@@ -23,6 +23,7 @@ from configs.gates import asks, check_gate, read_gate
 from configs.grid import grid_name
 from configs.runs import Start, train_run
 from configs.schema import Config, phase_of, whole_steps
+from configs.trainers import cluster_of
 from curricula.phase import Phase
 from curricula.samplers import make_sampler
 from evaluation.course_report import write_course
@@ -66,8 +67,13 @@ def create_course(config: Config, root: str | Path, name: str) -> Path:
 def train_course(config: Config, folder: Path, repository: Path, console: Console) -> Path | None:
     """Train what is not trained yet; the last run's folder, None where a gate was not passed.
 
-    Report and state are up to date after every run.
+    Report and state are up to date after every run. A Ray that has to be started is kept for all of them.
     """
+    with cluster_of(config):
+        return _train_phases(config, folder, repository, console)
+
+
+def _train_phases(config: Config, folder: Path, repository: Path, console: Console) -> Path | None:
     assert config.curriculum is not None
     done: list[dict[str, Any]] = []
     before: Path | None = None if config.init_from is None else Path(config.init_from)

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from envs.vector import TradingVectorEnv
 from evaluation.adversary import Player, env_player
 from evaluation.compare import PolicySource
 from evaluation.regression import replay_cases
+from evaluation.workers import Workers
 from sim.scenarios import Scenario
 
 _FACTS = (
@@ -27,15 +29,17 @@ _FACTS = (
 )  # fmt: skip
 
 
-def player_of(policy: PolicySource, env: DirectionalConfig, venue: str, fill_model: str) -> Player:
+def player_of(
+    policy: PolicySource, env: DirectionalConfig, venue: str, fill_model: str, workers: Workers | None = None
+) -> Player:
     """Plays ``policy`` on rows in the environment that a config describes, one generated market at ``venue``."""
+    return env_player(policy, partial(_make, env, fill_model), venue, workers=workers)
 
-    def make(scenario: Scenario, num_envs: int, seed: int) -> TradingVectorEnv:
-        return make_env(
-            env, scenario, num_envs=num_envs, seed=seed, fill_model=fill_model, autoreset_mode=AutoresetMode.DISABLED
-        )
 
-    return env_player(policy, make, venue)
+def _make(env: DirectionalConfig, fill_model: str, scenario: Scenario, num_envs: int, seed: int) -> TradingVectorEnv:
+    return make_env(
+        env, scenario, num_envs=num_envs, seed=seed, fill_model=fill_model, autoreset_mode=AutoresetMode.DISABLED
+    )
 
 
 def env_facts(env: DirectionalConfig) -> dict[str, float | str]:

@@ -23,10 +23,11 @@ from configs.schema import Config, whole_steps
 from configs.start import refuse_hopeless
 from configs.teach import Teacher, find_teacher, forget_teacher, warm_start
 from configs.tracking import send_found, send_policy, track_run
-from configs.trainers import Trainee, make_trainee
+from configs.trainers import Trainee, cluster_of, make_trainee
 from evaluation.gates import verdict_lines
 from evaluation.report import refuse_existing
 from evaluation.terminal import print_scorecard
+from evaluation.workers import Workers
 
 
 class Start(NamedTuple):
@@ -51,15 +52,23 @@ def train_run(
     ``where``: of a run that begins, or the folder of one that goes on. ``judged=False`` leaves out the report.
     ``group``: of runs that it is tracked with, instead of its grid.
     """
-    trainee = make_trainee(config)
-    try:
-        return _train_run(config, where, trainee, judged=judged, console=console or Console(), group=group)
-    finally:
-        trainee.model.close()
+    with cluster_of(config) as workers:
+        trainee = make_trainee(config)
+        try:
+            return _train_run(config, where, trainee, workers, judged=judged, console=console or Console(), group=group)
+        finally:
+            trainee.model.close()
 
 
 def _train_run(
-    config: Config, where: Start | RunFolder, trainee: Trainee, *, judged: bool, console: Console, group: str | None
+    config: Config,
+    where: Start | RunFolder,
+    trainee: Trainee,
+    workers: Workers,
+    *,
+    judged: bool,
+    console: Console,
+    group: str | None,
 ) -> tuple[RunFolder, dict[str, Any] | None]:
     model, env = trainee.model, trainee.env
     unseen = trial(config.scenario, config.evaluation, config.seed)
@@ -76,7 +85,7 @@ def _train_run(
             warm_start(config, model, teacher, run, unseen, console)
         _learn(config, trainee, run, goes_on=goes_on)
         trainee.model.close()
-        gate = measure(config, run.path)
+        gate = measure(config, run.path, workers)
         if gate is not None:
             console.print(f"gate of {gate['phase']}", *verdict_lines(gate), sep="\n", markup=False, highlight=False)
         if judged:

@@ -17,6 +17,7 @@ from yaml import YAMLError
 
 from agents.config import PPOConfig
 from agents.tracking.config import TrackingConfig, check_tracking
+from configs.workers import check_workers
 from curricula.phase import Curriculum, Phase, RowRanges
 from sim.scenarios.row import FILL_SET
 
@@ -204,7 +205,8 @@ class EvaluateConfig:
     suite: str | None = None
     n: float = 1e6  # episodes a policy of suite=montecarlo
     shard: int = 1024  # of them at once
-    workers: int = 1  # processes of suite=montecarlo; no result depends on it
+    # of suite=montecarlo: processes on this machine; or ray: all of a Ray cluster. No result depends on it
+    workers: Any = 1
     tensorboard: bool = False  # also write event files
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
@@ -296,9 +298,9 @@ def _check_suite(config: EvaluateConfig) -> None:
         raise ValueError("evaluation.deterministic = false: suite=montecarlo plays likeliest actions; leave it out")
     if not (config.n.is_integer() and config.n >= 1):
         raise ValueError(f"n = {config.n}: expected a whole number of episodes, such as 1e6")
-    for name in ("shard", "workers"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} = {getattr(config, name)}: expected at least 1")
+    if config.shard < 1:
+        raise ValueError(f"shard = {config.shard}: expected at least 1")
+    check_workers(config.workers)
 
 
 def _check_evaluate(config: EvaluateConfig) -> None:

@@ -16,6 +16,7 @@ from configs.evaluator import evaluator
 from configs.judge import baselines_of, policies_of, print_places
 from configs.montecarlo import digests_of, facts_of, plain_env, shards_of
 from configs.schema import DirectionalConfig, EvaluateConfig, EvaluationConfig, LibraryConfig, ScenarioConfig
+from configs.workers import hired
 from curricula.entries import Entry, entry_names
 from evaluation import by_entry
 from evaluation.compare import BRACKET, evaluate, policy_for
@@ -172,7 +173,8 @@ def play_montecarlo(
         policy_for(source, make_first, seed)
     make_first.close()
     console.print(f"{folder}: out={folder} goes on if this is killed", markup=False, highlight=False, soft_wrap=True)
-    shards = run(task, folder, workers=config.workers)
+    with hired(config.workers) as workers:
+        shards = run(task, folder, workers=workers)
     shown = {"episodes": task.episodes, "seed": seed, "shard": task.shard, **facts}
     card = report.make_card(shards, shown, seed=seed)
     report.print_card(card, console)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import ppo
+from agents.cluster import running_ray
 from agents.config import discount
 from agents.learner import Learner
 from agents.sb3_vec import SB3VecEnv
@@ -17,6 +20,7 @@ from configs.sampling import RowWatch, Sampling, Steering
 from configs.schema import Config, RLlibConfig, phase_of
 from curricula.samplers import Sampler, make_sampler
 from envs.vector import TradingVectorEnv
+from evaluation.workers import Alone, OnRay, Workers
 
 
 class Trainee(NamedTuple):
@@ -26,6 +30,20 @@ class Trainee(NamedTuple):
     env: TradingVectorEnv  # with its spec sheet and its scenario; SB3's trainer plays it
     callbacks: list[BaseCallback]  # of its training
     facts: dict[str, str]  # for the manifest
+
+
+@contextmanager
+def cluster_of(config: Config) -> Iterator[Workers]:
+    """The Ray of a run that needs one, kept for all that happens within; and who plays beside the learner.
+
+    That is this process, or Ray's workers where the run has env runners elsewhere.
+    """
+    wanted = config.trainer
+    if not isinstance(wanted, RLlibConfig):
+        yield Alone()
+        return
+    with running_ray(wanted.num_cpus or wanted.num_env_runners + 1):
+        yield OnRay() if wanted.num_env_runners else Alone()
 
 
 def make_trainee(config: Config) -> Trainee:

@@ -33,6 +33,20 @@ class Thresholds(NamedTuple):
     generalisation: float | None = None
 
 
+class Figures(NamedTuple):
+    """What a gate asks of E episodes of a policy, over D days."""
+
+    result_usd: np.ndarray  # (E,)
+    daily_usd: np.ndarray  # (D,) their sums, see `evaluation.estimates.daily_usd`
+    fall: np.ndarray  # (E,) the largest from a peak, share of the cash
+
+
+def figures_of(episodes: Episodes) -> Figures:
+    """The figures of ``episodes``, without their paths."""
+    falls = max_drawdown(episodes.equity_uusd) / episodes.start_uusd
+    return Figures(episodes.result_uusd / UUSD, daily_usd(episodes), falls)
+
+
 class Verdict(NamedTuple):
     """One question, what was measured, and whether that is enough. Figures that are not defined are not enough."""
 
@@ -55,7 +69,7 @@ class Verdict(NamedTuple):
 
 def verdicts(
     asked: Thresholds,
-    validation: Episodes,
+    validation: Figures,
     *,
     agent: Success | None,
     random: Success | None,
@@ -89,8 +103,8 @@ def _success(least: float, agent: Success, random: Success) -> Verdict:
     )  # fmt: skip
 
 
-def _sharpe(least: float, validation: Episodes, seed: int) -> Verdict:
-    daily = daily_usd(validation)
+def _sharpe(least: float, validation: Figures, seed: int) -> Verdict:
+    daily = validation.daily_usd
     figure = bootstrap(lambda weights: sharpe(daily, weights), len(daily), seed=seed)
     wanted = f"more than {least:g} a year, of daily sums"
     traded = float(np.mean(daily != 0.0))
@@ -98,8 +112,8 @@ def _sharpe(least: float, validation: Episodes, seed: int) -> Verdict:
     return Verdict("sharpe", wanted, figure, enough, f"{len(daily)} days, {traded:.0%} of them traded")
 
 
-def _drawdown(most: float, validation: Episodes, seed: int) -> Verdict:
-    falls = max_drawdown(validation.equity_uusd) / validation.start_uusd
+def _drawdown(most: float, validation: Figures, seed: int) -> Verdict:
+    falls = validation.fall
     figure = bootstrap(lambda weights: value_at_risk(falls, weights, WORST), len(falls), seed=seed)
     wanted = f"less than {most:.0%} of the cash, the largest fall within an episode in {WORST:.0%} of them"
     return Verdict("drawdown", wanted, figure, figure.value < most, f"the worst of {len(falls):,}: {falls.max():.1%}")
@@ -158,11 +172,6 @@ def _divides(values: np.ndarray) -> bool:
 
 def _median(values: np.ndarray) -> float:
     return float(np.median(values)) if len(values) else 0.0
-
-
-def results_usd(episodes: Episodes) -> np.ndarray:
-    """``(E,)`` dollars."""
-    return episodes.result_uusd / UUSD
 
 
 def verdict_lines(found: Mapping[str, Any]) -> list[str]:

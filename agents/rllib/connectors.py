@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.core import DEFAULT_MODULE_ID
 
 from agents.lagrangian import Lagrangian
 from agents.ledger import Ledger
@@ -23,11 +24,16 @@ class JoinRollouts(ConnectorV2):
     """
 
     def __call__(
-        self, *, batch: dict[str, Any], episodes: Sequence[Episodes], shared_data: dict[str, Any], **_: Any
+        self, *, rl_module: Any, batch: dict[str, Any], episodes: Sequence[Episodes], shared_data: dict[str, Any],
+        **_: Any,
     ) -> dict[str, Any]:  # fmt: skip
-        """Shares `ROLLOUT`, the numbers of its environments, `ROWS`, and `CUT`: those whose episode is cut short."""
+        """Shares `ROLLOUT` on the module's device, the numbers of its environments, `ROWS`, and `CUT`.
+
+        `CUT`: those whose episode is cut short.
+        """
         parts = sorted(episodes, key=lambda part: part.first)
-        shared_data[ROLLOUT] = Rollout.joined([part.rollout for part in parts])
+        device = rl_module[DEFAULT_MODULE_ID].network.device
+        shared_data[ROLLOUT] = Rollout.joined([part.rollout for part in parts], device)
         shared_data[ROWS] = np.concatenate([part.first + np.arange(part.rollout.rows) for part in parts])
         short = np.concatenate([np.full(part.rollout.rows, part.cut_short) for part in parts])
         shared_data[CUT] = shared_data[ROWS][short]

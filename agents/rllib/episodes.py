@@ -82,18 +82,18 @@ class Episodes(Sequence[SingleAgentEpisode]):
         steps = slice(piece.first, piece.last + 1)
         info = {} if piece.end is None else roll.ends[piece.end[0]].infos[piece.end[1]]
         over = piece.last + 1 == roll.steps
-        after = self.last_obs[row] if over else roll.obs[piece.last + 1, row].numpy()
+        after = self.last_obs[row] if over else roll.obs[piece.last + 1, row].cpu().numpy()
         extra: dict[str, Any] = {
-            Columns.ACTION_LOGP: roll.log_probs[steps, row].numpy(),
-            Columns.VF_PREDS: roll.values[steps, row].numpy(),
+            Columns.ACTION_LOGP: roll.log_probs[steps, row].cpu().numpy(),
+            Columns.VF_PREDS: roll.values[steps, row].cpu().numpy(),
             COSTS: roll.costs[steps, row],
         }
         if roll.masks is not None:
-            extra[MASKS] = roll.masks[steps, row].numpy()
+            extra[MASKS] = roll.masks[steps, row].cpu().numpy()
         last = info.get("terminal_observation", after)
         return SingleAgentEpisode(
-            observations=np.concatenate((roll.obs[steps, row].numpy(), last[None])),
-            actions=roll.actions[steps, row].numpy(),
+            observations=np.concatenate((roll.obs[steps, row].cpu().numpy(), last[None])),
+            actions=roll.actions[steps, row].cpu().numpy(),
             rewards=roll.rewards[steps, row, 0].numpy(),
             infos=[{}] * (piece.last - piece.first + 2),
             terminated=bool(info) and not info["TimeLimit.truncated"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +54,8 @@ class ConstrainedLearner(TorchLearner):
         self.outcome: Outcome | None = None
         self._parts: list[list[float]] = []
         super().build()
+        self._device = run.device  # RLlib would ask Ray for a GPU, which hands out none to a driver
+        self.network.to(run.device)
         self._learner_connector.append(CostAdvantages(self.lagrangian, self.ledger))
 
     @property
@@ -80,12 +83,14 @@ class ConstrainedLearner(TorchLearner):
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """RLlib's hook: schedules as of the rollout's first step."""
         super().before_gradient_based_update(timesteps=timesteps)
-        agent = self.config.run.agent
+        run = self.config.run
+        agent = run.agent
         progress = 1.0 - timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME] / timesteps[TOTAL_STEPS]
         rate = agent.learning_rate + (1.0 - progress) * (agent.learning_rate_end - agent.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self._weights, self._entropy = weights_at(agent, progress), entropy_at(agent, progress)
+        self._weights = weights_at(agent, progress).to(run.device)
+        self._entropy = entropy_at(agent, progress)
         self._parts = []
         self._too_far = False
 
@@ -114,16 +119,17 @@ class ConstrainedLearner(TorchLearner):
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> torch.Tensor:  # fmt: skip
         """RLlib's hook: the module has reckoned it already."""
-        self._parts.append(fwd_out[PARTS].tolist())
-        self._last_loss = fwd_out[LOSS].detach()
+        self._last = fwd_out
         return fwd_out[LOSS]
 
     def postprocess_gradients(self, gradients_dict: dict[Any, torch.Tensor]) -> dict[Any, torch.Tensor]:
         """RLlib's hook: clipped by their common norm. Raises NonFiniteError where they or the loss are not finite."""
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.run.agent.max_grad_norm)
-        if not torch.isfinite(self._last_loss + norm):
-            parts = dict(zip(NAMES, self._parts[-1], strict=True))
-            refuse_step(self._last_loss.item(), norm.item(), parts, self._where)
+        together = torch.cat((self._last[PARTS], torch.stack((self._last[LOSS].detach(), norm))))
+        *parts, loss_, norm_ = together.tolist()  # one copy off a GPU
+        if not isfinite(loss_ + norm_):
+            refuse_step(loss_, norm_, dict(zip(NAMES, parts, strict=True)), self._where)
+        self._parts.append(parts)
         return gradients_dict
 
     def apply_gradients(self, gradients_dict: dict[Any, torch.Tensor]) -> None:

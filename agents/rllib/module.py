@@ -10,7 +10,8 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.torch import TorchRLModule
 
-from agents.loss import compiled, loss_of, sample
+from agents.device import compiled
+from agents.loss import loss_of, sample
 from agents.network import Network
 
 MASKS = "action_mask"  # bool (B, count, rows): what can be done; None = everything
@@ -22,14 +23,16 @@ LOSS, PARTS = "loss", "parts"  # what it gives, as `agents.loss.loss_of` does
 class ConstrainedModule(TorchRLModule):
     """Actor, and a critic with a head for the reward and one for each budget.
 
-    ``model_config``: ``spec`` of the network, ``critics`` = 1 + number of budgets, ``compile``. Parameters and buffers
-    are named as in a ``policy.zip``. In training pass and loss are one function, so that they can be compiled as one.
+    ``model_config``: ``spec`` of the network, ``critics`` = 1 + number of budgets, ``compile``, ``mixed``. Parameters
+    and buffers are named as in a ``policy.zip``. In training pass and loss are one function, so that they can be
+    compiled as one.
     """
 
     def setup(self) -> None:
         """RLlib's hook after the constructor."""
         wanted = self.model_config
         self.network = Network(wanted["spec"], wanted["critics"])
+        self.network.mixed = wanted["mixed"]
         self._sample, self._loss = compiled(sample, wanted["compile"]), compiled(loss_of, wanted["compile"])
 
     def get_state(self, components: Any = None, **_: Any) -> dict[str, np.ndarray]:
@@ -62,8 +65,8 @@ class ConstrainedModule(TorchRLModule):
         obs = batch[Columns.OBS]
         starts, state = batch.get(STARTS), batch.get(Columns.STATE_IN)
         if starts is None or state is None:
-            starts = torch.ones(len(obs), dtype=torch.bool)
-            state = torch.zeros(len(obs), self.network.state_width)
+            starts = torch.ones(len(obs), dtype=torch.bool, device=obs.device)
+            state = torch.zeros(len(obs), self.network.state_width, device=obs.device)
         return obs.unsqueeze(0), starts.unsqueeze(0), state
 
     def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:

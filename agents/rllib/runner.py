@@ -56,7 +56,8 @@ class BulkEnvRunner(SingleAgentEnvRunner):
     def _room(self) -> Rollout:
         run = self.config.run
         network: Network = self.module.network
-        roll = Rollout(run.agent.n_steps, run.observation_space, run.action_space, n_envs=self.num_envs)
+        here = "cpu" if self.worker_index else run.device  # where its network is, or will be: the learner's
+        roll = Rollout(run.agent.n_steps, run.observation_space, run.action_space, n_envs=self.num_envs, device=here)
         masked = run.agent.masks and isinstance(network.head, Choices)
         roll.prepare(network, 1 + len(run.constraints), masked=masked, costs=len(run.cost_names))
         return roll
@@ -65,7 +66,7 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         """Reset all rows, with the run's seed."""
         self.rows.seed(self.config.run.seed)
         obs, self._fresh = self.rows.reset(), True
-        memory = torch.zeros(self.num_envs, self.module.network.state_width)
+        memory = torch.zeros(self.num_envs, self.module.network.state_width, device=self.rollout.device)
         return Place(obs, np.ones(self.num_envs, np.bool_), memory)
 
     def play(self, state: Any, orders: Any, update: int) -> tuple[Episodes | Exception, Any]:
@@ -128,7 +129,7 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         self.place = place
         return {
             "last": pack((place.obs, place.starts)),
-            "memory": place.memory.clone(),
+            "memory": place.memory.cpu().clone(),
             "env": pack(self.rows.snapshot()),
             "fresh": self._fresh,
             "torch": torch.get_rng_state(),
@@ -139,6 +140,6 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         place = self.begin()
         self.rows.restore(unpack(saved["env"], self.rows.snapshot(), f"{what}, environment"))
         unpack(saved["last"], (place.obs, place.starts), f"{what}, last observation")
-        self.place, self._fresh = place._replace(memory=saved["memory"]), saved["fresh"]
+        self.place, self._fresh = place._replace(memory=saved["memory"].to(self.rollout.device)), saved["fresh"]
         if self.worker_index:
             torch.set_rng_state(saved["torch"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from gymnasium.spaces import Space
 from gymnasium.vector import VectorEnv
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -56,6 +57,8 @@ class Settings:
     num_envs: int  # of all env runners together
     runners: int  # env runners in processes of their own; 0 = one in this process
     make: Callable[[int, int], VectorEnv]  # number of the first environment, and how many; SAME_STEP
+    device: torch.device  # of the learner, and of the networks that play in its process
+    mixed: bool  # the learner multiplies in bfloat16
     watch: Callable[[Any], Watch] | None = None  # of the environment
 
     def rows(self, runner: int) -> tuple[int, int]:
@@ -88,7 +91,12 @@ class ConstrainedConfig(AlgorithmConfig):
             module_class=ConstrainedModule,
             observation_space=run.observation_space,
             action_space=run.action_space,
-            model_config={"spec": run.spec, "critics": 1 + len(run.constraints), "compile": run.agent.compile},
+            model_config={
+                "spec": run.spec,
+                "critics": 1 + len(run.constraints),
+                "compile": run.agent.compile,
+                "mixed": run.mixed,
+            },
         )
 
 

@@ -23,6 +23,7 @@ from agents.budgets import constraints
 from agents.cluster import start_ray
 from agents.config import PPOConfig, check
 from agents.describe import describe
+from agents.device import find_device, is_mixed
 from agents.ledger import Ledger
 from agents.metrics import Machine
 from agents.multipliers import Multipliers
@@ -73,6 +74,7 @@ def build(
         raise ValueError(f"agent.minibatches = {config.minibatches} does not divide {rows} rows of a rollout")
     if not 0 <= runners <= num_envs:
         raise ValueError(f"trainer.num_env_runners = {runners}: expected 0, or at most one for each of {num_envs} rows")
+    device = find_device(config.device)
     settings = Settings(
         agent=deepcopy(config),
         constraints=[] if config.budgets is None else constraints(config.budgets, list(cost_names)),
@@ -86,6 +88,8 @@ def build(
         num_envs=num_envs,
         runners=runners,
         make=make,
+        device=device,
+        mixed=is_mixed(config, device, played_elsewhere=runners > 0),
         watch=watch,
     )
     return RLlibPPO(settings, cpus=cpus or runners + 1, cpus_per_runner=cpus_per_runner)

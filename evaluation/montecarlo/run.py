@@ -1,4 +1,4 @@
-"""A Monte Carlo run: shards are played by one process or several, kept one by one, and joined at the end.
+"""A Monte Carlo run: shards are played by whoever works, kept one by one, and joined at the end.
 
 A run that was killed goes on with the shards that are missing, and ends with the same bytes. Nothing depends on who
 played a shard or when. The memory it takes depends on the size of a shard and on how many results differ to the cent,
@@ -7,33 +7,29 @@ not on the number of episodes.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
-from multiprocessing.connection import wait as wait_for
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
+from agents.policy import carried
 from evaluation.compare import PolicySource
 from evaluation.montecarlo.shards import MakeShard, Shard, joined, play_shard, read_shard, save_shard, seed_of
 from evaluation.plan import agree
+from evaluation.workers import Alone, Workers
 
 EPISODES_A_SHARD = 1024
-_AHEAD = 4  # shards waiting for each process
 
 
 @dataclass(frozen=True)
 class Task:
     """What is played.
 
-    ``make_env`` as `shards.play_shard` takes it; with several workers it and the policies must be such that processes
-    can send them to each other. ``facts`` are what the run must agree with to go on: plain JSON values.
+    ``make_env`` as `shards.play_shard` takes it; where others work it and the policies must be such that processes can
+    send them to each other. ``facts`` are what the run must agree with to go on: plain JSON values.
     """
 
     policies: Mapping[str, PolicySource]
@@ -60,14 +56,12 @@ class Task:
         return min(self.shard, self.episodes - number * self.shard)
 
 
-def run(task: Task, folder: Path, *, workers: int = 1, progress: bool = True) -> dict[str, Shard]:
+def run(task: Task, folder: Path, *, workers: Workers | None = None, progress: bool = True) -> dict[str, Shard]:
     """Play what is missing of ``task`` in ``folder`` and return each policy's episodes joined.
 
-    The folder gets ``plan.json`` and ``shards/<policy's number>/<shard's number>.npz``. Raises ValueError where it was
-    begun with another plan, and for no worker.
+    The folder gets ``plan.json`` and ``shards/<policy's number>/<shard's number>.npz``. ``workers``: who plays; None =
+    this process. Raises ValueError where it was begun with another plan.
     """
-    if workers < 1:
-        raise ValueError(f"montecarlo: workers = {workers}: expected at least 1")
     _agree(task, folder)
     missing = [
         (index, name, number)
@@ -78,7 +72,7 @@ def run(task: Task, folder: Path, *, workers: int = 1, progress: bool = True) ->
     done = task.episodes * len(task.policies) - sum(task.size(number) for _, _, number in missing)
     total = task.episodes * len(task.policies)
     with tqdm(total=total, initial=done, unit="episode", unit_scale=True, disable=not progress) as bar:
-        for (index, name, number), shard in _played(task, missing, workers):
+        for (index, name, number), shard in (workers or Alone()).each(_player(task), missing, _called):
             save_shard(_file(folder, index, number), shard)
             bar.set_postfix_str(name, refresh=False)
             bar.update(task.size(number))
@@ -105,43 +99,17 @@ def _agree(task: Task, folder: Path) -> None:
         _file(folder, index, 0).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _played(task: Task, missing: list[_Place], workers: int) -> Iterator[tuple[_Place, Shard]]:
-    """Shards as they are finished."""
-    jobs = ((place, _job(task, place)) for place in missing)
-    if workers == 1:
-        for place, (function, *arguments) in jobs:
-            yield place, function(*arguments)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
-        running: dict[Future[Shard], _Place] = {}
-        for place, (function, *arguments) in jobs:
-            running[pool.submit(function, *arguments)] = place
-            if len(running) >= workers * _AHEAD:
-                yield from _finished(running)
-        while running:
-            yield from _finished(running)
-
-
-def _finished(running: dict[Future[Shard], _Place]) -> Iterator[tuple[_Place, Shard]]:
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
-    for future in done:
-        yield running.pop(future), future.result()
-
-
-def _job(task: Task, place: _Place) -> tuple[Callable[..., Shard], PolicySource, MakeShard, int, int]:
+def _called(place: _Place) -> str:
     _, name, number = place
-    return play_shard, task.policies[name], task.make_env, task.size(number), seed_of(task.seed, number)
+    return f"{name}, shard {number}"
 
 
-def _begin_worker() -> None:
-    """One thread, and no life after the parent's: a pool's worker would wait for work for ever."""
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+def _player(task: Task) -> Callable[[_Place], Shard]:
+    """Plays the shard of a place, wherever it is called: it holds the trained policies themselves."""
+    sources = {name: source if callable(source) else carried(source) for name, source in task.policies.items()}
+    return partial(_play, replace(task, policies=sources, facts={}))
 
-    def follow() -> None:
-        wait_for([parent.sentinel])
-        os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
+def _play(task: Task, place: _Place) -> Shard:
+    _, name, number = place
+    return play_shard(task.policies[name], task.make_env, task.size(number), seed_of(task.seed, number))

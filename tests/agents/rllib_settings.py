@@ -3,6 +3,7 @@
 from agents.budgets import constraints
 from agents.config import PPOConfig
 from agents.describe import describe
+from agents.device import find_device, is_mixed
 from agents.rllib.algorithm import ConstrainedAlgorithm
 from agents.rllib.learner import ConstrainedLearner, connectors
 from agents.rllib.runner import BulkEnvRunner
@@ -31,6 +32,8 @@ def configured(make, agent, *, num_envs, gamma=1.0, markets=1, seed=0, runners=0
         num_envs=num_envs,
         runners=runners,
         make=lambda first, count: make(count),
+        device=find_device(agent.device),
+        mixed=is_mixed(agent, find_device(agent.device), played_elsewhere=runners > 0),
     )
     return configure(ConstrainedAlgorithm, BulkEnvRunner, ConstrainedLearner, connectors, settings)
 

@@ -1,11 +1,13 @@
 """A compiled update is the update that is not compiled."""
 
+import numpy as np
 import pytest
 import torch
-from learner_envs import ArmsEnv, MarketsEnv, PullEnv, learner
+from learner_envs import ArmsEnv, MarketsEnv, PullEnv, RecallEnv, learner
 from stable_baselines3.common.logger import Logger
 
 from agents.budgets import Budget
+from agents.trained import TrainedPolicy
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, when it compiles
 
@@ -56,3 +58,21 @@ def test_a_compiled_run_learns_and_is_the_same_run_twice():
         model.learn(16 * 8 * 5)
         digests.append([tensor.numpy().tobytes() for tensor in model.policy.state_dict().values()])
     assert digests[0] == digests[1]
+
+
+@pytest.mark.compiled
+def test_a_compiled_policy_acts_and_remembers_as_the_one_that_is_not():
+    torch._dynamo.reset()
+    learnt = learner(RecallEnv(16), memory="lstm", memory_size=4).policy
+    with torch.no_grad():
+        learnt.network.actor.head.weight.normal_(generator=torch.Generator().manual_seed(1))
+    one, other = (
+        TrainedPolicy({"run": "run", "network": learnt.spec}, learnt.state_dict(), ["a", "b"], backend=backend)
+        for backend in ("torch", "compiled")
+    )
+    random = np.random.default_rng(2)
+    for rows in (3, 3, 70):  # another number of rows begins anew
+        obs = random.standard_normal((rows, 2)).astype(np.float32)
+        wanted = one.outputs(obs)
+        assert np.abs(wanted).max() > 0.1
+        assert other.outputs(obs) == pytest.approx(wanted, abs=1e-6)

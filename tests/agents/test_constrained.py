@@ -42,13 +42,15 @@ def arms(unit=1.0, num_envs=256, limit=0.5, **settings):
     return quiet(learner(ArmsEnv(num_envs, unit), budgets=budgets, **settings))
 
 
-def test_the_optimum_of_three_arms_within_a_budget():
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_optimum_of_three_arms_within_a_budget(mixed):
     """Arms pay 0, 0.6, 1 and cost 0, 0.2, 1; the budget is 0.5.
 
     Of the last two arms p x 1 + (1 - p) x 0.2 = 0.5 at p = 0.375, which pays 0.75; the dual is the price at which they
     are worth the same: 0.6 - 0.2 x = 1 - x at x = 0.5. Without a budget the third would pay 1, at a cost of 1.
     """
-    model = arms(multipliers=MultiplierConfig(gain=0.1, kp=2.0))
+    model = arms(multipliers=MultiplierConfig(gain=0.1, kp=2.0), mixed_precision=mixed)
+    assert model.network.mixed == mixed
     seen = []
     model._record = lambda *_: seen.append((model.multipliers.values[0], *probabilities(model)))
     model.learn(256 * 2 * 120)

@@ -45,7 +45,7 @@ def collect(theirs):
     theirs.collect_rollouts(theirs.env, theirs._init_callback(None), theirs.rollout_buffer, theirs.n_steps)
     theirs.lagrangian.charge = charge
     roll = theirs.rollout_buffer
-    copied = type(roll).joined([part(roll, 0, 10), part(roll, 10, 16)])
+    copied = type(roll).joined([part(roll, 0, 10), part(roll, 10, 16)], roll.device)
     charge(roll, theirs.ledger)
     return copied
 
@@ -54,7 +54,7 @@ def part(roll, first, last):
     """Some rows of a rollout, as an env runner of its own would have sampled them."""
     rows = slice(first, last)
     one = type(roll).__new__(type(roll))
-    one.steps, one.rows, one.sums = roll.steps, last - first, StepSums()
+    one.steps, one.rows, one.sums, one.device = roll.steps, last - first, StepSums(), roll.device
     for name in ("obs", "actions", "log_probs", "values", "rewards", "dones", "starts"):
         setattr(one, name, getattr(roll, name)[:, rows].clone())
     one.masks = None if roll.masks is None else roll.masks[:, rows].clone()
@@ -122,7 +122,7 @@ def test_the_loss_and_its_gradients_are_those_of_sb3(kind):
     losses = ours.compute_losses(fwd_out=out, batch={"default_policy": given})
     gradients = ours.compute_gradients(losses)
     assert losses["default_policy"].item() == pytest.approx(wanted.item(), abs=1e-6)
-    assert ours._parts[-1] == pytest.approx(parts.tolist(), abs=1e-6)
+    assert out["default_policy"]["parts"].tolist() == pytest.approx(parts.tolist(), abs=1e-6)
     for one, other in zip(gradients.values(), theirs.network.parameters(), strict=True):
         assert torch.allclose(one, other.grad, atol=1e-6)
 

@@ -1,5 +1,7 @@
 """The env runner: what it samples in bulk is what RLlib's own samples one by one, at every boundary of an episode."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,21 @@ def test_the_next_rollout_goes_on_where_the_last_one_ended():
     first, second = one.sample()[5], one.sample()[0]  # of row 0: its sixth episode, from step 15 on
     assert first.get_observations()[:, 0].tolist() == [500.0, 501.0]
     assert second.get_observations()[:, 0].tolist() == [501.0, 502.0, 503.0]
+
+
+def test_a_rollout_is_sent_as_arrays_and_comes_out_as_it_was():
+    """Ray hands arrays over as they lie in memory, and read-only; of a tensor it makes a file first."""
+    sent = runner(budgets={"elapsed": Budget(9.0), "ten": Budget(1.0)}).sample().rollout
+    buffers = []
+    content = pickle.dumps(sent, protocol=5, buffer_callback=buffers.append)
+    assert b"rebuild_tensor" not in content
+    came = pickle.loads(content, buffers=[bytes(buffer) for buffer in buffers])
+    assert vars(came).keys() == vars(sent).keys() and len(came.cuts) == len(sent.cuts) == 3  # row 1, lives of 5 of 16
+    for name, value in vars(sent).items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(getattr(came, name), value) and getattr(came, name).dtype == value.dtype, name
+    assert all(torch.equal(one.worth, other.worth) for one, other in zip(came.cuts, sent.cuts, strict=True))
+    came.rewards += 1.0  # as what truncated episodes are worth is added
 
 
 def test_costs_masks_values_and_probabilities_ride_along():

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 from hydra import compose, initialize_config_module
+from rich.console import Console
 
 from agents.checkpoint import RunFolder, read_manifest
 from agents.policy import load
 from agents.rllib.trainer import RLlibPPO
 from configs.build import training_batch
+from configs.course import create_course, train_course
+from configs.gates import measure
 from configs.runs import Start, train_run
 from configs.schema import read_run_config, register, to_config
 
@@ -87,3 +91,30 @@ def test_a_run_that_was_killed_goes_on(runs, tmp_path, monkeypatch):
     train_run(config, RunFolder.open(folder), judged=False)
     for name in SAME:
         assert (folder / name).read_bytes() == (runs["rllib"].path / name).read_bytes(), name
+
+
+PHASES = [
+    "+curriculum=full", "~curriculum.phases.phase3", "~curriculum.phases.phase4", "scenario.rows.life_s=15",
+    "scenario.row_count=64", "total_steps=1024", "num_envs=32", "agent.n_steps=8", "agent.hidden=[8]",
+    "curriculum.phases.phase1.gate.episodes=64", "curriculum.phases.phase2.gate.episodes=64",
+    "curriculum.phases.phase1.rows.life_s=15", "curriculum.phases.phase2.rows.life_s=15",
+    "~curriculum.phases.phase2.entries.cascades", "evaluation.synthetic_episodes=8", "evaluation.baselines=[noop]",
+    "evaluation.fill_models=[queue]", "evaluation.failures=null", "curriculum.enforce=false", "tracking.mode=off",
+    "trainer=rllib", "trainer.num_env_runners=1",
+]  # fmt: skip
+
+
+def test_a_course_keeps_its_ray_and_its_gates_are_played_there(tmp_path, monkeypatch):
+    """Two phases, whose env runner comes and goes; each gate says what it says where one process plays it."""
+    register()
+    with initialize_config_module("configs", version_base=None):
+        config = to_config(compose("config", PHASES))
+    started, begin = [], ray.init
+    monkeypatch.setattr(ray, "init", lambda **settings: started.append(begin(**settings)))
+    folder = create_course(config, tmp_path, "course")
+    last = train_course(config, folder, Path(__file__).parent, Console(quiet=True))
+    assert len(started) == 1 and not ray.is_initialized() and last == folder / "2-phase2"
+    for run in (folder / "1-phase1", last):
+        gate = (run / "gate.json").read_bytes()
+        assert measure(read_run_config(run), run)["episodes"] == 64 and (run / "gate.json").read_bytes() == gate
+        assert sum(json.loads(line)["episodes"] for line in (run / "metrics.jsonl").read_text().splitlines()) > 0

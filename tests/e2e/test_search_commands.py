@@ -40,8 +40,9 @@ def test_a_failure_is_found_kept_once_and_played_by_the_next_evaluation(tmp_path
     assert case.value > 0.03 and (case.episodes, case.venue) == (64, "polymarket")
     assert line["tests"] >= 2 and line["value"] == case.value  # once to find it, once for what was kept
     before = table.read_bytes()
-    assert adversary(words) == 0 and not json.loads(capsys.readouterr().out)["added"]
-    assert table.read_bytes() == before
+    assert adversary([*words, "--workers", "2"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again == {**line, "added": False} and table.read_bytes() == before  # two workers find what one found
 
     settings = EvaluationConfig(synthetic_episodes=8, baselines=[], fill_models=["queue"], failures=str(table))
     what = trial(SyntheticConfig(rows=RowRanges(life_s=5.0)), settings, None)

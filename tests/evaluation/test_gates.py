@@ -8,7 +8,7 @@ import pytest
 from made_up import made_up
 
 from evaluation.bootstrap import Interval
-from evaluation.gates import Thresholds, rank_correlation, verdict_lines, verdicts
+from evaluation.gates import Thresholds, figures_of, rank_correlation, verdict_lines, verdicts
 from evaluation.patterns import Success
 from sim.scenarios.row import draw_rows
 
@@ -25,7 +25,7 @@ def judge(agent=0.6, random=0.5, agreement=0.8, asked=ALL, **made):
     return {
         verdict.name: verdict
         for verdict in verdicts(
-            asked, episodes, agent=a_success(agent), random=a_success(random), generalisation=correlation
+            asked, figures_of(episodes), agent=a_success(agent), random=a_success(random), generalisation=correlation
         )
     }
 
@@ -50,7 +50,7 @@ def test_a_few_lucky_entries_show_nothing():
     episodes = made_up(20, 30)
     for entries, passed in ((99, False), (100, True)):
         (verdict,) = verdicts(
-            asked, episodes, agent=a_success(1.0, entries), random=a_success(0.5), generalisation=None
+            asked, figures_of(episodes), agent=a_success(1.0, entries), random=a_success(0.5), generalisation=None
         )
         assert verdict.passed == passed
 
@@ -60,9 +60,8 @@ def test_a_ratio_of_idle_days_shows_nothing():
     episodes = made_up(480, 30, rate=0.0)
     final = episodes.start_uusd.copy()
     final[[3, 200]] += 1_000_000
-    (verdict,) = verdicts(
-        Thresholds(sharpe=1.5), replace(episodes, final_uusd=final), agent=None, random=None, generalisation=None
-    )
+    idle = figures_of(replace(episodes, final_uusd=final))
+    (verdict,) = verdicts(Thresholds(sharpe=1.5), idle, agent=None, random=None, generalisation=None)
     assert verdict.figure.value > 1.5 and not verdict.passed and "10% of them traded" in verdict.note
 
 
@@ -76,10 +75,12 @@ def test_drawdown_is_the_fall_that_one_episode_in_a_hundred_exceeds():
     falls = [max(max(row[: t + 1]) - row[t] for t in range(len(row))) for row in episodes.equity_uusd.tolist()]
     worst = sorted(falls)[197] / 10_000_000_000
     asked = Thresholds(drawdown=worst + 1e-12)
-    (verdict,) = verdicts(asked, episodes, agent=None, random=None, generalisation=None)
+    (verdict,) = verdicts(asked, figures_of(episodes), agent=None, random=None, generalisation=None)
     assert verdict.figure.value == pytest.approx(worst) and verdict.passed
     assert verdict.note == f"the worst of 200: {max(falls) / 10_000_000_000:.1%}"
-    (verdict,) = verdicts(Thresholds(drawdown=worst), episodes, agent=None, random=None, generalisation=None)
+    (verdict,) = verdicts(
+        Thresholds(drawdown=worst), figures_of(episodes), agent=None, random=None, generalisation=None
+    )
     assert not verdict.passed
 
 

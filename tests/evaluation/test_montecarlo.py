@@ -280,13 +280,6 @@ def test_a_run_is_the_sum_of_its_shards_in_any_order(tmp_path):
     assert len({part.result_uusd for part in parts}) == 3
 
 
-@pytest.mark.compiled
-def test_two_workers_find_what_one_finds(tmp_path):
-    task = Task(BOTH, SHORT, 40, seed=0, shard=16)
-    alone, together = run(task, tmp_path / "1", progress=False), run(task, tmp_path / "2", workers=2, progress=False)
-    assert bytes_of(alone) == bytes_of(together)
-
-
 def test_a_run_goes_on_with_what_is_missing(tmp_path, monkeypatch):
     task = Task({"joiner": BOTH["joiner"]}, SHORT, 20, shard=5)
     whole = run(task, tmp_path, progress=False)
@@ -330,11 +323,6 @@ def test_a_task_that_cannot_be_is_named(change):
         ValueError, match="montecarlo: expected a policy, an episode, a shard of at least one and a seed"
     ):
         Task(**{"policies": BOTH, "make_env": SHORT, "episodes": 4, **change})
-
-
-def test_no_worker(tmp_path):
-    with pytest.raises(ValueError, match="workers = 0: expected at least 1"):
-        run(Task(BOTH, SHORT, 4), tmp_path, workers=0)
 
 
 def test_the_picture_and_the_file(tmp_path):
