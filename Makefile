@@ -45,7 +45,10 @@ setup: $(DEV) ## make .venv with everything that development needs
 train: $(BASE) ## install what is missing, then train, judge and report: python train.py [ARGS="seed=3 total_steps=1e6"]
 	$(RUN) train.py $(ARGS)
 
-test: check checked interpreted compiled ## every check: lint, types, import rules, tests three ways
+# Checks and compilers use one core each, and run side by side
+test: $(DEV) ## every check: lint, types, import rules, tests three ways
+	@$(MAKE) check & checks=$$!; $(MAKE) warm; wait $$checks
+	@$(MAKE) checked interpreted compiled WARM=
 
 fmt: $(DEV) ## format and fix what can be fixed
 	$(RUN) -m ruff format .
@@ -67,11 +70,12 @@ imports: $(DEV)
 	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 # Numba compiles on one core: the two caches are filled side by side
+WARM := warm
 warm: $(DEV)
 	$(call say,compile the kernels with and without bounds checks)
-	$(CHECKED) $(RUN) -m tests.warm & checked=$$!; $(RUN) -m tests.warm && wait $$checked
+	$(CHECKED) $(RUN) -m tests.warm sim & checked=$$!; $(RUN) -m tests.warm && wait $$checked
 
-checked: $(DEV) warm ## the simulator's tests with bounds-checked kernels
+checked: $(DEV) $(WARM) ## the simulator's tests with bounds-checked kernels
 	$(call say,sim with bounds-checked kernels)
 	$(CHECKED) $(PYTEST) -n $(WORKERS) $(SIM)
 
@@ -79,7 +83,7 @@ interpreted: $(DEV) ## the simulator's tests without the compiler, with coverage
 	$(call say,sim interpreted with coverage)
 	$(INTERPRETED) $(PYTEST) -n $(WORKERS) --cov --cov-report=term:skip-covered $(SIM)
 
-compiled: $(DEV) warm ## all tests
+compiled: $(DEV) $(WARM) ## all tests
 	$(call say,all tests)
 	$(PYTEST) -n $(WORKERS) --durations=10
 

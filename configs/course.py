@@ -27,7 +27,8 @@ from configs.trainers import cluster_of
 from curricula.phase import Phase
 from curricula.samplers import make_sampler
 from evaluation.course_report import write_course
-from evaluation.files import write_json, write_whole
+from evaluation.files import write_json
+from sim.files import write_whole
 from sim.scenarios.row import default_rows
 
 STATE = "course.json"

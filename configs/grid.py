@@ -14,8 +14,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from evaluation.files import write_whole
 from evaluation.grid import FAILED, FINISHED, HEAD, RUNNING, Row, as_csv, figures_of, settings_of, summarise
+from sim.files import write_whole
 
 _taken: list[Path] = []  # tables of another grid that this one would have overwritten
 

@@ -25,7 +25,6 @@ from configs.schema import BASELINES, Config, DirectionalConfig, ReplayConfig, r
 from configs.suites import headline
 from configs.tapes import split_of, tape_files
 from envs.vector import TradingVectorEnv
-from evaluation.files import write_whole
 from evaluation.promotion import registry
 from evaluation.promotion.budgets import Budget
 from evaluation.promotion.card import card, checklist
@@ -36,6 +35,7 @@ from evaluation.promotion.record import make_record
 from evaluation.promotion.table import table_gate
 from evaluation.promotion.tails import Terms
 from evaluation.promotion.trial import Contender, Trial
+from sim.files import write_whole
 from sim.scenarios import replay
 from sim.scenarios.row import default_rows
 

@@ -11,8 +11,8 @@ import jinja2
 from matplotlib.figure import Figure
 
 from evaluation.canvas import AGENT, BASELINES, FAINT, GAIN, LOSS, blank, label, style, svg, thin, write_png
-from evaluation.files import write_whole
 from evaluation.tables import Cell, Grid, Row
+from sim.files import write_whole
 
 PAGE, PLOT = "course.html", "course.png"
 _CAPTION = (

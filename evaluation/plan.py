@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluation.files import write_whole
+from sim.files import write_whole
 
 PLAN = "plan.json"
 

@@ -9,10 +9,8 @@ A tape knows nothing that its moments did not know: the result is the last event
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -22,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.files import whole
 from sim.types import EVENT, PX_ONE
 
 SCHEMA_VERSION = 1
@@ -119,24 +118,15 @@ def write(path: str | Path, tape: Tape) -> None:
     schema = _SCHEMA.with_metadata({_METADATA_KEY: _encode(tape.header)})
     columns = [pa.array(np.ascontiguousarray(tape.events[name])) for name in _SCHEMA.names]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            pq.write_table(
-                pa.Table.from_arrays(columns, schema=schema),
-                file,
-                compression="zstd",
-                use_dictionary=[name for name in _SCHEMA.names if name not in _DELTA_ENCODED],
-                column_encoding=dict.fromkeys(_DELTA_ENCODED, "DELTA_BINARY_PACKED"),
-                row_group_size=1 << 20,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-    sync_folder(path.parent)
+    with whole(path) as file:
+        pq.write_table(
+            pa.Table.from_arrays(columns, schema=schema),
+            file,
+            compression="zstd",
+            use_dictionary=[name for name in _SCHEMA.names if name not in _DELTA_ENCODED],
+            column_encoding=dict.fromkeys(_DELTA_ENCODED, "DELTA_BINARY_PACKED"),
+            row_group_size=1 << 20,
+        )
 
 
 def read(path: str | Path) -> Tape:
@@ -253,16 +243,6 @@ def _check_digest(where: Path, events: np.ndarray, header: Header) -> None:
             f"{where}: the events have the digest {digest[:16]}..., the header says {header.digest[:16]}...: the file "
             "was changed after it was written; copy or import it again (in memory: seal the events anew)"
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system lets a folder be synced."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 if __name__ == "__main__":

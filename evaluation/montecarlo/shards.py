@@ -18,11 +18,11 @@ import numpy as np
 from agents.policy import choose
 from envs.through import OUTCOME
 from evaluation.compare import PolicySource, policy_for
-from evaluation.files import write_whole
 from evaluation.montecarlo.histogram import Histogram, histogram, merged, whole_cents
 from evaluation.rollout import Policy
 from evaluation.seeds import derived_seed
 from sim.backtest import Trader
+from sim.files import write_whole
 
 if TYPE_CHECKING:
     from envs.vector import TradingVectorEnv

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluation.files import write_whole
+from sim.files import write_whole
 
 DEFAULT = Path("checkpoints/promoted")
 LIST, POLICIES = "registry.jsonl", "policies"

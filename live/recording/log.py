@@ -30,7 +30,7 @@ from live.recording.layout import (
     parse_fixed,
     records_of,
 )
-from sim.tape import sync_folder
+from sim.files import sync_folder
 
 SUFFIX = ".zst"
 BATCH_BYTES = 1 << 18  # of records, before compression

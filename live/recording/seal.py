@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from live.files import write_whole
 from live.reading import MarketReader
 from live.recording.decode import SCRATCH, Pass, Spill, first_header, reader_for
 from live.recording.folder import (
@@ -28,7 +27,8 @@ from live.recording.folder import (
     segment_paths,
 )
 from live.recording.layout import Header, LogError
-from sim.tape import SUFFIX, Source, Tape, TapeError, read, sync_folder, write
+from sim.files import sync_folder, write_whole
+from sim.tape import SUFFIX, Source, Tape, TapeError, read, write
 from sim.tape import seal as seal_tape
 
 LICENCE = "the venue's terms of use"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from live.files import write_whole
 from live.recording.layout import LogError
+from sim.files import write_whole
 from sim.types import INTENT
 
 SCHEMA_VERSION = 1  # of both

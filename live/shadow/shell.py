@@ -1,7 +1,7 @@
 """A shadow session on a venue: connects, waits for whole books, decides at its pace, and says how it went.
 
-The thin asyncio part. What is decided is `live.shadow.runner`'s, what is kept the recorder's, what is shown
-`live.shadow.watch`'s.
+The thin asyncio part. Its parts are put together in `live.shadow.assembly`; what is decided is
+`live.shadow.runner`'s, what is kept the recorder's, what is shown `live.shadow.watch`'s and `live.shadow.showing`'s.
 """
 
 from __future__ import annotations
@@ -23,38 +23,32 @@ from tqdm import tqdm
 from agents.policy import Policy
 from live.clock import Clock, Steady
 from live.doors import Addresses, open_door
-from live.files import write_whole
 from live.logs import keep_quiet_about, stop_writing, write_json_lines
-from live.monitor.gate import new_token
 from live.monitor.metrics import Metrics
-from live.monitor.server import MonitorServer
 from live.monitor.summary import Summary, as_json, as_text, summarise
 from live.monitor.terminal import show as draw
 from live.monitor.traces import Decision as Traced
 from live.monitor.traces import Traces
 from live.monitor.view import Trading, View
-from live.monitor.words import money
 from live.orders.sights import Sight
 from live.program import ASKED, GivenUpError, asked_to_end, recording_header, session_name
 from live.recording.layout import LogError
 from live.recording.recorder import Recorder
 from live.recording.rotation import MIB, Rotation, SessionWriter
-from live.session import Session
-from live.shadow.config import LIVE, LIVE_TWIN, NO_PORT, ShadowConfig
-from live.shadow.divergence import Divergence, FillsCompared
+from live.shadow.assembly import assemble
+from live.shadow.config import LIVE, NO_PORT, ShadowConfig
+from live.shadow.divergence import FillsCompared
 from live.shadow.opening import Gathering
 from live.shadow.pace import Pace
-from live.shadow.plan import Plan, said_of
-from live.shadow.records import write_session
+from live.shadow.plan import Plan
 from live.shadow.rehearsal import rehearse
 from live.shadow.runner import Runner, Step
-from live.shadow.seats import Seat
-from live.shadow.staleness import Freshness
+from live.shadow.showing import before_books, in_a_line, open_page
 from live.shadow.trading import RealHands, open_orders, real_hands
 from live.shadow.watch import Watch
 from live.source import Source
-from live.stream import Stream
-from sim.types import DO_NOTHING, SECOND_NS, UUSD
+from sim.files import write_whole
+from sim.types import DO_NOTHING, SECOND_NS
 from sim.wire.listing import Listing
 from sim.wire.units import Taken
 
@@ -112,7 +106,11 @@ class Shadow:
             held.callback(stop_writing, log)
             self._traces = Traces(self.folder.name, _STAGES)
             self._metrics = Metrics(lambda: self.view)
-            await self._open_page(held)
+            if config.page.port != NO_PORT:
+                await open_page(
+                    held, config.page.port, self.folder, self._clock, self._console, view=lambda: self.view,
+                    kill=self.kill, metrics=self._metrics,
+                )  # fmt: skip
             if config.page.terminal:
                 drawing = asyncio.create_task(draw(lambda: self.view, self._clock, self._console))
                 held.callback(drawing.cancel)
@@ -175,36 +173,16 @@ class Shadow:
     def _begin(self) -> None:
         """Every market has told its book: the accounts begin, at once, and make their first decision."""
         assert self._gathering is not None
-        plan, config, now_ns = self.plan, self.config, self._clock.now_ns()
-        rules = self._gathering.opening.rules
-        stream = Stream(self._gathering.opening)
-        cash = None if self._hands is None else self._hands.equity_uusd / UUSD
-        env = plan.make_env(stream.scenario, plan.accounts, cash)
-        session = Session(env, stream)
-        placed = plan.seat(env.spec_sheet)
-        seats = [
-            Seat(one.said.name, one.policy, one.baseline, session.checked, config.health, self._clock.monotonic_ns)
-            for one in placed
-        ]
-        said = said_of(plan, config.mode, config.venue, rules, env.spec_sheet, placed)
-        write_session(self.folder, msgspec.structs.replace(said, name=self.folder.name, cash=cash, created_ns=now_ns))
-        self._runner = Runner(
-            session, seats, Freshness(config.freshness, len(rules)), self._recorder.decided, self._clock.monotonic_ns,
-            self.folder.name, signals=any("signal" in name for name in env.schema.names), hands=self._hands,
-            step_ns=None if plan.events_per_step else round(plan.dt_s * SECOND_NS),
-        )  # fmt: skip
-        self._watch = Watch(
-            self._runner, rules, session=self.folder.name, mode=config.mode,  # type: ignore[arg-type]
-            roles=["executes" if one.said.executes else "proposes" for one in placed],
-            divergence=Divergence(config.gate, plan.watched, plan.beside, len(rules)),
-            compared=self._compared, thresholds=config.checks, started_ns=now_ns, watched=plan.watched,
-            twin=None if self._hands is None else LIVE_TWIN, hands=self._hands,
+        self._runner, self._watch = assemble(
+            self.config, self.plan, self._gathering.opening, self.folder, self._clock, keep=self._recorder.decided,
+            compared=self._compared, hands=self._hands,
         )  # fmt: skip
         self._runner.killed = self._killed
         first = self._runner.begin(self._heard_ns)
         if first is not None:
             self._decided(first)
-        self._pace = Pace(session.now_ns, plan.dt_s, plan.events_per_step, stream)
+        session = self._runner.session
+        self._pace = Pace(session.now_ns, self.plan.dt_s, self.plan.events_per_step, session.stream)
 
     async def _play(self, source: Source, ends: asyncio.Event) -> None:
         """Until the source gives up, somebody asks for the end, time is up, or all is settled."""
@@ -225,7 +203,7 @@ class Shadow:
                         shown_ns = clock.monotonic_ns()
                         self._show(source.state)
                         bar.update(self.view.decisions - bar.n)
-                        bar.set_postfix_str(_line(self.view))
+                        bar.set_postfix_str(in_a_line(self.view))
                     await self._wait({running, asked})
                     why = self._over(running, asked, end_ns)
         finally:
@@ -289,8 +267,7 @@ class Shadow:
         now_ns = self._steady.now_ns()
         if self._watch is None or self._runner is None:
             waiting = self._gathering.waiting if self._gathering is not None else []
-            reasons = tuple(f"{market}: its book has not been told yet" for market in waiting)
-            self.view = _now(self.view, now_ns, feed, reasons, self._killed)
+            self.view = before_books(self.view, now_ns, feed, waiting, self._killed)
         else:
             self._obey(self._watch.gate(now_ns), now_ns)
             for text in self._runner.broken:
@@ -329,22 +306,6 @@ class Shadow:
         assert self._watch is not None
         self._watch.alerts.add(ns, "warning", code, text, do, about)
 
-    async def _open_page(self, held: AsyncExitStack) -> None:
-        if self.config.page.port == NO_PORT:
-            return
-        token = new_token(self.folder / "page-token")
-        keep_quiet_about([token])
-        server = MonitorServer(lambda: self.view, self.kill, self._metrics, token, self._clock, self.config.page.port)
-        try:
-            await held.enter_async_context(server)
-        except OSError as error:
-            raise ValueError(
-                f"page.port = {self.config.page.port}: {error}; page.port=0 takes any that is free, {NO_PORT} none"
-            ) from error
-        # a link with its token is for a person's eyes; where output is kept, the token's file is named
-        link = server.link if self._console.is_terminal else f"{server.url}, token in {self.folder / 'page-token'}"
-        self._console.print(f"page       {link}", soft_wrap=True, markup=False, highlight=False)
-
     def _catch_kill_signal(self) -> None:
         loop = asyncio.get_running_loop()
 
@@ -370,21 +331,6 @@ class Shadow:
         if source.why != ASKED:
             raise GivenUpError(f"{source.why}; {self.folder} is kept as it is")
         return summary
-
-
-def _now(view: View, ns: int, feed: str, reasons: tuple[str, ...], killed: str) -> View:
-    """The view of a session that has not begun."""
-    state = "killed" if killed else "waiting for books"
-    return msgspec.structs.replace(view, ns=ns, feed=feed, ready=reasons, state=state, why=killed, killed=bool(killed))
-
-
-def _line(view: View) -> str:
-    """A view in a few words."""
-    if not view.accounts:
-        return view.state
-    results = ", ".join(f"{one.name} {money(one.equity_uusd - one.start_uusd, signed=True)}" for one in view.accounts)
-    failed = sum(check.ok is False for check in view.checks)
-    return f"{view.feed}, {results}, {failed} checks fail" if failed else f"{view.feed}, {results}"
 
 
 def _rotation(config: ShadowConfig) -> Rotation:

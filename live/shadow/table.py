@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.shield.codes import ORDER_REASONS, REGIMES
-from live.files import write_whole
 from live.recording.layout import LogError
 from live.shadow.records import Decision, SessionSaid, arrays_of, read_session
 from live.shadow.replay import decisions_of, shapes_of
 from live.shadow.seats import WHYS
+from sim.files import write_whole
 from sim.types import ASK, BID, DO_NOTHING, DO_PLACE, REJECT_NAMES, YES
 
 FILE = "decisions.parquet"

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from entry_points import call
 from test_configs import config
 
 from agents.checkpoint import load_parameters, read_manifest
@@ -32,15 +32,10 @@ TWO = (
 SAY = "curriculum.enforce=false"
 
 
-def call(*overrides, cwd):
-    command = [sys.executable, str(ROOT / "train.py"), *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
-    done = call(*TWO, SAY, "run_name=two", cwd=folder)
+    done = call("train.py", *TWO, SAY, "run_name=two", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "checkpoints" / "two", done
 
@@ -89,7 +84,7 @@ def test_a_curriculum_that_was_killed_goes_on_to_the_same_end(course, tmp_path):
     (copy / "course.html").unlink()
     manifest = json.loads((copy / "2-phase2" / "manifest.json").read_text())
     (copy / "2-phase2" / "manifest.json").write_text(json.dumps({**manifest, "status": "running"}))
-    done = call("resume=checkpoints/two", cwd=tmp_path)
+    done = call("train.py", "resume=checkpoints/two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (copy / "course.html").exists()
     for name in ("metrics.jsonl", "gate.json"):
@@ -100,7 +95,7 @@ def test_a_curriculum_that_was_killed_goes_on_to_the_same_end(course, tmp_path):
 
 def test_a_failed_gate_says_which_and_stays(tmp_path):
     overrides = ["curriculum.phases.phase1.gate.sharpe=1e9", "curriculum.attempts=2", "run_name=stays"]
-    done = call(*TWO, *overrides, cwd=tmp_path)
+    done = call("train.py", *TWO, *overrides, cwd=tmp_path)
     assert done.returncode == 1
     assert (
         "phase1 did not pass its gate: " in done.stdout and "sharpe" in done.stdout.split("did not pass its gate: ")[1]

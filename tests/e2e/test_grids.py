@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from entry_points import call
 from hydra import compose, initialize_config_dir
 from test_configs import CONFIGS, config
-from test_train import SMALL, call
+from test_train import SMALL
 
 from configs.build import settled
 from configs.schema import DirectionalConfig, register

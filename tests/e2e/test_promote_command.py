@@ -6,13 +6,12 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from entry_points import call
 
 from agents.checkpoint import load_parameters, write_atomically
 from agents.policy import load
@@ -38,8 +37,7 @@ LENIENT = ("--slack-usd", "1e6", "--without-tapes", "--latency-p99-us", "1e6", "
 def place(tmp_path_factory):
     """A folder with a run, a second one that always holds, and a table with one easy case."""
     folder = tmp_path_factory.mktemp("work")
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL, "run_name=first", f"checkpoints={folder}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = call("train.py", *SMALL, "run_name=first", f"checkpoints={folder}", cwd=folder)
     assert done.returncode == 0, done.stderr
     shutil.copytree(folder / "first", folder / "calm")
     keep_still(folder / "calm")

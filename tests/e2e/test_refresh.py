@@ -1,12 +1,12 @@
 """A run is watched on new tapes and refreshed from where it was."""
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from entry_points import call
 from test_configs import composed
 
 from agents.checkpoint import RunFolder, read_manifest
@@ -27,15 +27,10 @@ SMALL = (
 )  # fmt: skip
 
 
-def call(*overrides, cwd):
-    command = [sys.executable, str(ROOT / "train.py"), *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refresh")
-    done = call(*SMALL, "run_name=first", cwd=folder)
+    done = call("train.py", *SMALL, "run_name=first", cwd=folder)
     assert done.returncode == 0, done.stderr
     for name, numbers in (("june", range(4)), ("july", range(4, 9))):
         (folder / name).mkdir()
@@ -61,7 +56,9 @@ def test_the_monitor_compares_two_folders_of_tapes(folder, capsys):
 
 
 def test_a_refresh_goes_on_in_the_runs_own_environment(folder):
-    done = call("+curriculum=refresh", "from=checkpoints/first", "total_steps=5e2", "run_name=second", cwd=folder)
+    done = call(
+        "train.py", "+curriculum=refresh", "from=checkpoints/first", "total_steps=5e2", "run_name=second", cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     first, second = (read_run_config(folder / "checkpoints" / name) for name in ("first", "second"))
     assert second.env == first.env and second.agent == first.agent and second.scenario == first.scenario

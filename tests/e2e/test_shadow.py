@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from entry_points import call
 
 import shadow as entry
 from configs.beside import digest_of, maker_of, policy_of
@@ -68,9 +66,7 @@ class Venue:
 
 
 def shadow(cwd, *words, **environ):
-    command = [sys.executable, str(ROOT / "shadow.py"), *words]
-    whole = os.environ | {"PYTHONPATH": str(ROOT)} | environ
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=whole, timeout=120, check=False)
+    return call("shadow.py", *words, cwd=cwd, environment=environ)
 
 
 @pytest.fixture(scope="module")

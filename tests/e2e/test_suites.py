@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from entry_points import call
 from test_configs import config
 
 from configs.build import library_digests, settled, training_env, training_scenario, trial, trial_env
@@ -25,11 +26,6 @@ from evaluation.source import source_digest
 from sim.types import LOTS_PER_CONTRACT
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def call(*overrides, cwd, **options):
-    command = [sys.executable, str(ROOT / "evaluate.py"), *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.mark.compiled
@@ -163,7 +159,7 @@ def test_the_library_is_played_entry_by_entry(tmp_path):
         "suite=library", "policies=[joiner,noop]", "evaluation.synthetic_episodes=6", "evaluation.fill_models=[queue]",
         "out=there",
     )  # fmt: skip
-    done = call(*command, cwd=tmp_path)
+    done = call("evaluate.py", *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     card = json.loads((tmp_path / "there" / "library.json").read_text())
     assert [entry["name"] for entry in card["entries"]] == list(entry_names())
@@ -174,7 +170,7 @@ def test_the_library_is_played_entry_by_entry(tmp_path):
     assert by_name["inventory_long"]["results"]["noop"]["result_usd"]["value"] != 0.0
     assert all(not entry["refused"] for entry in card["entries"]) and (tmp_path / "there" / "library.png").exists()
     assert "toxic_flow" in done.stdout and "comparisons at 95 %" in done.stdout
-    again = call(*command, cwd=tmp_path)
+    again = call("evaluate.py", *command, cwd=tmp_path)
     assert again.returncode != 0 and "library.json exists: a report is never overwritten" in again.stderr
 
 
@@ -192,7 +188,7 @@ def files_of(folder):
 @pytest.mark.compiled
 def test_a_run_that_is_killed_ends_with_the_same_bytes(tmp_path):
     command = MONTE_CARLO
-    whole = call(*command, "out=whole", cwd=tmp_path)
+    whole = call("evaluate.py", *command, "out=whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert "VaR 99 %" in whole.stdout and (tmp_path / "whole" / "tails.png").exists()
     killed = subprocess.Popen(
@@ -210,10 +206,10 @@ def test_a_run_that_is_killed_ends_with_the_same_bytes(tmp_path):
     ours = plan.read_text()
     assert json.loads(ours)["evaluator"] == evaluator() and evaluator()["source"] == source_digest(ROOT)
     plan.write_text(ours.replace(source_digest(ROOT), "another"))
-    other = call(*command, "out=killed", cwd=tmp_path)
+    other = call("evaluate.py", *command, "out=killed", cwd=tmp_path)
     assert other.returncode != 0 and "plan.json: begun with evaluator.source = another, not" in other.stderr
     plan.write_text(ours)
-    again = call(*command, "out=killed", cwd=tmp_path)
+    again = call("evaluate.py", *command, "out=killed", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     first, second = (files_of(tmp_path / name) for name in ("whole", "killed"))
     assert first == second  # plan, shards, figures and plot

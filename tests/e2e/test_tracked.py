@@ -1,16 +1,15 @@
 """Every entry point, tracked: what arrives is what docs/metrics.md lists, and no server is no reason to fail."""
 
 import json
-import os
 import re
 import shlex
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from entry_points import call
 from test_train import SMALL
 from wandb_stand_in import KEY, stand_in
 
@@ -38,13 +37,6 @@ ELSEWHERE = {"speed/gpu_memory_mib", "system.<...>"}  # no GPU here; W&B's own
 def pattern(name):
     ends = r"(_low|_high)?" if name.startswith(ENDS) else ""
     return re.compile("[^/]+".join(map(re.escape, re.split(r"<[^>]*>", name))) + ends)
-
-
-def call(script, *words, cwd, environment=()):
-    command = [sys.executable, str(ROOT / script), *words]
-    return subprocess.run(
-        command, cwd=cwd, env=os.environ | dict(environment), capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """The two entry points, run as a user runs them, on a few steps."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from entry_points import call, from_a_shell
 from stable_baselines3.common.env_checker import check_env
 
 from agents.checkpoint import git_state, read_manifest
@@ -22,18 +20,18 @@ SMALL = (
 )  # fmt: skip
 
 
-def call(script, *overrides, cwd):
-    command = [sys.executable, str(ROOT / script), *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A working folder with two runs of one config."""
+    """A working folder with two runs of one config: one from a shell, the other beside it."""
     folder = tmp_path_factory.mktemp("work")
-    first = call("train.py", *SMALL, "run_name=first", "+curriculum=phase1", cwd=folder)
+    phase = (
+        "+curriculum=phase1",
+        "curriculum.phases.phase1.gate.episodes=64",
+        "curriculum.phases.phase1.rows.life_s=30",
+    )
+    first = from_a_shell("train.py", *SMALL, *phase, "run_name=first", cwd=folder)
     assert first.returncode == 0, first.stderr
-    second = call("train.py", *SMALL, "run_name=second", "+curriculum=phase1", cwd=folder)
+    second = call("train.py", *SMALL, *phase, "run_name=second", cwd=folder)
     assert second.returncode == 0, second.stderr
     return folder, first
 
@@ -90,10 +88,7 @@ def test_an_exported_policy_acts_as_the_run_does(trained):
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name, reason="the extra serve is not installed")
     folder = trained[0]
-    command = [sys.executable, "-m", "evaluation", "export", "checkpoints/first", "--steps", "8"]
-    done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
+    done = call("-m evaluation", "export", "checkpoints/first", "--steps", "8", cwd=folder)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["out"] == "checkpoints/first/export/policy.onnx" and said["rows"] == 512 and said["largest"] <= 1e-5
@@ -146,7 +141,11 @@ def test_a_portfolio_is_trained_and_judged(tmp_path):
     agent = card["results"]["queue"]["agent"]
     assert len(agent["markets"]) == 4 and "arb_orphaned" in agent["metrics"]
     # one network looks at each market: what four of them taught it plays on the two of another scenario
-    again = call("evaluate.py", "checkpoint=checkpoints/four", "scenario=two_venues", cwd=tmp_path)
+    briefly = (
+        "scenario.rows.life_s=30", "evaluation.synthetic_episodes=8", "evaluation.baselines=[noop]",
+        "evaluation.fill_models=[queue]",
+    )  # fmt: skip
+    again = call("evaluate.py", "checkpoint=checkpoints/four", "scenario=two_venues", *briefly, cwd=tmp_path)
     assert again.returncode == 0 and "judged on unseen synthetic episodes" in again.stdout
 
 

@@ -10,7 +10,7 @@ from benchmarks.recorder import header_of
 from live.recording.layout import RECEIVED
 from live.recording.rotation import SessionWriter
 
-KILLS = 20
+KILLS = 10
 
 
 def test_killed_recorders_lose_nothing_that_they_acknowledged(tmp_path):
