@@ -18,6 +18,7 @@ from rich.console import Console
 from agents.checkpoint import read_manifest
 from configs.build import recorded_trial, trial
 from configs.grid import grid_name, job_folder
+from configs.jobs import done_in, forget_half_report
 from configs.judge import baselines_of, judge, manifest_without_run, policies_of, print_places, with_data
 from configs.schema import (
     DirectionalConfig,
@@ -40,6 +41,10 @@ def main(composed: DictConfig) -> str:
     """Compose, build, run, report; the folder of what was found."""
     config: EvaluateConfig = to_config(composed)
     grid, now = job_folder(), datetime.now(UTC)
+    if grid is not None and done_in(grid) is not None:
+        return str(grid)
+    if grid is not None:
+        forget_half_report(grid)
     if config.checkpoint is None:
         manifest = manifest_without_run(
             OmegaConf.to_yaml(composed), now.isoformat(timespec="seconds"), Path(__file__).parent

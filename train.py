@@ -6,7 +6,8 @@
 ``python train.py +curriculum=refresh from=checkpoints/<run>``: go on from a policy, in its own environment
 ``python train.py agent.warm_start=quoter``: clone a teacher first; docs/training.md
 ``python train.py resume=checkpoints/<run>``: go on where a run, or a curriculum, was killed
-``python train.py -m +experiment=opponents``: a grid of runs, and two tables of them
+``python train.py -m +experiment=opponents``: a grid of runs, and two tables of them; again goes on where it was killed
+``python train.py -m hydra/launcher=ray seed=0,1,2``: as many of its runs at a time as Ray has processors for
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rich.console import Console
 from agents.checkpoint import RunFolder
 from configs.course import check_phase, create_course, phase_config, train_course
 from configs.grid import grid_name, job_folder
+from configs.jobs import begun_in, done_in
 from configs.judge import print_places
 from configs.refresh import refreshed
 from configs.runs import Start, train_run
@@ -37,10 +39,13 @@ register()
 @hydra.main(version_base=None, config_path="configs", config_name="config")
 def main(composed: DictConfig) -> str:
     """Compose, build, run, report; the run's folder."""
-    started = datetime.now(UTC)
-    config, going_on = _config(composed)
+    started, grid = datetime.now(UTC), job_folder()
+    done = None if grid is None else done_in(grid)
+    if done is not None:
+        return str(done)
+    config, going_on = _config(composed, None if grid is None else begun_in(grid))
     torch.set_num_threads(config.threads)
-    root = job_folder() or Path(config.checkpoints)
+    root = grid or Path(config.checkpoints)
     name = config.run_name or f"{_task()}-seed{config.seed}-{started:%Y%m%d-%H%M%S}"
     repository = Path(__file__).parent
     if config.curriculum is not None and (len(config.curriculum.phases) > 1 or config.curriculum.attempts > 1):
@@ -71,8 +76,13 @@ def _course(config: Config, folder: Path, repository: Path) -> str:
     return str(last)
 
 
-def _config(composed: DictConfig) -> tuple[Config, Path | None]:
-    """The composed config; or that of the run or curriculum to go on with, and its folder."""
+def _config(composed: DictConfig, begun: Path | None) -> tuple[Config, Path | None]:
+    """The composed config; or that of the run or curriculum to go on with, and its folder.
+
+    ``begun``: what this job of a grid had begun when the grid was killed.
+    """
+    if begun is not None:
+        return read_run_config(begun), begun
     config: Config = to_config(composed)
     overrides = list(HydraConfig.get().overrides.task)
     if config.resume is None:

@@ -24,7 +24,8 @@ def start_ray(cpus: int) -> bool:
     for name in ("ray", "ray.rllib", "ray.tune"):  # they warn of what cannot be helped; errors are shown
         logging.getLogger(name).setLevel(logging.ERROR)
     own = "RAY_ADDRESS" not in os.environ
-    settings: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if own else {}
+    # local: not that of somebody else on this machine, which Ray would look for
+    settings: dict[str, Any] = {"address": "local", "num_cpus": cpus, "include_dashboard": False} if own else {}
     ray.init(configure_logging=False, log_to_driver=False, **settings)
     if own:
         keep_token()

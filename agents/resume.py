@@ -20,17 +20,27 @@ import numpy as np
 import torch
 
 from agents.checkpoint import write_atomically
+from agents.config import PPOConfig
 from agents.learner import Learner
 from agents.trees import pack, unpack
 
 VERSION = 2
 _COUNTERS = ("num_timesteps", "_n_updates")
+# hyperparameters that nothing which was learnt depends on: a run may go on with others
+FORKABLE = (
+    "learning_rate", "learning_rate_end", "clip_range", "clip_range_end", "ent_coef", "ent_coef_end", "vf_coef",
+    "max_grad_norm", "target_kl", "gae_lambda", "epochs", "minibatches", "margin", "multipliers",
+)  # fmt: skip
 
 
 def save_resume(model: Learner, path: Path, files: dict[str, int]) -> None:
     """Write ``path``; ``files``: bytes that each file which grows had when the state was this."""
+    _write(path, _state(model, files))
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
-    torch.save(_state(model, files), buffer)
+    torch.save(state, buffer)
     write_atomically(path, buffer.getvalue())
 
 
@@ -58,9 +68,39 @@ def _gpu_state(model: Learner) -> dict[str, torch.Tensor]:
     return {"gpu": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
 
 
+def fork_resume(source: Path, target: Path, config: PPOConfig) -> None:
+    """Write ``target``: the state in ``source``, to go on with the hyperparameters of ``config``.
+
+    Raises ValueError naming those that cannot change on the way: see `FORKABLE`.
+    """
+    state = _read(source)
+    then, now = state["settings"], _hyperparameters(config)
+    changed = [name for name, value in now.items() if then.get(name) != value]
+    fixed = [name for name in changed if name.removeprefix("agent.").partition(".")[0] not in FORKABLE]
+    if fixed:
+        raise ValueError(f"{source}: {', '.join(fixed)} cannot change in a run that goes on; {_free()} can")
+    state["settings"] = {**then, **now}
+    _write(target, state)
+
+
+def check_forkable(name: str) -> None:
+    """Raise ValueError for a key of a config that cannot change in a run that goes on."""
+    group, _, rest = name.partition(".")
+    if group != "agent" or rest.partition(".")[0] not in FORKABLE or rest == "multipliers.rule":
+        raise ValueError(f"{name} cannot change in a run that goes on; {_free()} can")
+
+
+def _free() -> str:
+    return ", ".join(f"agent.{name}{'.*' if name == 'multipliers' else ''}" for name in FORKABLE)
+
+
+def _hyperparameters(config: PPOConfig) -> dict[str, str]:
+    return {f"agent.{entry.name}": repr(getattr(config, entry.name)) for entry in fields(config)}
+
+
 def _settings(model: Learner) -> dict[str, str]:
     """What must be as it was, by name."""
-    config = {f"agent.{entry.name}": repr(getattr(model.config, entry.name)) for entry in fields(model.config)}
+    config = _hyperparameters(model.config)
     sizes = {"environments": repr(model.n_envs), "costs": repr(model.cost_names), "network": repr(model.policy.spec)}
     return {**config, **sizes, "discount of a step": repr(model.gamma), "seed": repr(model.seed)}
 
@@ -70,17 +110,7 @@ def load_resume(model: Learner, path: Path) -> dict[str, int]:
 
     Raises FileNotFoundError where there is none, ValueError where it is torn or of other settings.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: nothing to resume; the run stopped before its first checkpoint")
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("no archive")
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: not a checkpoint that can be resumed ({error}); torn, or another file") from None
-    version = state.get("version") if isinstance(state, dict) else None
-    if version != VERSION:
-        raise ValueError(f"{path}: version {version}, this program resumes version {VERSION}")
+    state = _read(path)
     _refuse_other_settings(path, state["settings"], _settings(model))
     model.play_on(state, str(path))
     unpack(state["learner"], model.learner_state(), f"{path}, multipliers")
@@ -94,6 +124,22 @@ def load_resume(model: Learner, path: Path) -> dict[str, int]:
         torch.cuda.set_rng_state(state["gpu"], model.network.device)
     _restore_generators(state)
     return state["files"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The state in ``path``; raises as `load_resume` does."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: nothing to resume; the run stopped before its first checkpoint")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no archive")
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: not a checkpoint that can be resumed ({error}); torn, or another file") from None
+    version = state.get("version") if isinstance(state, dict) else None
+    if version != VERSION:
+        raise ValueError(f"{path}: version {version}, this program resumes version {VERSION}")
+    return state
 
 
 def _refuse_other_settings(path: Path, stored: dict[str, str], ours: dict[str, str]) -> None:

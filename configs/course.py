@@ -21,6 +21,7 @@ from configs.build import training_batch
 from configs.gates import FILE as GATE
 from configs.gates import asks, check_gate, read_gate
 from configs.grid import grid_name
+from configs.jobs import COURSE as STATE
 from configs.runs import Start, train_run
 from configs.schema import Config, phase_of, whole_steps
 from configs.trainers import cluster_of
@@ -31,7 +32,6 @@ from evaluation.files import write_json
 from sim.files import write_whole
 from sim.scenarios.row import default_rows
 
-STATE = "course.json"
 ROUND_SEED = 100_000  # between the training seeds of two rounds of a phase
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 from rich.console import Console
+from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.adopt import adopt
 from agents.checkpoint import RunFolder, make_manifest, refuse_changed
@@ -46,14 +48,16 @@ def train_run(
     judged: bool = True,
     console: Console | None = None,
     group: str | None = None,
+    callbacks: Sequence[BaseCallback] = (),
 ) -> tuple[RunFolder, dict[str, Any] | None]:
     """Train, gate and judge; the run's folder and its gate's report, None where it has no gate.
 
     ``where``: of a run that begins, or the folder of one that goes on. ``judged=False`` leaves out the report.
-    ``group``: of runs that it is tracked with, instead of its grid.
+    ``group``: of runs that it is tracked with, instead of its grid. ``callbacks``: of the caller, beside the trainer's.
     """
     with cluster_of(config) as workers:
         trainee = make_trainee(config)
+        trainee.callbacks.extend(callbacks)
         try:
             return _train_run(config, where, trainee, workers, judged=judged, console=console or Console(), group=group)
         finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from agents.tracking.config import TrackingConfig
 from agents.tracking.tracker import Tracker
 from configs.gates import FILE as GATE
 from configs.schema import Config, EvaluateConfig
-from evaluation import by_entry
+from evaluation import by_entry, pareto_report
+from evaluation.grid import FAILED, FINISHED
 from evaluation.montecarlo import report as montecarlo
+from evaluation.pareto import Search
 
 Values = dict[str, Any]
 _MADE = ("git", "versions", "data", "sheet", "ancestors")  # of a manifest: the state of code and data
@@ -50,6 +52,24 @@ def track_evaluation(config: EvaluateConfig, folder: Path, manifest: Mapping[str
         folder, config.tracking, name=folder.name, job="evaluate", about=_plain(config) | _made(manifest),
         group=group, run_id=_joined(group), tensorboard=config.tensorboard,
     )  # fmt: skip
+
+
+def track_search(config: Config, folder: Path, search: Search) -> Tracker:
+    """Of a search for parameters as a whole; its trials are runs of their own in the same group."""
+    about = {"search": search._replace(facts=dict(search.facts))._asdict(), **_plain(config)}
+    return Tracker(folder, config.tracking, name=folder.name, job="tune", about=about, group=folder.name)
+
+
+def track_grid(config: TrackingConfig, folder: Path, plan: Mapping[str, Any]) -> Tracker:
+    """Of a grid as a whole; its jobs are runs of their own in the same group."""
+    return Tracker(folder, config, name=folder.name, job="grid", about={"grid": dict(plan)}, group=folder.name)
+
+
+def send_grid(tracker: Tracker, rows: Sequence[Mapping[str, Any]], tables: Sequence[Path]) -> None:
+    """How many jobs of a grid came to what, and its tables as an artefact."""
+    states = [row["status"] for row in rows]
+    tracker.summary({f"grid/{name}": states.count(name) for name in (FINISHED, FAILED)} | {"grid/jobs": len(rows)})
+    tracker.artifact("report", {path.name: path for path in tables})
 
 
 def track_session(
@@ -146,6 +166,17 @@ def _estimates(head: str, found: Mapping[str, Mapping[str, Any]]) -> Iterator[tu
         yield f"{head}/{name}_high", one["high"]
 
 
+def _search(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name in ("trials", "failed", "within_budgets"):
+        yield f"tune/{name}", found[name]
+    best = found["best_within"][list(found["best_within"])[-1]]  # within all budgets
+    for kind in ("figures", "fresh"):
+        for name, value in ((best or {}).get(kind) or {}).items():
+            yield f"tune/best/{kind}/{name}", value
+    if found["deflated_sharpe"]:
+        yield "tune/deflated_sharpe", found["deflated_sharpe"]["probability"]
+
+
 _FIGURES: dict[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, Any]]]] = {
     GATE: _gate,
     "course.json": _course,
@@ -153,8 +184,9 @@ _FIGURES: dict[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, Any]]]] = 
     by_entry.FILE: _library,
     montecarlo.FILE: _montecarlo,
     "summary.json": _session,
+    pareto_report.SUMMARY: _search,
 }
-_PAGES = ("course.html", "report.html", by_entry.PLOT, montecarlo.PLOT)
+_PAGES = (*pareto_report.FILES, "course.html", "report.html", by_entry.PLOT, montecarlo.PLOT)
 
 
 def _plain(config: Config | EvaluateConfig) -> Values:

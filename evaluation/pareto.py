@@ -1,8 +1,8 @@
 """Tuning for several objectives at once, within budgets: what `evaluation.tune` does for one, without its halving.
 
-A trial is a set of parameters and what came of it. Optuna proposes trials (NSGA-II or TPE), keeps every one of them in
-a file as soon as it is over, and goes on from there. A budget is the most that a metric may be: proposals learn from
-how far they miss it, and no trial that does is ever the best.
+A trial is a set of parameters and what came of it. Optuna proposes trials (NSGA-II, TPE or at random), keeps every one
+of them in a file as soon as it is over, and goes on from there. A budget is the most that a metric may be: proposals
+learn from how far they miss it, and no trial that does is ever the best.
 
 Sources: K. Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, IEEE Transactions on Evolutionary
 Computation 6 (2002), with its constrained domination; Y. Ozaki et al., Multiobjective Tree-Structured Parzen Estimator,
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
@@ -27,11 +28,12 @@ from tqdm import tqdm
 from evaluation.deflated import Deflated, deflate
 from evaluation.estimates import ARBITRAGE, METRICS, SHIELD
 from evaluation.plan import PLAN, agree
+from evaluation.workers import Alone, Workers
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 JOURNAL = "trials.log"
-SAMPLERS = ("nsga2", "tpe")
+SAMPLERS = ("nsga2", "tpe", "random")
 _POPULATION = 24  # of NSGA-II
 COST = "cost_"  # a cost of the environment by name, as a metric
 _KNOWN = METRICS | ARBITRAGE | SHIELD
@@ -64,6 +66,7 @@ class Trial(NamedTuple):
     daily_usd: list[float]
     seconds: float
     error: str = ""
+    notes: Mapping[str, Any] = MappingProxyType({})  # of a scheduler: columns of the table of trials
 
 
 class Search(NamedTuple):
@@ -102,19 +105,18 @@ def run(
     trials: int,
     folder: Path,
     *,
+    workers: Workers | None = None,
     progress: bool = True,
 ) -> list[Trial]:
     """Go on until ``folder`` holds ``trials`` trials; all of them, in the order they were begun.
 
     ``measure(params)`` tries parameters. A ValueError or RuntimeError of its own becomes the trial's ``error``; such a
-    trial counts, and is never the best. A trial that was interrupted does not count. The same folder goes on with the
-    same search, its facts included (``plan.json``): raises ValueError for another one, an unknown sampler, no objective
-    or parameter, and no trial.
+    trial counts, and is never the best. A trial that was interrupted is measured again. ``workers`` measure as many
+    trials at a time as they are, all of which are proposed before any of them is known: so what a search finds depends
+    on their number, and not on who was faster. The same folder goes on with the same search, its facts included
+    (``plan.json``): raises ValueError for another one, an unknown sampler, no objective or parameter, and no trial.
     """
-    _check(search, trials)
-    if (folder / JOURNAL).exists() and not (folder / PLAN).exists():
-        raise ValueError(f"{folder}: {JOURNAL} without {PLAN}: trials of nobody knows what; name another folder")
-    agree(folder, _plan(search))
+    begin(search, trials, folder)
     study = optuna.create_study(
         study_name="tune",
         storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
@@ -122,12 +124,25 @@ def run(
         directions=["maximize" if better(name) > 0 else "minimize" for name in search.objectives],
     )
     study.sampler = _sampler(search, len(study.trials))
+    workers = workers or Alone()
+    left = _interrupted(study)
     done = len(_finished(study))
     with tqdm(total=trials, initial=min(done, trials), desc="tune", unit="trial", disable=not progress) as bar:
-        while len(_finished(study)) < trials:
-            _one(study, search, measure)
-            bar.update(1)
+        while (missing := trials - len(_finished(study))) > 0:
+            batch = [_asked(study, search, left) for _ in range(min(missing, workers.count))]
+            jobs = [(index, dict(one.params)) for index, one in enumerate(batch)]
+            for (index, _), measured in workers.each(partial(_tried, measure, search), jobs, _called):
+                _tell(study, search, batch[index], measured)
+                bar.update(1)
     return [_trial(frozen) for frozen in _finished(study)]
+
+
+def begin(search: Search, trials: int, folder: Path) -> None:
+    """Check a search, and write its plan into ``folder`` or compare it with the one there; see `run`."""
+    _check(search, trials)
+    if (folder / JOURNAL).exists() and not (folder / PLAN).exists():
+        raise ValueError(f"{folder}: {JOURNAL} without {PLAN}: trials of nobody knows what; name another folder")
+    agree(folder, _plan(search))
 
 
 def feasible(trial: Trial, budgets: Mapping[str, float]) -> bool:
@@ -199,6 +214,8 @@ def _sampler(search: Search, begun: int) -> optuna.samplers.BaseSampler:
     seed = (search.seed + 7919 * begun) % 2**31
     if search.sampler == "tpe":
         return optuna.samplers.TPESampler(seed=seed)
+    if search.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=seed)
 
 
@@ -216,16 +233,41 @@ def _plan(search: Search) -> dict[str, Any]:
     }
 
 
-def _one(study: optuna.Study, search: Search, measure: Callable[[Mapping[str, float]], Measured]) -> None:
-    asked = study.ask()
-    params = {name: _suggest(asked, name, entry) for name, entry in search.ranges.items()}
+def _interrupted(study: optuna.Study) -> list[optuna.Trial]:
+    """Trials that somebody was at when the search was killed; the first last."""
+    frozen = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    return [optuna.Trial(study, one._trial_id) for one in reversed(frozen)]
+
+
+def _asked(study: optuna.Study, search: Search, left: list[optuna.Trial]) -> optuna.Trial:
+    """A trial with its parameters: one of those that are ``left``, which it is taken from, else a new one."""
+    asked = left.pop() if left else study.ask()
+    for name, entry in search.ranges.items():
+        _suggest(asked, name, entry)  # what has a value keeps it
+    return asked
+
+
+def _tried(
+    measure: Callable[[Mapping[str, float]], Measured], search: Search, job: tuple[int, Mapping[str, float]]
+) -> Measured | str:
+    """What was measured, or why nothing was."""
     try:
-        measured = measure(params)
-        missing = [name for name in (*search.objectives, *search.budgets) if name not in measured.figures]
-        if missing:
-            raise ValueError(f"tune: nothing was measured of {missing[0]!r}; there is {', '.join(measured.figures)}")
+        measured = measure(job[1])
     except (ValueError, RuntimeError) as error:
-        asked.set_user_attr("error", str(error)[-2000:])
+        return str(error)
+    missing = [name for name in (*search.objectives, *search.budgets) if name not in measured.figures]
+    if missing:
+        return f"tune: nothing was measured of {missing[0]!r}; there is {', '.join(measured.figures)}"
+    return measured
+
+
+def _called(job: tuple[int, Mapping[str, float]]) -> str:
+    return f"trial of {dict(job[1])}"
+
+
+def _tell(study: optuna.Study, search: Search, asked: optuna.Trial, measured: Measured | str) -> None:
+    if isinstance(measured, str):
+        asked.set_user_attr("error", measured[-2000:])
         study.tell(asked, state=optuna.trial.TrialState.FAIL)
         return
     figures = {name: float(value) for name, value in measured.figures.items()}

@@ -14,7 +14,8 @@ from evaluation.canvas import AGENT, BASELINES, blank, label, style, write_png
 from evaluation.files import write_json
 from evaluation.pareto import Search, Trial, best_within, better, deflated, feasible, pareto
 
-FILES = ("trials.csv", "pareto.csv", "pareto.json", "pareto.png")
+SUMMARY = "pareto.json"
+FILES = ("trials.csv", "pareto.csv", SUMMARY, "pareto.png")
 
 
 def write_outcome(
@@ -30,7 +31,7 @@ def write_outcome(
     _write_csv(folder / "trials.csv", trials, search, names, {trial.number for trial in front}, {})
     _write_csv(folder / "pareto.csv", front, search, names, {trial.number for trial in front}, fresh or {})
     outcome = _summary(trials, front, search, fresh or {})
-    write_json(folder / "pareto.json", outcome)
+    write_json(folder / SUMMARY, outcome)
     with style():
         write_png(_plot(trials, front, search), folder / "pareto.png")
     return outcome
@@ -81,7 +82,16 @@ def _write_csv(
     fresh: Mapping[int, Mapping[str, float]],
 ) -> None:
     """One line a trial: number, parameters, figures, whether it keeps the budgets and is on the front, cost, error."""
-    head = ["number", *search.ranges, *names, *(f"fresh_{name}" for name in names if fresh), "feasible", "pareto"]
+    notes = list(dict.fromkeys(name for trial in trials for name in trial.notes))
+    head = [
+        "number",
+        *search.ranges,
+        *names,
+        *(f"fresh_{name}" for name in names if fresh),
+        "feasible",
+        "pareto",
+        *notes,
+    ]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*head, "seconds", "error"])
@@ -95,6 +105,7 @@ def _write_csv(
                     *(seen.get(name, "") for name in names if fresh),
                     int(feasible(trial, search.budgets)),
                     int(trial.number in front),
+                    *(trial.notes.get(name, "") for name in notes),
                     round(trial.seconds, 3),
                     " ".join(trial.error.split()),
                 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ def agree(folder: Path, facts: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, (json.dumps(now, indent=2) + "\n").encode())
         return
-    for litter in folder.rglob(".*.tmp"):
-        litter.unlink()
+    for litter in sorted(folder.rglob(".*.tmp")):
+        shutil.rmtree(litter) if litter.is_dir() else litter.unlink(missing_ok=True)
     then, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(now)
     changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if changed:

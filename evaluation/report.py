@@ -16,8 +16,10 @@ from evaluation.compare import Evaluation
 from evaluation.episodes import Episodes
 from evaluation.regression import regression_table
 from evaluation.scorecard import scorecard
+from sim.files import write_whole
 
-FILES = ("scorecard.json", "report.html", "plots")  # what an evaluation leaves in its folder
+REPORT = "report.html"  # written last: where it is, an evaluation is whole
+FILES = ("scorecard.json", REPORT, "plots")  # what an evaluation leaves in its folder
 SHOWN_BESIDE = 1  # baselines on the price charts
 _POSITION = ("Net position, YES less NO,", "Net positions, YES less NO, added up over the markets without their signs,")
 _CHART = ("Mid price, own fills and net position", "Mid prices, own fills and all positions together")
@@ -44,14 +46,14 @@ def write_report(
     Raises FileExistsError rather than overwrite a report or a plot.
     """
     folder = Path(folder)
-    page = folder / "report.html"
+    page = folder / REPORT
     refuse_existing(folder, FILES[1:])
     card = scorecard(evaluation) if card is None else card
     (folder / "plots").mkdir(parents=True)
     with style():
         sections = [_section(folder, *entry) for entry in _figures(evaluation, card)]
     sections = [section._replace(tables=_tables(section.key, card)) for section in sections]
-    page.write_text(_render(card, sections, manifest), encoding="utf-8")
+    write_whole(page, _render(card, sections, manifest).encode())
     return page
 
 

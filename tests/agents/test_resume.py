@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from agents.callbacks import Checkpoints
 from agents.checkpoint import RunFolder, parameters_digest, read_manifest
 from agents.multipliers import MultiplierConfig
 from agents.ppo import ConstrainedPPO
-from agents.resume import load_resume
+from agents.resume import check_forkable, fork_resume, load_resume
 from agents.run import train
 
 FILES = ("metrics.jsonl", "metrics.csv", "policy.zip")
@@ -248,3 +249,30 @@ def test_a_run_without_steps_saves_what_it_has_and_can_be_gone_on_with(tmp_path)
     train(model, 0, run, save_every=1)
     assert read_manifest(run.path)["status"] == "finished" and not run.has_trained
     assert torch.load(run.resume_path, weights_only=True)["counters"] == {"num_timesteps": 0, "_n_updates": 0}
+
+
+def test_a_run_goes_on_with_other_hyperparameters_and_refuses_those_that_cannot_change(tmp_path):
+    model, run = begin(tmp_path, "constrained")
+    train(model, steps_of(model, 2), run, save_every=1)
+    for name, changed in (("learning_rate", 7e-3), ("multipliers", MultiplierConfig("pid", gain=0.2))):
+        config = replace(model.config, **{name: changed})
+        fork_resume(run.resume_path, tmp_path / name, config)
+        other = learner(ArmsEnv(8), **vars(config))
+        with pytest.raises(ValueError, match=f"made with other settings: agent.{name} was"):
+            load_resume(other, run.resume_path)
+        load_resume(other, tmp_path / name)
+        assert parameters_digest(other) == parameters_digest(model) and other.num_timesteps == model.num_timesteps
+        other.learn(steps_of(other, 1), reset_num_timesteps=False)
+        assert parameters_digest(other) != parameters_digest(model)
+    for name, changed in (("hidden", [3]), ("gamma_per_s", 0.5), ("n_steps", 1)):
+        with pytest.raises(ValueError, match=f"agent.{name} cannot change in a run that goes on; agent.learning_rate,"):
+            fork_resume(run.resume_path, tmp_path / "none", replace(model.config, **{name: changed}))
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_may_change_on_the_way_is_known_by_name():
+    for name in ("agent.learning_rate", "agent.ent_coef_end", "agent.multipliers.gain"):
+        check_forkable(name)
+    for name in ("agent.hidden", "agent.multipliers.rule", "env.cash", "learning_rate", "seed"):
+        with pytest.raises(ValueError, match=f"{name} cannot change in a run that goes on"):
+            check_forkable(name)

@@ -67,7 +67,7 @@ def test_a_grid_of_trainings_with_a_job_that_fails(tmp_path):
     assert (of_failed["runs"], of_failed["failed"], of_trained["runs"], of_trained["failed"]) == ("0", "1", "1", "0")
     assert of_trained["result_usd"] == trained["result_usd"] and "seed" not in of_trained
     before = (folder / "mine_runs.csv").read_bytes()
-    again = call(*command, cwd=tmp_path)
+    again = call(*command[:-1], "env.kill_drawdown=0.05", cwd=tmp_path)
     assert again.returncode != 0 and "a grid never writes into another one's folder: name one with" in again.stderr
     assert (folder / "mine_runs.csv").read_bytes() == before
 

@@ -84,7 +84,12 @@ def suite_keys(folder):
     end = {"value": 1.0, "low": 0.5, "high": None}
     library = {"entries": [{"name": "reference", "results": {"noop": {"result_usd": end}}}]}
     tails = {"results": {"noop": {"metrics": {"cvar99_usd": end}, "episodes": 64}}}
-    for name, card in (("library.json", library), ("montecarlo.json", tails)):
+    best = {"figures": {"result_usd": 1.0}, "fresh": {"result_usd": 0.5}}
+    search = {
+        "trials": 4, "failed": 1, "within_budgets": 2, "best_within": {"no budget": best},
+        "deflated_sharpe": {"probability": 0.5},
+    }  # fmt: skip
+    for name, card in (("library.json", library), ("montecarlo.json", tails), ("pareto.json", search)):
         (folder / name).write_text(json.dumps(card))
     said = {}
     tracker = SimpleNamespace(attempt=lambda work: work(), summary=said.update, artifact=lambda *words: None)

@@ -8,6 +8,7 @@ import pytest
 
 from evaluation.pareto import Measured, Range, Search, Trial, best_within, better, deflated, feasible, pareto, run
 from evaluation.pareto_report import FILES, write_outcome
+from evaluation.workers import Alone
 
 OBJECTIVES = ("result_usd", "cvar95_usd")  # more, less
 
@@ -162,3 +163,37 @@ def test_wrong_use_is_explained(tmp_path, change, message):
 def test_what_is_not_measured_is_said(tmp_path):
     trials = run(SEARCH, lambda params: Measured({"result_usd": 1.0}), 1, tmp_path, progress=False)
     assert "nothing was measured of 'cvar95_usd'" in trials[0].error
+
+
+class Several(Alone):
+    """Three at a time, each lot finished in the order of ``turn``."""
+
+    count = 3
+
+    def __init__(self, turn):
+        self.turn = turn
+
+    def each(self, function, jobs, called=str):
+        return iter([(job, function(job)) for job in list(jobs)[:: self.turn]])
+
+
+def test_what_a_search_finds_depends_on_the_number_of_workers_and_not_on_who_was_faster(tmp_path):
+    search = Search({"x": Range(-1.0, 1.0), "y": Range(-1.0, 1.0)}, OBJECTIVES, {})
+    found = [run(search, known, 7, tmp_path / str(turn), workers=Several(turn), progress=False) for turn in (1, -1)]
+    assert [one.params for one in found[0]] == [one.params for one in found[1]] and len(found[0]) == 7
+    assert [one.figures for one in found[0]] == [one.figures for one in found[1]]
+
+
+def test_a_trial_that_was_interrupted_is_measured_again(tmp_path):
+    search, tried = Search({"x": Range(-1.0, 1.0), "y": Range(-1.0, 1.0)}, OBJECTIVES, {}), []
+
+    def killed(params):
+        tried.append(dict(params))
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        return known(params)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(search, killed, 5, tmp_path, progress=False)
+    found = run(search, known, 5, tmp_path, progress=False)
+    assert [one.number for one in found] == [0, 1, 2, 3, 4] and [one.params for one in found[:3]] == tried
