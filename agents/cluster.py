@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ def start_ray(cpus: int) -> bool:
     own = "RAY_ADDRESS" not in os.environ
     # local: not that of somebody else on this machine, which Ray would look for
     settings: dict[str, Any] = {"address": "local", "num_cpus": cpus, "include_dashboard": False} if own else {}
-    ray.init(configure_logging=False, log_to_driver=False, **settings)
     if own:
         keep_token()
+    ray.init(configure_logging=False, log_to_driver=False, **settings)
     return own
 
 
@@ -38,9 +39,14 @@ def cpus_for(runners: int, each: float) -> int:
 
 
 def keep_token() -> None:
-    """Nobody else may read the token of this user's Rays, which Ray writes for all to see."""
+    """A token for this user's Rays where there is none; nobody else may read it, as they may one that Ray writes."""
     token = Path.home() / ".ray" / "auth_token"
-    if token.is_file() and token.stat().st_mode & 0o077:
+    token.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        number = os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(number, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+    if token.stat().st_mode & 0o077:
         token.chmod(0o600)
 
 

@@ -22,8 +22,10 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    if device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < count):
+    if device.type == "cpu":
         return device
+    if device.type == "cuda" and (device.index or 0) < count:
+        return torch.device("cuda", device.index or 0)  # as its tensors call it
     raise ValueError(f"agent.device = {name!r}: expected auto, cpu, or a GPU such as cuda or cuda:1; there are {count}")
 
 
@@ -36,6 +38,11 @@ def is_mixed(config: PPOConfig, device: torch.device, *, played_elsewhere: bool 
     if config.mixed_precision is not None:
         return config.mixed_precision
     return device.type == "cuda" and not played_elsewhere
+
+
+def numbers(parts: torch.Tensor, *more: torch.Tensor) -> list[float]:
+    """The numbers of ``parts`` (n,) and of ``more`` scalars, in one copy off a GPU."""
+    return torch.cat((parts, torch.stack([one.detach() for one in more]))).tolist()
 
 
 def compiled(function: Callable[..., Any], wanted: bool, *, any_size: bool = False) -> Callable[..., Any]:

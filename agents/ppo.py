@@ -38,7 +38,7 @@ from agents.budgets import Constraint, constraints
 from agents.collect import Collector, Place
 from agents.config import PPOConfig, check
 from agents.describe import describe
-from agents.device import compiled, find_device, is_mixed
+from agents.device import compiled, find_device, is_mixed, numbers
 from agents.errors import refuse_step
 from agents.heads import Choices
 from agents.lagrangian import Lagrangian, Outcome, entropy_at, weights_at
@@ -262,7 +262,7 @@ class ConstrainedPPO(PPO):
         loss, parts = self._loss(self.network, batch, weights)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_grad_norm)
-        *values, loss_, norm_ = torch.cat((parts, torch.stack((loss.detach(), norm)))).tolist()  # one copy off a GPU
+        *values, loss_, norm_ = numbers(parts, loss, norm)
         if not isfinite(loss_ + norm_):
             refuse_step(loss_, norm_, dict(zip(PARTS, values, strict=True)), f"update {self._n_updates}, {where}")
         if self.target_kl is not None and values[PARTS.index("approx_kl")] > 1.5 * self.target_kl:

@@ -9,6 +9,7 @@ number of threads.
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import random
 import zipfile
@@ -56,10 +57,16 @@ def _state(model: Learner, files: dict[str, int]) -> dict[str, Any]:
         "recent": [torch.from_numpy(losses.copy()) for losses in model.ledger.recent],
         **model.playing(),
         "torch": torch.get_rng_state(),
+        "computes": _computes(model),
         **_gpu_state(model),
         "numpy": _numpy_state(),
         "python": _python_state(),
     }
+
+
+def _computes(model: Learner) -> str:
+    """Where, and how: it decides the last bits."""
+    return f"on {model.network.device.type} in {'bfloat16' if model.network.mixed else 'float32'}"
 
 
 def _gpu_state(model: Learner) -> dict[str, torch.Tensor]:
@@ -119,6 +126,9 @@ def load_resume(model: Learner, path: Path) -> dict[str, int]:
     model.policy.optimizer.load_state_dict(state["optimizer"])
     for name in _COUNTERS:
         setattr(model, name, state["counters"][name])
+    if state["computes"] != _computes(model):
+        said = "%s: a run %s goes on %s; it does not end as it would have, bit for bit"
+        logging.getLogger(__name__).warning(said, path, state["computes"], _computes(model))
     torch.set_rng_state(state["torch"])
     if "gpu" in state and model.network.device.type == "cuda":
         torch.cuda.set_rng_state(state["gpu"], model.network.device)

@@ -73,6 +73,8 @@ def _facts(model: Learner) -> dict[str, Any]:
     return {
         "steps": model.num_timesteps,
         "policy_digest": parameters_digest(model),
+        "device": str(model.network.device),
+        "mixed_precision": model.network.mixed,
         "unreachable_budgets": unreachable(model),
     }
 

@@ -118,9 +118,11 @@ def restart(run: Run, work: Path) -> dict[str, Any]:
     """See the module."""
     with two_nodes(work / "a") as (nodes, _):
         process = run.start(nodes)
-        killed_at = run.follow(process, KILL_AT)["steps"]
-        process.kill()
-        process.wait()
+        try:
+            killed_at = run.follow(process, KILL_AT)["steps"]
+        finally:
+            process.kill()
+            process.wait()
     with two_nodes(work / "b") as (nodes, _):
         result = run.finish(run.start(nodes))
     return {**result, "killed_at": killed_at}
@@ -177,5 +179,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="sb") as folder:
         result = measure(options.problem, steps, options.seeds, Path(folder))
     print_result({**result, **describe()})
+    died = result["node_death"]
     wrong = result["uninterrupted_failures"] or result["node_death_failures"]
-    return 0 if result["restart_within_spread"] and not wrong else 1
+    right = result["restart_within_spread"] and result["restart_equal"]
+    return 0 if right and not wrong and (died["nodes_before"], died["nodes_left"]) == (2, 1) else 1

@@ -22,12 +22,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from agents.cluster import running_ray
+from agents.device import find_device
 from agents.rollout import Rollout
 from benchmarks.rllib import TASKS
 from benchmarks.train import GAMMA, settings
@@ -73,7 +73,7 @@ class Timing(BaseCallback):
     def _on_rollout_end(self) -> None:
         parts = [part.rollout for part in self.model._parts]  # type: ignore[attr-defined]
         began = time.perf_counter()
-        Rollout.joined(parts, torch.device("cpu"))
+        Rollout.joined(parts, find_device("auto"))
         self.joining = time.perf_counter() - began
 
     def _on_step(self) -> bool:

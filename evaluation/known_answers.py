@@ -42,8 +42,7 @@ class Reader:
     @torch.no_grad()
     def probabilities(self, observations: np.ndarray) -> np.ndarray:
         """``(n, A)``: see `evaluation.problems.Learnt`."""
-        outputs = self.network.act(self.network.body(torch.from_numpy(observations)))
-        return torch.softmax(outputs, -1).numpy()
+        return torch.softmax(self._outputs(observations), -1).cpu().numpy()
 
     @torch.no_grad()
     def actions(self, observations: np.ndarray) -> np.ndarray:
@@ -51,7 +50,10 @@ class Reader:
         head = self.network.head
         if not isinstance(head, Gaussian):
             raise TypeError("known_answers: mean actions are asked of a policy that chooses among rows")
-        return head.clip(self.network.act(self.network.body(torch.from_numpy(observations)))).numpy()
+        return head.clip(self._outputs(observations)).cpu().numpy()
+
+    def _outputs(self, observations: np.ndarray) -> torch.Tensor:
+        return self.network.act(self.network.body(torch.from_numpy(observations).to(self.network.device)))
 
 
 class Multipliers(BaseCallback):

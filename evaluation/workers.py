@@ -7,6 +7,7 @@ run, with the job's own exception, and what was started is called off.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 
 AHEAD = 4  # jobs started for each worker
 TRIES = 3  # of a job whose worker, or its node, died
+LOOK_S = 10.0  # how often one looks whether there is anybody left
+WAIT_S = 300.0  # for a processor of a cluster, before the run ends
 
 
 class WorkerDiedError(RuntimeError):
@@ -85,7 +88,8 @@ class _Elsewhere(Workers):
         called: Callable[[Job], str],
     ) -> Iterator[tuple[Job, Result]]:  # fmt: skip
         """What is finished of ``running``: job and number of the try, from 1. Jobs of dead workers are started anew."""
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        while not (done := wait(running, LOOK_S, FIRST_COMPLETED).done):
+            self._look()
         for future in done:
             job, tries = running.pop(future)
             try:
@@ -96,6 +100,9 @@ class _Elsewhere(Workers):
                 running[self._start(function, job)] = job, tries + 1
             else:
                 yield job, result
+
+    def _look(self) -> None:
+        """Called after every `LOOK_S` seconds in which nothing was finished. Raises where nothing ever will be."""
 
     @abstractmethod
     def _start(self, function: Callable[[Job], Result], job: Job) -> Future[Result]:
@@ -144,13 +151,14 @@ class Processes(_Elsewhere):
 class OnRay(_Elsewhere):
     """Ray's workers: as many jobs at once as the cluster has processors. Ray must run already (`agents.cluster`).
 
-    Each is a process of one thread. More jobs than there are processors wait in Ray: an autoscaler sees them.
+    Each is a process of one thread. More jobs than there are processors wait in Ray: an autoscaler sees them. Where no
+    processor is free at the beginning, or none is left later, that is said, and after ``wait_s`` seconds an error.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wait_s: float = WAIT_S) -> None:
         import ray  # imported where it is used: it takes seconds
 
-        self._ray = ray
+        self._ray, self._wait_s, self._looks = ray, wait_s, -1  # -1: nobody has worked yet
         self._remote = ray.remote(num_cpus=1, max_retries=0)(_on_one_thread)
         self._sent: tuple[Callable[..., Any], Any] | None = None  # a function, and where it lies in the object store
         errors = ray.exceptions
@@ -165,9 +173,35 @@ class OnRay(_Elsewhere):
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def _start(self, function: Callable[[Job], Result], job: Job) -> Future[Result]:
+        if self._looks < 0:
+            self._find_somebody()
         if self._sent is None or self._sent[0] is not function:
             self._sent = function, self._ray.put(function)
         return self._remote.remote(self._sent[1], job).future()
+
+    def _find_somebody(self) -> None:
+        """One job of no work, so that a cluster whose processors others hold is known. Raises RuntimeError."""
+        asked = [self._remote.remote(_nothing, None)]
+        if not self._ray.wait(asked, timeout=min(LOOK_S, self._wait_s))[0]:
+            logging.getLogger(__name__).warning("%s; waiting up to %g s", self._room(), self._wait_s)
+            if not self._ray.wait(asked, timeout=max(self._wait_s - LOOK_S, 0.0))[0]:
+                raise RuntimeError(f"{self._room()}. Waited {self._wait_s:g} s: add nodes, or wait for other jobs' end")
+        self._looks = 0
+
+    def _look(self) -> None:
+        """See `_Elsewhere`."""
+        gone = self._ray.cluster_resources().get("CPU", 0.0) < 1.0
+        self._looks = self._looks + 1 if gone else 0
+        if self._looks == 1:
+            logging.getLogger(__name__).warning("%s; waiting up to %g s", self._room(), self._wait_s)
+        if self._looks * LOOK_S > self._wait_s:
+            raise RuntimeError(f"{self._room()}. Waited {self._wait_s:g} s: add nodes")
+
+    def _room(self) -> str:
+        total, free = (
+            resources.get("CPU", 0.0) for resources in (self._ray.cluster_resources(), self._ray.available_resources())
+        )
+        return f"workers: jobs want 1 CPU each, and Ray has {total:g}, {free:g} of them free"
 
     def _result(self, future: Future[Result]) -> Result:
         try:
@@ -181,6 +215,10 @@ class OnRay(_Elsewhere):
         """Nothing: the few that were started end by themselves. Ray 2.60 may abort a driver whose `ray.cancel` meets a
         task that is just ending.
         """
+
+
+def _nothing(_: object) -> None:
+    """Some job."""
 
 
 def _on_one_thread(function: Callable[[Job], Result], job: Job) -> Result:

@@ -10,6 +10,7 @@ import numba
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same everywhere; before torch is imported
 os.environ["WANDB_MODE"] = "disabled"  # nothing is tracked but where a test asks for it
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

@@ -13,6 +13,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
+from agents.device import numbers
 from agents.errors import refuse_step
 from agents.heads import Choices
 from agents.lagrangian import Lagrangian, Outcome, entropy_at, weights_at
@@ -125,8 +126,7 @@ class ConstrainedLearner(TorchLearner):
     def postprocess_gradients(self, gradients_dict: dict[Any, torch.Tensor]) -> dict[Any, torch.Tensor]:
         """RLlib's hook: clipped by their common norm. Raises NonFiniteError where they or the loss are not finite."""
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.run.agent.max_grad_norm)
-        together = torch.cat((self._last[PARTS], torch.stack((self._last[LOSS].detach(), norm))))
-        *parts, loss_, norm_ = together.tolist()  # one copy off a GPU
+        *parts, loss_, norm_ = numbers(self._last[PARTS], self._last[LOSS], norm)
         if not isfinite(loss_ + norm_):
             refuse_step(loss_, norm_, dict(zip(NAMES, parts, strict=True)), self._where)
         self._parts.append(parts)

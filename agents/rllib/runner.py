@@ -48,10 +48,14 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         super().make_module()
         if self.worker_index:  # the driver seeds its own process, which may hold this runner, too
             torch.set_num_threads(1)
-            seed = np.random.SeedSequence([self.config.run.seed, self.worker_index])
-            torch.manual_seed(int(seed.generate_state(1)[0]))
+            self.module.network.mixed = False  # only the learner multiplies in bfloat16
+            torch.manual_seed(self._drawn_seed())
         if self.env is not None:
             self.rollout = self._room()
+
+    def _drawn_seed(self, *more: int) -> int:
+        """Of the run's seed, this runner's number, and ``more``."""
+        return int(np.random.SeedSequence([self.config.run.seed, self.worker_index, *more]).generate_state(1)[0])
 
     def _room(self) -> Rollout:
         run = self.config.run
@@ -63,8 +67,12 @@ class BulkEnvRunner(SingleAgentEnvRunner):
         return roll
 
     def begin(self) -> Place:
-        """Reset all rows, with the run's seed."""
-        self.rows.seed(self.config.run.seed)
+        """Reset all rows, with the run's seed; in place of a dead runner with another, so that nothing is replayed."""
+        seed = self.config.run.seed
+        if self._update > 1:
+            seed = self._drawn_seed(self._update)
+            torch.manual_seed(seed)
+        self.rows.seed(seed)
         obs, self._fresh = self.rows.reset(), True
         memory = torch.zeros(self.num_envs, self.module.network.state_width, device=self.rollout.device)
         return Place(obs, np.ones(self.num_envs, np.bool_), memory)

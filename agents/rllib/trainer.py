@@ -115,12 +115,22 @@ class RLlibPPO:
         self._logger = Logger(None, [])
         self._parts: list[Episodes] = []
         self._owns_ray, self._closed = start_ray(cpus), False
+        try:
+            self._build(cpus_per_runner, wait_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self, cpus: float, wait_s: float) -> None:
+        """The algorithm with its parts; returns when all env runners elsewhere have started."""
         config = configure(
-            ConstrainedAlgorithm, BulkEnvRunner, ConstrainedLearner, connectors, settings,
-            cpus_per_runner=cpus_per_runner,
-        )  # fmt: skip
+            ConstrainedAlgorithm, BulkEnvRunner, ConstrainedLearner, connectors, self.settings, cpus_per_runner=cpus
+        )
         self.algorithm: ConstrainedAlgorithm = config.build_algo()
-        self._await_runners(cpus_per_runner, wait_s)
+        if self.settings.runners:
+            manager = self.algorithm.env_runner_group._worker_manager
+            self.algorithm.roll_call = RollCall(manager, self.settings.runners, cpus, wait_s)
+            self.algorithm.roll_call.first()
         self.algorithm.sampled = self._on_sampled
         self.learner: ConstrainedLearner = self.algorithm.learner
         self._masked = self.learner.masked
@@ -128,18 +138,6 @@ class RLlibPPO:
         local = self.algorithm.local_runner
         if local is not None:
             local.module.network = self.network  # one process needs no copy
-
-    def _await_runners(self, cpus: float, wait_s: float) -> None:
-        """Until all env runners elsewhere have started; where they do not, stop everything and raise."""
-        if not self.settings.runners:
-            return
-        manager = self.algorithm.env_runner_group._worker_manager
-        self.algorithm.roll_call = RollCall(manager, self.settings.runners, cpus, wait_s)
-        try:
-            self.algorithm.roll_call.first()
-        except BaseException:
-            self.close()
-            raise
 
     def _fresh_policy(self) -> ActorCritic:
         """Networks as `agents.ppo.build` draws them, put into the learner; and SB3's face of those."""
@@ -304,9 +302,11 @@ class RLlibPPO:
     def close(self) -> None:
         """Stop the env runners, and Ray where it was started here. May be called again."""
         if not self._closed:
-            if self.algorithm.roll_call is not None:
-                self.algorithm.roll_call.dismiss()
-            self.algorithm.stop()
+            algorithm = getattr(self, "algorithm", None)  # none where it could not be built
+            if algorithm is not None and algorithm.roll_call is not None:
+                algorithm.roll_call.dismiss()
+            if algorithm is not None:
+                algorithm.stop()
             if self._owns_ray:
                 ray.shutdown()
         self._closed = True

@@ -60,7 +60,7 @@ def test_what_it_cannot_do_is_refused():
     with pytest.raises(ValueError, match="a policy with a memory acts with backend=torch only"):
         policies(memory="gru")
     slow, _ = policies()
-    with pytest.raises(ValueError, match="no backend 'onnx'; the backends are torch, numpy"):
+    with pytest.raises(ValueError, match="no backend 'onnx'; the backends are torch, compiled, numpy"):
         TrainedPolicy({"run": "x", "network": slow.spec}, slow.network.state_dict(), [], backend="onnx")
 
 

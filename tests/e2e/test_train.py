@@ -162,3 +162,9 @@ def test_baselines_are_judged_without_a_run(tmp_path):
     again = call(*command, cwd=tmp_path)
     assert again.returncode != 0 and "exists: a report is never overwritten; name another folder" in again.stderr
     assert "queue fills:" not in again.stderr  # nothing was played: no progress bar
+
+
+@pytest.mark.parametrize("script", ["shadow.py", "evaluate.py"])
+def test_other_entry_points_import_what_they_need_by_themselves(script, tmp_path):
+    done = from_a_shell(script, "--cfg", "job", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
