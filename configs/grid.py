@@ -69,8 +69,8 @@ class Grid(Callback):
         try:
             if table.exists() and not (folder / PLAN).exists():
                 raise ValueError(f"{table} exists, without {PLAN}")
-            agree(folder, _plan(config))
-        except (ValueError, OSError) as error:
+            agree(folder, _plan(config), alone=False)  # jobs of another process may be at work; each cleans its own
+        except Exception as error:  # noqa: BLE001 - Hydra would warn of it, and go on
             _refused.append(str(error))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:

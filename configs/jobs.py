@@ -20,6 +20,7 @@ from tqdm import tqdm
 from agents.checkpoint import read_manifest
 from evaluation import by_entry
 from evaluation.montecarlo import report as montecarlo
+from evaluation.plan import remove_litter
 from evaluation.report import FILES, REPORT
 
 COURSE = "course.json"  # what a curriculum keeps of its rounds
@@ -72,6 +73,7 @@ def take(folder: Path) -> None:
     let_go()
     folder.mkdir(parents=True, exist_ok=True)
     _held.append(_locked(folder / LOCK, _WAIT_S))
+    remove_litter(folder)
 
 
 def let_go() -> None:

@@ -25,6 +25,7 @@ from configs.jobs import done_in
 from configs.working import LOG, Around, Outcome, work
 from hydra_plugins.shadowbook import RayLauncherConfig
 
+_LOOK_S = 10.0  # how often one looks whether nodes have come
 _OURS = ("WANDB_", "SHADOWBOOK_")  # variables of this process that the jobs' processes get, wherever they are
 
 
@@ -66,7 +67,7 @@ class Crew:
         done: dict[int, JobReturn] = {}
         with tqdm(total=len(jobs), desc="grid", unit="job") as bar:
             for job in jobs:
-                found = done_in(job.folder)
+                found = _done(job)
                 if found is not None:
                     self._start(job)
                     done[job.number] = self._end(job, Outcome(str(found), None, ""), bar)
@@ -98,13 +99,16 @@ class Crew:
         import ray
 
         waiting, running, done = list(jobs), dict[Any, _Begun](), dict[int, JobReturn]()
-        refuse_too_large(jobs, ray.cluster_resources())
+        refuse_too_large(jobs, [node["Resources"] for node in ray.nodes() if node["Alive"]])
         while waiting or running:
             while waiting and self._room(waiting[0], running):
                 self._start(waiting[0])
                 begun = _submit(waiting.pop(0), self.task, 1)
                 running[begun[0]] = begun[1]
-            (ready,), _ = ray.wait(list(running), num_returns=1)
+            finished, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_S)
+            if not finished:
+                continue  # nodes may have come
+            (ready,) = finished
             job, group, tries = running.pop(ready)
             found = _fetch(ready)
             ray.util.remove_placement_group(group)
@@ -117,13 +121,13 @@ class Crew:
         return done
 
     def _room(self, job: Job, running: Mapping[Any, _Begun]) -> bool:
-        """Whether there are processors for one more; nodes may have come or gone."""
+        """Whether one more is handed to Ray. One waits there for room, so that an autoscaler sees it."""
         import ray
 
         if self.settings.jobs is not None and len(running) >= self.settings.jobs:
             return False
         taken = sum(begun.job.cpus for begun in running.values())
-        return not running or taken + job.cpus <= ray.cluster_resources().get("CPU", 0.0)
+        return taken <= ray.cluster_resources().get("CPU", 0.0)
 
     def _start(self, job: Job) -> None:
         self.context.callbacks.on_job_start(config=job.config, task_function=self.task)
@@ -141,6 +145,14 @@ class Crew:
         return result
 
 
+def _done(job: Job) -> Path | None:
+    """What the job has left; None where it is not done, or where that cannot be told: it says so itself then."""
+    try:
+        return done_in(job.folder)
+    except ValueError:
+        return None
+
+
 def _named(job: Job) -> str:
     words = " ".join(OmegaConf.to_container(job.config.hydra.overrides.task))  # type: ignore[arg-type]
     return f"job {job.number} ({words}; {job.folder / LOG})"
@@ -153,8 +165,8 @@ def _submit(job: Job, task: Callable[[DictConfig], Any], tries: int) -> tuple[An
 
     group = ray.util.placement_group(job.bundles)
     place = PlacementGroupSchedulingStrategy(
-        group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
-    )
+        group, placement_group_bundle_index=0, placement_group_capture_child_tasks=len(job.bundles) > 1
+    )  # its env runners stay in the group, which has room for them; other workers of a job have none there
     remote = ray.remote(work).options(
         num_cpus=job.bundles[0]["CPU"],
         num_gpus=job.bundles[0].get("GPU", 0.0),
@@ -180,12 +192,24 @@ def _fetch(ready: Any) -> Outcome:
         return Outcome(None, RuntimeError(text), text, died=True)
 
 
-def refuse_too_large(jobs: Sequence[Job], there: Mapping[str, float]) -> None:
-    """Raise ValueError for a job that would wait for ever."""
+def refuse_too_large(jobs: Sequence[Job], nodes: Sequence[Mapping[str, float]]) -> None:
+    """Raise ValueError for a job that would wait for ever: one of its processes fits no node, or all of them not all.
+
+    A cluster of which no node has a processor is taken for one that grows.
+    """
+    there = sum(node.get("CPU", 0.0) for node in nodes)
     for job in jobs:
-        if job.cpus > there.get("CPU", 0.0) or any(b.get("GPU", 0.0) > there.get("GPU", 0.0) for b in job.bundles):
+        fits = all(any(_holds(node, bundle) for node in nodes) for bundle in job.bundles)
+        if there and not (fits and job.cpus <= there):
             raise ValueError(
-                f"job {job.number} asks for {job.bundles}, Ray has {there.get('CPU', 0.0):g} processors and "
-                f"{there.get('GPU', 0.0):g} GPUs: lower hydra.launcher.cpus_per_job, gpus_per_job or "
-                "trainer.num_env_runners"
+                f"job {job.number} asks for {job.bundles}; Ray has {', '.join(map(_said, nodes))}: lower "
+                "hydra.launcher.cpus_per_job, gpus_per_job or trainer.num_env_runners"
             )
+
+
+def _said(node: Mapping[str, float]) -> str:
+    return f"a node of {node.get('CPU', 0.0):g} processors and {node.get('GPU', 0.0):g} GPUs"
+
+
+def _holds(node: Mapping[str, float], bundle: Mapping[str, float]) -> bool:
+    return all(node.get(name, 0.0) >= count for name, count in bundle.items())

@@ -13,10 +13,11 @@ from sim.files import write_whole
 PLAN = "plan.json"
 
 
-def agree(folder: Path, facts: Mapping[str, Any]) -> None:
+def agree(folder: Path, facts: Mapping[str, Any], *, alone: bool = True) -> None:
     """Write ``facts``, plain JSON values, as the plan in ``folder``; or compare them with the one that is there.
 
-    What a killed write left in the folder is removed. Raises ValueError naming what is not as it was.
+    What a killed process left half-made in the folder is removed where this one is ``alone`` in it. Raises ValueError
+    naming what is not as it was.
     """
     path = folder / PLAN
     now = json.loads(json.dumps(facts))
@@ -24,8 +25,6 @@ def agree(folder: Path, facts: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, (json.dumps(now, indent=2) + "\n").encode())
         return
-    for litter in sorted(folder.rglob(".*.tmp")):
-        shutil.rmtree(litter) if litter.is_dir() else litter.unlink(missing_ok=True)
     then, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(now)
     changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if changed:
@@ -34,6 +33,17 @@ def agree(folder: Path, facts: Mapping[str, Any]) -> None:
             f"{path}: begun with {key} = {then.get(key)}, not {now.get(key)}: go on with what it was begun with, or "
             "name another folder"
         )
+    if alone:
+        remove_litter(folder)
+
+
+def remove_litter(folder: Path) -> None:
+    """Remove what a killed process left half-made in ``folder``; no other process may write there."""
+    for litter in sorted(folder.rglob(".*.tmp")):
+        if litter.is_dir():
+            shutil.rmtree(litter)
+        else:
+            litter.unlink(missing_ok=True)
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -148,6 +148,46 @@ def test_env_runners_elsewhere_go_on_from_a_checkpoint_bit_for_bit(spread, tmp_p
     learn(spread, 2)
     save_resume(spread, tmp_path / "resume.pt", {})
     learn(spread, 2, reset_num_timesteps=False)
+    wanted = parameters_digest(spread)
+    load_resume(spread, tmp_path / "resume.pt")
+    assert parameters_digest(spread) != wanted
+    learn(spread, 2, reset_num_timesteps=False)
+    assert parameters_digest(spread) == wanted
+
+
+def test_env_runners_share_the_rows_and_one_that_dies_is_replaced(spread):
+    rows = []
+    note = spread.algorithm.sampled
+
+    def watched(parts):
+        rows.append([(part.first, part.rollout.rows) for part in parts])
+        if len(rows) == 2:
+            ray.kill(spread.algorithm.env_runner_group._worker_manager.actors()[1], no_restart=False)
+        note(parts)
+
+    spread.algorithm.sampled = watched
+    learn(spread, 3)
+    while rows[-1] != rows[0]:  # nobody waits for the new one; it takes some seconds
+        learn(spread, 1, reset_num_timesteps=False)
+    spread.algorithm.sampled = note
+    assert rows[0] == rows[1] == [(0, 4), (4, 4)]
+    assert [(4, 4)] in rows  # the other one went on alone
+    assert spread.num_timesteps == sum(count for found in rows for _, count in found) * spread.n_steps
+
+
+def test_who_is_left_without_env_runners_waits_for_one(spread):
+    rows = []
+    note = spread.algorithm.sampled
+    for actor in spread.algorithm.env_runner_group._worker_manager.actors().values():
+        ray.kill(actor, no_restart=False)
+    spread.algorithm.sampled = lambda parts: (rows.append([part.first for part in parts]), note(parts))
+    learn(spread, 1)
+    spread.algorithm.sampled = note
+    assert rows and rows[0] in ([0], [4], [0, 4])
+
+
+def test_what_ray_has_no_room_for_is_said(spread):
+    # 3 CPUs, of which two env runners hold 1 each: one of these starts, the other one does not
     wanted = r"[12] of 2 env runners have not started; they want 1 CPU each, and Ray has 3 CPU on 1 nodes, [01] of"
     with pytest.raises(RuntimeError, match=wanted):
         build("cvar", runners=2, wait_s=2.0)

@@ -122,9 +122,12 @@ def test_settings_that_cannot_be_meant_are_refused():
         with pytest.raises(ValueError, match=said):
             RayLauncher(**{"jobs": None, "cpus_per_job": None, "gpus_per_job": 0.0, "retries": 2, "cpus": 2} | settings)
     job = Job(3, OmegaConf.create({}), Path("runs/3"), [{"CPU": 1.0}, {"CPU": 2.0}])
-    refuse_too_large([job], {"CPU": 3.0})
-    with pytest.raises(ValueError, match=r"job 3 asks for .* Ray has 2 processors and 0 GPUs"):
-        refuse_too_large([job], {"CPU": 2.0})
+    for nodes in ([{"CPU": 3.0}], [{"CPU": 1.0}, {"CPU": 2.0}], [{}]):  # the last: it may grow
+        refuse_too_large([job], nodes)
+    with pytest.raises(ValueError, match=r"job 3 asks for .* Ray has a node of 2 processors and 0 GPUs"):
+        refuse_too_large([job], [{"CPU": 2.0}])
+    with pytest.raises(ValueError, match=r"Ray has a node of 1 .* a node of 1"):
+        refuse_too_large([job], [{"CPU": 1.0}] * 4)
 
 
 def test_a_job_is_kept_from_other_processes(tmp_path, monkeypatch):
