@@ -67,8 +67,10 @@ class RollCall:
         missing = set(self.manager.actor_ids()) - set(self.manager.healthy_actor_ids())
         if not missing:
             return []
-        if not self.manager.num_outstanding_async_reqs(ALIVE):
-            self.manager.foreach_actor_async(_answer, tag=ALIVE, healthy_only=False, remote_actor_ids=sorted(missing))
+        states = self.manager._remote_actor_states
+        asked = [number for number in sorted(missing) if not states[number].get_num_in_flight_requests(ALIVE)]
+        if asked:
+            self.manager.foreach_actor_async(_answer, tag=ALIVE, healthy_only=False, remote_actor_ids=asked)
         found = self.manager.fetch_ready_async_reqs(tags=ALIVE, timeout_seconds=timeout_s, mark_healthy=True)
         return [result.actor_id for result in found if result.ok]
 
