@@ -57,7 +57,7 @@ from configs.workers import RAY, check_workers, hired
 from envs.vector import TradingVectorEnv
 from evaluation.compare import policy_for
 from evaluation.estimates import daily_usd, figures
-from evaluation.pareto import COST, SAMPLERS, Measured, Range, Search, Trial, pareto, run
+from evaluation.pareto import COST, SAMPLERS, Measured, Range, Search, Trial, check_search, pareto, run
 from evaluation.pareto_report import write_outcome
 from evaluation.report import REPORT
 from evaluation.rollout import rollout
@@ -88,6 +88,7 @@ def main(arguments: list[str]) -> int:
     check_costs([*objectives, *budgets], world.config.env.costs)
     sampler = sampler_of(options.scheduler, options.sampler)
     search = Search(ranges, objectives, budgets, sampler, options.seed, facts)
+    check_search(search, options.trials)
     with ExitStack() as stack:
         take(options.out)  # two processes would propose, and write, the same
         stack.callback(let_go)
