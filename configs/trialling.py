@@ -11,6 +11,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from agents.learner import Learner
 from agents.metrics import NAMES
 from agents.resume import fork_resume
 from configs.compose import composed
+from configs.jobs import kept_out
 from configs.runs import Start, train_run
 from configs.schema import Config
 from configs.working import written_to
@@ -36,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STEPS, SCORE = "steps", "score"  # what a trial reports
 PARAMS, LOG, ERROR = ".json", ".log", ".error"  # beside a run's folder: hyperparameters, output, why it failed
 _KEPT = ("resume.pt", "policy.zip", "config.yaml", "manifest.json", *NAMES)
+_JUDGED = ("evaluation", "fresh")  # of a run, by its weights of then
 _BEYOND = 1e9  # a run beyond its budgets scores below every one within them
 
 
@@ -57,16 +60,45 @@ def train_trial(params: Mapping[str, float], told: Told) -> None:
     from ray import tune
 
     name = tune.get_context().get_trial_id()
-    write_json(told.runs / f"{name}{PARAMS}", dict(params))
-    (told.runs / f"{name}{ERROR}").unlink(missing_ok=True)
+    with Turn(told.runs / f".{name}.lock") as turn:
+        write_json(told.runs / f"{name}{PARAMS}", dict(params))
+        (told.runs / f"{name}{ERROR}").unlink(missing_ok=True)
+        _tried(name, params, told, turn)
+
+
+def _tried(name: str, params: Mapping[str, float], told: Told, turn: Turn) -> None:
+    from ray import tune
+
     try:
         with written_to(told.runs / f"{name}{LOG}"):
-            _train(name, params, told, tune.get_checkpoint())
+            _train(name, params, told, tune.get_checkpoint(), turn)
     except Exception as error:  # noqa: BLE001 - whatever a trial makes of its parameters
         write_whole(told.runs / f"{name}{ERROR}", f"{type(error).__name__}: {error}".encode())
 
 
-def _train(name: str, params: Mapping[str, float], told: Told, saved: Any) -> None:
+class Turn:
+    """A run's turn to be written by this process: others wait for it, such as one that outlived its search."""
+
+    def __init__(self, lock: Path) -> None:
+        self.lock, self.held = lock, ExitStack()
+
+    def __enter__(self) -> Turn:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def take(self) -> None:
+        """Wait for it."""
+        self.held.enter_context(kept_out(self.lock))
+
+    def end(self) -> None:
+        """Leave the run to others: also while Tune thinks, for it may have the run go on elsewhere."""
+        self.held.close()
+
+
+def _train(name: str, params: Mapping[str, float], told: Told, saved: Any, turn: Turn) -> None:
     run = told.runs / name
     words = [*told.overrides, *(f"{key}={value!r}" for key, value in params.items()), f"save_every={told.every}"]
     config = composed([*words, f"run_name={name}", f"checkpoints={told.runs}"])
@@ -79,18 +111,20 @@ def _train(name: str, params: Mapping[str, float], told: Told, saved: Any) -> No
         where = RunFolder.open(run)
     else:
         where = Start(told.runs, name, datetime.now(UTC), ROOT)
-    train_run(
-        config, where, judged=False, group=told.group, callbacks=[_Reports(run, told.every, config.agent.budgets)]
-    )
+    reports = _Reports(run, told.every, config.agent.budgets, turn)
+    train_run(config, where, judged=False, group=told.group, callbacks=[reports])
 
 
 def go_on_from(saved: Path, run: Path, config: Config, params: Mapping[str, float]) -> None:
     """Put what was ``saved`` of a trial, this one or another, into the folder ``run`` as where it goes on.
 
-    The manifest lists where it came from under ``forks``. Raises ValueError naming a hyperparameter that cannot change.
+    The manifest lists where it came from under ``forks``. What other weights were judged by is removed. Raises
+    ValueError naming a hyperparameter that cannot change.
     """
     source = read_manifest(saved)
     run.mkdir(parents=True, exist_ok=True)
+    for name in _JUDGED:
+        shutil.rmtree(run / name, ignore_errors=True)
     fork_resume(saved / "resume.pt", run / "resume.pt", config.agent)
     for name in (*NAMES, "policy.zip"):
         shutil.copyfile(saved / name, run / name)
@@ -140,9 +174,9 @@ class _Reports(BaseCallback):
 
     model: Learner  # type: ignore[assignment]
 
-    def __init__(self, run: Path, every: int, budgets: Mapping[str, Budget] | None) -> None:
+    def __init__(self, run: Path, every: int, budgets: Mapping[str, Budget] | None, turn: Turn) -> None:
         super().__init__()
-        self.run, self.every, self.budgets = run, every, budgets
+        self.run, self.every, self.budgets, self.turn = run, every, budgets, turn
 
     def _on_training_start(self) -> None:
         self.reported = self.model._n_updates
@@ -163,7 +197,9 @@ class _Reports(BaseCallback):
             for name in _KEPT:
                 shutil.copyfile(self.run / name, Path(folder) / name)
             there = tune.Checkpoint.from_directory(folder)
+            self.turn.end()
             tune.report({STEPS: self.model.num_timesteps, SCORE: found}, checkpoint=there)
+        self.turn.take()
 
     def _on_step(self) -> bool:
         return True

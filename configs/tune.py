@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -39,16 +40,24 @@ from agents.cluster import running_ray
 from configs.build import make_env, settled, training_scenario, trial
 from configs.compose import composed
 from configs.evaluator import evaluator
-from configs.jobs import forget_half_report, kept_out
+from configs.jobs import forget_half_report, kept_out, let_go, take
 from configs.judge import judge, policies_of, with_data
-from configs.scheduled import SCHEDULERS, Schedule, check_schedule, looks_every, sampler_of, search_scheduled
+from configs.scheduled import (
+    SCHEDULERS,
+    Schedule,
+    begin_scheduled,
+    check_schedule,
+    looks_every,
+    sampler_of,
+    search_scheduled,
+)
 from configs.schema import ReplayConfig, read_run_config
 from configs.tracking import send_found, track_search
 from configs.workers import RAY, check_workers, hired
 from envs.vector import TradingVectorEnv
 from evaluation.compare import policy_for
 from evaluation.estimates import daily_usd, figures
-from evaluation.pareto import COST, SAMPLERS, Measured, Range, Search, Trial, pareto, run
+from evaluation.pareto import COST, SAMPLERS, Measured, Range, Search, Trial, check_search, pareto, run
 from evaluation.pareto_report import write_outcome
 from evaluation.report import REPORT
 from evaluation.rollout import rollout
@@ -79,14 +88,18 @@ def main(arguments: list[str]) -> int:
     check_costs([*objectives, *budgets], world.config.env.costs)
     sampler = sampler_of(options.scheduler, options.sampler)
     search = Search(ranges, objectives, budgets, sampler, options.seed, facts)
+    check_search(search, options.trials)
     with ExitStack() as stack:
+        take(options.out)  # two processes would propose, and write, the same
+        stack.callback(let_go)
         if schedule is None:
             workers = stack.enter_context(hired(options.workers))
             trials = run(search, world.measure, options.trials, options.out, workers=workers)
         else:
             assert isinstance(world, Agent)
             search = search._replace(facts={**facts, **schedule.facts(), "trials": options.trials})
-            stack.enter_context(running_ray(_cpus(options.workers)))
+            begin_scheduled(schedule, search, options.trials)
+            stack.enter_context(running_ray(_cpus(schedule)))
             workers = OnRay()
             trials = search_scheduled(schedule, search, options.trials, workers, world.judged)
         front = pareto(trials, objectives, budgets)
@@ -107,15 +120,16 @@ def _schedule(options: argparse.Namespace, world: Baseline | Agent, ranges: Mapp
     if not isinstance(world, Agent):
         raise ValueError("--scheduler looks at training runs: leave out --policy")
     every = looks_every(world.config, options.every)
-    schedule = Schedule(options.scheduler, every, world.config, options.overrides, options.out, options.gpus)
+    workers = check_workers(options.workers)
+    at_once = None if workers == RAY else int(workers)
+    schedule = Schedule(options.scheduler, every, world.config, options.overrides, options.out, options.gpus, at_once)
     check_schedule(schedule, ranges, options.trials)
     return schedule
 
 
-def _cpus(workers: str) -> int:
-    """Of a Ray that has to be started."""
-    checked = check_workers(workers)
-    return len(os.sched_getaffinity(0)) if checked == RAY else int(checked)
+def _cpus(schedule: Schedule) -> int:
+    """Of a Ray that has to be started: room for the trials at a time that were asked for."""
+    return len(os.sched_getaffinity(0)) if schedule.at_once is None else math.ceil(schedule.at_once * schedule.cpus)
 
 
 def _called(trial: Trial) -> str:

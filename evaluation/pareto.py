@@ -139,7 +139,7 @@ def run(
 
 def begin(search: Search, trials: int, folder: Path) -> None:
     """Check a search, and write its plan into ``folder`` or compare it with the one there; see `run`."""
-    _check(search, trials)
+    check_search(search, trials)
     if (folder / JOURNAL).exists() and not (folder / PLAN).exists():
         raise ValueError(f"{folder}: {JOURNAL} without {PLAN}: trials of nobody knows what; name another folder")
     agree(folder, _plan(search))
@@ -192,7 +192,8 @@ def deflated(trials: Sequence[Trial], budgets: Mapping[str, float]) -> Deflated 
     return found._replace(best=measured[found.best].number)
 
 
-def _check(search: Search, trials: int) -> None:
+def check_search(search: Search, trials: int) -> None:
+    """Raise ValueError for an unknown sampler or metric, an empty range, no objective or parameter, and no trial."""
     if search.sampler not in SAMPLERS:
         raise ValueError(f"tune: no sampler {search.sampler!r}; the samplers are {', '.join(SAMPLERS)}")
     if not search.ranges or not search.objectives or trials < 1:

@@ -254,8 +254,9 @@ def test_a_run_without_steps_saves_what_it_has_and_can_be_gone_on_with(tmp_path)
 def test_a_run_goes_on_with_other_hyperparameters_and_refuses_those_that_cannot_change(tmp_path):
     model, run = begin(tmp_path, "constrained")
     train(model, steps_of(model, 2), run, save_every=1)
-    for name, changed in (("learning_rate", 7e-3), ("multipliers", MultiplierConfig("pid", gain=0.2))):
-        config = replace(model.config, **{name: changed})
+    gain = MultiplierConfig("pid", gain=0.2)
+    for name, changed in (("learning_rate", {"learning_rate": 7e-3, "learning_rate_end": 7e-3}), ("multipliers", {})):
+        config = replace(model.config, **(changed or {"multipliers": gain}))
         fork_resume(run.resume_path, tmp_path / name, config)
         other = learner(ArmsEnv(8), **vars(config))
         with pytest.raises(ValueError, match=f"made with other settings: agent.{name} was"):
@@ -264,6 +265,10 @@ def test_a_run_goes_on_with_other_hyperparameters_and_refuses_those_that_cannot_
         assert parameters_digest(other) == parameters_digest(model) and other.num_timesteps == model.num_timesteps
         other.learn(steps_of(other, 1), reset_num_timesteps=False)
         assert parameters_digest(other) != parameters_digest(model)
+        if name == "learning_rate":
+            assert other.policy.optimizer.param_groups[0]["lr"] == 7e-3
+        else:
+            assert other.multipliers.config.gain == 0.2 != model.multipliers.config.gain
     for name, changed in (("hidden", [3]), ("gamma_per_s", 0.5), ("n_steps", 1)):
         with pytest.raises(ValueError, match=f"agent.{name} cannot change in a run that goes on; agent.learning_rate,"):
             fork_resume(run.resume_path, tmp_path / "none", replace(model.config, **{name: changed}))

@@ -14,10 +14,18 @@ from test_train import ROOT
 from agents.budgets import Budget
 from agents.checkpoint import read_manifest
 from configs.compose import composed
-from configs.scheduled import Schedule, check_schedule, looks_every, sampler_of, within
+from configs.scheduled import (
+    Schedule,
+    begin_scheduled,
+    check_schedule,
+    looks_every,
+    refuse_too_large,
+    sampler_of,
+    within,
+)
 from configs.trialling import score
 from configs.tune import main as tune
-from evaluation.pareto import Range
+from evaluation.pareto import Range, Search
 
 SMALL = (
     "scenario=synthetic", "scenario.rows.life_s=30", "num_envs=64", "agent.n_steps=16", "tracking.mode=off",
@@ -27,7 +35,17 @@ RATE = ("--range", "agent.learning_rate=1e-6:1e-2:log")
 
 
 def command(out, *words):
-    return [sys.executable, "-m", "evaluation", "tune", "--out", str(out), *RATE, "--workers", "2", *words, *SMALL]
+    return [sys.executable, "-m", "evaluation", "tune", "--out", str(out), *words, *SMALL]
+
+
+def begun(words, folder):
+    """A search in the background."""
+    with (folder / "log").open("w") as log:
+        return subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
+
+
+def reports(out):
+    return list((out / "ray" / "tune").glob("*/checkpoint_*/manifest.json"))
 
 
 def row(episodes, value, spent=None):
@@ -72,18 +90,64 @@ def test_what_cannot_be_scheduled_is_said_before_anything_runs(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_folders_of_others_and_runs_that_nobody_knows_are_kept_and_refused(tmp_path):
+    mine = tmp_path / "runs" / "precious"
+    mine.mkdir(parents=True)
+    words = ["--out", str(tmp_path), *RATE, "--scheduler", "asha", "total_steps=1e4", *SMALL]
+    with pytest.raises(ValueError, match=r"runs without plan\.json, so of nobody knows what; give another --out"):
+        tune(words)
+    assert mine.is_dir() and not (tmp_path / "plan.json").exists()
+    schedule = Schedule("asha", 1, composed([*SMALL, "total_steps=1e4"]), list(SMALL), tmp_path / "out")
+    search = Search({"agent.learning_rate": Range(1e-4, 1e-2)}, ("result_usd",), {}, "tpe")
+    begin_scheduled(schedule, search, 4)
+    begin_scheduled(schedule, search, 4)  # killed before anything was begun
+    (tmp_path / "runs").rename(tmp_path / "out" / "runs")
+    with pytest.raises(ValueError, match=r"runs: precious, but .*ray does not hold the search .* cannot go on"):
+        begin_scheduled(schedule, search, 4)
+    assert (tmp_path / "out" / "runs" / "precious").is_dir()
+
+
+def test_a_trial_that_no_ray_has_room_for_is_refused(tmp_path):
+    """Two threads and two env runners of 1.5 are 5 processors, 2 of them on one node."""
+    rllib = composed([*SMALL, "trainer=rllib", "trainer.num_env_runners=2", "trainer.num_cpus_per_env_runner=1.5"])
+    rllib.threads = 2
+    one = Schedule("asha", 2, rllib, list(SMALL), tmp_path, gpus=0.5)
+    assert one.cpus == 5.0 and one.bundles == [{"CPU": 2.0, "GPU": 0.5}, {"CPU": 1.5}, {"CPU": 1.5}]
+    refuse_too_large(one.bundles, [{"CPU": 3.0}, {"CPU": 2.0, "GPU": 1.0}])
+    refuse_too_large(one.bundles, [{}])  # a head that works not; workers are to come
+    for nodes, said in (
+        ([{"CPU": 4.0, "GPU": 1.0}], "asks for 5 CPU, 2 of them on one node, and Ray has 4, at most 4 on one"),
+        ([{"CPU": 1.0}] * 9, "asks for 5 CPU, 2 of them on one node, and Ray has 9, at most 1 on one"),
+        ([{"CPU": 9.0}], r"asks for 0\.5 GPU, 0\.5 of them on one node, and Ray has 0, at most 0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            refuse_too_large(one.bundles, nodes)
+
+
 @pytest.mark.compiled
-def test_bad_trials_are_stopped_early_and_all_are_judged(tmp_path):
-    """Of four trials with looks after 1 and 3 of 6 updates, one of three going on behind each, not all can finish."""
+def test_bad_trials_are_stopped_early_and_an_interrupted_search_judges_nothing_and_goes_on(tmp_path):
+    """Acting at random costs, and the reward is that cost by a weight: the heavier, the lower the score at every look.
+
+    One trial at a time, so that each meets the scores of those before it: of weights w1 < w3 < w2 the second ends at
+    its first look, behind two updates of 1024 steps (no episode ends in the first); the first meets nobody and ends at
+    12 of them.
+    """
     out = tmp_path / "asha"
-    words = command(out, "--trials", "4", "--scheduler", "asha", "--every", "1", "total_steps=6e3")
+    weights = ("--range", "env.reward.pnl=1:1000:log", "--trials", "3", "--scheduler", "asha", "--every", "1")
+    words = command(out, *weights, "total_steps=12e3")
+    process = begun(words, tmp_path)
+    until(lambda: reports(out), process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0
+    assert "the same command goes on" in (tmp_path / "log").read_text()
+    assert not (out / "trials.csv").exists() and not list(out.glob("runs/*/evaluation"))
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     said, rows = json.loads(done.stdout), rows_of(out / "trials.csv")
-    assert (said["trials"], said["failed"]) == (4, 0) and all(row["result_usd"] for row in rows)
-    stopped = [row for row in rows if row["stopped"] == "1"]
-    assert stopped and all(0 < int(row["steps"]) < 6144 for row in stopped)
-    assert all(int(row["steps"]) == 6144 for row in rows if row["stopped"] == "0")
+    assert (said["trials"], said["failed"]) == (3, 0) and all(row["result_usd"] for row in rows)
+    first, second, third = (float(row["env.reward.pnl"]) for row in rows)
+    assert first < third < second
+    assert [(row["stopped"], row["steps"]) for row in rows[:2]] == [("0", "12288"), ("1", "2048")]
     assert all(one["fresh"]["result_usd"] is not None for one in said["pareto"])
 
 
@@ -91,17 +155,17 @@ def test_bad_trials_are_stopped_early_and_all_are_judged(tmp_path):
 def test_a_population_copies_its_best_and_goes_on_after_a_kill(tmp_path):
     """Four trials with looks after 2 to 7 of 8 updates: whoever is the worst at one goes on from the best."""
     out = tmp_path / "pbt"
-    words = command(out, "--trials", "4", "--scheduler", "pbt", "--every", "1", "total_steps=8e3")
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
-    until(lambda: len(list((out / "ray" / "tune").glob("*/checkpoint_*/manifest.json"))) > 4, process)
+    some = ("--trials", "4", "--scheduler", "pbt", "--every", "1", "--workers", "2")
+    words = command(out, *RATE, *some, "total_steps=8e3")
+    process = begun(words, tmp_path)
+    until(lambda: len(reports(out)) > 4, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    begun = {path.name for path in (out / "runs").glob("*.json")}
+    before = {path.name for path in (out / "runs").glob("*.json")}
     done = subprocess.run(words, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = rows_of(out / "trials.csv")
-    assert {f"{row['run']}.json" for row in rows} >= begun and len(rows) == 4
+    assert {f"{row['run']}.json" for row in rows} >= before and len(rows) == 4
     assert all(row["steps"] == "8192" and not row["error"] and row["result_usd"] for row in rows)
     forks = [fork for row in rows for fork in read_manifest(out / "runs" / row["run"]).get("forks", [])]
     assert forks and {fork["from"] for fork in forks} <= {row["run"] for row in rows}
